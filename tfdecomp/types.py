@@ -1,0 +1,60 @@
+"""The one contract that models, metrics, pictures and export share.
+
+Axis letters, in this order everywhere: `S` samples, `B` batch, `T` frames,
+`R` refinements, `K` slots, `L` true objects, `H W C` pixels, `D` latents.
+"""
+
+from typing import TypedDict
+
+import numpy as np
+import tensorflow as tf
+
+Array = np.ndarray | tf.Tensor
+
+IGNORE_ID = 255  # label of pixels that no metric counts
+BACKGROUND_ID = 0  # label of background pixels
+
+
+class Batch(TypedDict, total=False):
+    """What a model reads.
+
+    Keys:
+        video: `[B, T, H, W, C]` uint8, or floating point in `[0, 1]`.
+        seed: `[B, 2]` int32, one stateless seed per clip.
+        first_frame: `[]` int32, number of the first frame in the whole
+            video; 0 unless a long video is run in chunks.
+        state: what an earlier chunk returned under `state`.
+    """
+
+    video: Array
+    seed: Array
+    first_frame: Array
+    state: dict
+
+
+class Decomposition(TypedDict, total=False):
+    """What every model returns; what a system cannot give is absent.
+
+    Keys:
+        recon: `[B, T, H, W, C]` float32.
+        masks: `[B, T, K, H, W, 1]` float32, sum over `K` is one.
+        components: `[B, T, K, H, W, C]` float32.
+        slots: `[B, T, K, D]` posterior means.
+        presence: `[B, T, K]` probability that the slot is in use.
+        boxes: `[B, T, K, 4]` `(ymin, xmin, ymax, xmax)`, pixel edges.
+        track_ids: `[B, T, K]` int32 from 1; 0 where presence is at most 0.5.
+        loss, nll, kl, ...: `[B]` nats per clip.
+        state: what the next chunk of a long video continues from.
+    """
+
+    recon: Array
+    masks: Array
+    components: Array
+    slots: Array
+    presence: Array
+    boxes: Array
+    track_ids: Array
+    loss: Array
+    nll: Array
+    kl: Array
+    state: dict
