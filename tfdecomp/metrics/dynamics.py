@@ -1,0 +1,174 @@
+"""How well predicted frames move: errors by horizon and velocity cosine."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from tfdecomp.metrics.segmentation import mse
+
+_MIN_SPEED = 1e-4  # pixels; slower pairs have no direction to compare
+
+
+def rollout_error(video, recon) -> np.ndarray:
+    """Mean squared error of each predicted frame.
+
+    Args:
+        video: `[B, P, H, W, C]` true frames after the observed ones.
+        recon: `[B, P, H, W, C]` predicted frames.
+
+    Returns:
+        `[B, P]` float64.
+    """
+    return mse(video, recon)
+
+
+def box_centres(ids, num_ids) -> tuple[np.ndarray, np.ndarray]:
+    """Centres of the tight boxes around each label.
+
+    Args:
+        ids: `[B, T, H, W]` integers; labels from `num_ids` on are left out.
+        num_ids: Number of labels `N`.
+
+    Returns:
+        `(centres, present)`: `[B, T, N, 2]` float64 as `(y, x)` in pixels
+        (pixel `(r, c)` alone has its centre at `(r + 0.5, c + 0.5)`; zeros
+        where absent) and `[B, T, N]` bool.
+    """
+    ids = np.asarray(ids)
+    centres = np.zeros((*ids.shape[:2], num_ids, 2))
+    present = np.zeros((*ids.shape[:2], num_ids), bool)
+    for label in range(num_ids):
+        owned = ids == label
+        present[:, :, label] = owned.any((2, 3))
+        for axis, other in ((0, 3), (1, 2)):
+            line = owned.any(other)  # [B, T, H] or [B, T, W]
+            first = line.argmax(-1)
+            last = line.shape[-1] - 1 - line[..., ::-1].argmax(-1)
+            centres[:, :, label, axis] = 0.5 * (first + last + 1)
+    centres[~present] = 0.0
+    return centres, present
+
+
+def largest_slot(pred_ids, num_slots) -> np.ndarray:
+    """The slot that owns most pixels of each clip; ties to the lower one.
+
+    Args:
+        pred_ids: `[B, T, H, W]` integers.
+        num_slots: `K`.
+
+    Returns:
+        `[B]` int64.
+    """
+    flat = np.asarray(pred_ids).reshape(len(pred_ids), -1)
+    areas = np.stack([np.sum(flat == k, 1) for k in range(num_slots)], 1)
+    return areas.argmax(1)
+
+
+def velocity_cosine(
+    pred_ids,
+    true_centres,
+    true_present,
+    num_slots,
+    num_observed,
+    background=None,
+    shift=1,
+) -> np.ndarray:
+    """Cosine between predicted and true velocities in the predicted frames.
+
+    A slot's place is the centre of the box around its pixels. Slots and
+    objects are matched once per clip on the observed frames: one to one, by
+    the smallest sum of squared centre distances, the background slot left
+    out. A frame in which the slot is empty counts as far as the image's
+    diagonal, so empty slots are matched last. Then `v_t = c_t - c_(t - shift)`
+    for both, and the cosine of the two. A pair is skipped where a norm is
+    below 1e-4, where the slot or the object is absent in one of the two
+    frames, and where the object has no slot.
+
+    Args:
+        pred_ids: `[B, T, H, W]` integers, observed frames first.
+        true_centres: `[B, T, L, 2]` as `(y, x)` in pixels.
+        true_present: `[B, T, L]` bool.
+        num_slots: `K`.
+        num_observed: Number of observed frames, at least `shift`.
+        background: `[B]` slot that is no object; by default the one that
+            owns most pixels of the observed frames.
+        shift: Frames between the two ends of a velocity.
+
+    Returns:
+        `[B, T - num_observed, L]` float64, NaN where a pair is skipped.
+
+    Raises:
+        ValueError: If `shift` reaches back before the first frame, or no
+            frame is left to compare.
+    """
+    pred_ids = np.asarray(pred_ids)
+    num_frames = pred_ids.shape[1]
+    if not 1 <= shift <= num_observed < num_frames:
+        raise ValueError(
+            "expected 1 <= shift <= num_observed < number of frames, got "
+            f"shift={shift}, num_observed={num_observed}, {num_frames} frames"
+        )
+    if background is None:
+        background = largest_slot(pred_ids[:, :num_observed], num_slots)
+    centres, present = box_centres(pred_ids, num_slots)
+    true_present = np.asarray(true_present, bool)
+    true_centres = np.asarray(true_centres, np.float64)
+    slot_of = match_slots(
+        centres[:, :num_observed],
+        present[:, :num_observed],
+        true_centres[:, :num_observed],
+        true_present[:, :num_observed],
+        background,
+        far=float(np.sum(np.square(pred_ids.shape[2:]))),
+    )  # [B, L], -1 without a slot
+    index = np.maximum(slot_of, 0)[:, None, :]
+    found = np.take_along_axis(present, index, 2) & (slot_of >= 0)[:, None]
+    centres = np.take_along_axis(centres, index[..., None], 2)
+    now = slice(num_observed, None)
+    before = slice(num_observed - shift, -shift)
+    usable = found & true_present
+    usable = usable[:, now] & usable[:, before]
+
+    def velocity(places):
+        return (
+            places[:, num_observed:] - places[:, num_observed - shift : -shift]
+        )
+
+    return _cosine(velocity(centres), velocity(true_centres), usable)
+
+
+def match_slots(
+    centres, present, true_centres, true_present, background, far
+) -> np.ndarray:
+    """One slot per object by the smallest summed squared centre distance.
+
+    Args:
+        centres: `[B, T, K, 2]`.
+        present: `[B, T, K]` bool.
+        true_centres: `[B, T, L, 2]`.
+        true_present: `[B, T, L]` bool; absent frames cost nothing.
+        background: `[B]` slot that is matched to nothing.
+        far: Squared distance that stands for an empty slot.
+
+    Returns:
+        `[B, L]` int64, -1 where an object has no slot.
+    """
+    offsets = centres[:, :, :, None] - true_centres[:, :, None]
+    squared = np.sum(np.square(offsets), -1)  # [B, T, K, L]
+    squared = np.where(present[..., None], squared, far)
+    cost = np.sum(squared * true_present[:, :, None], 1)  # [B, K, L]
+    slot_of = np.full((len(cost), true_centres.shape[2]), -1, np.int64)
+    for i, clip in enumerate(cost):
+        slots = np.delete(np.arange(centres.shape[2]), background[i])
+        # Padding objects are never there; they must not take a slot away.
+        objects = np.flatnonzero(true_present[i].any(0))
+        rows, columns = linear_sum_assignment(clip[np.ix_(slots, objects)])
+        slot_of[i, objects[columns]] = slots[rows]
+    return slot_of
+
+
+def _cosine(first, second, usable):
+    """Cosine of `[..., 2]` vectors, NaN where unusable or too short."""
+    norms = np.linalg.norm(first, axis=-1), np.linalg.norm(second, axis=-1)
+    usable = usable & (norms[0] >= _MIN_SPEED) & (norms[1] >= _MIN_SPEED)
+    product = np.where(usable, norms[0] * norms[1], 1.0)
+    return np.where(usable, np.sum(first * second, -1) / product, np.nan)

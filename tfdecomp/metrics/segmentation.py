@@ -1,0 +1,127 @@
+"""Pixel error and overlap scores.
+
+The overlap scores compare true objects with predicted slots through the
+intersection over union (IoU) of their pixels. Decided once, for all of them:
+
+* Pixels of true label 255 (ignore) are not counted, neither in an
+  intersection nor in a union.
+* With `foreground_only` (the default) only objects, not the background, must
+  be found; any slot may find them.
+* Where there is nothing to find the score is 1.
+"""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from tfdecomp.metrics.rand_index import contingency
+from tfdecomp.types import BACKGROUND_ID
+
+
+def mse(video, recon) -> np.ndarray:
+    """Mean squared error per frame, over all pixels and channels.
+
+    Args:
+        video: `[B, T, H, W, C]`, floating point in `[0, 1]` or uint8.
+        recon: `[B, T, H, W, C]`, likewise.
+
+    Returns:
+        `[B, T]` float64.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    video, recon = np.asarray(video), np.asarray(recon)
+    if video.shape != recon.shape or video.ndim != 5:
+        raise ValueError(
+            "video and recon must both be [B, T, H, W, C], got "
+            f"{video.shape} and {recon.shape}"
+        )
+    error = _as_float(recon) - _as_float(video)
+    return np.mean(np.square(error), axis=(2, 3, 4), dtype=np.float64)
+
+
+def mean_iou(
+    true_ids, pred_ids, foreground_only=True, per_frame=True
+) -> np.ndarray:
+    """IoU of one-to-one matched objects, averaged over true objects (mIoU).
+
+    Objects and slots are matched so that the sum of IoUs is largest; an
+    object without a slot scores 0.
+
+    Args:
+        true_ids: `[B, T, H, W]` or `[B, T, H, W, 1]` integers.
+        pred_ids: `[B, T, H, W]` integers.
+        foreground_only: Whether the background needs no match.
+        per_frame: Whether each frame is matched and scored by itself.
+
+    Returns:
+        `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+    """
+    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
+    sums = np.zeros(iou.shape[:-2])
+    for place in np.ndindex(sums.shape):
+        matched = linear_sum_assignment(iou[place], maximize=True)
+        sums[place] = iou[place][matched].sum()
+    return _mean_over_objects(sums, areas)
+
+
+def mean_best_overlap(
+    true_ids, pred_ids, foreground_only=True, per_frame=True
+) -> np.ndarray:
+    """Best IoU of any slot, averaged over true objects (mBO).
+
+    Args:
+        true_ids: `[B, T, H, W]` or `[B, T, H, W, 1]` integers.
+        pred_ids: `[B, T, H, W]` integers.
+        foreground_only: Whether the background is left out.
+        per_frame: Whether each frame is scored by itself.
+
+    Returns:
+        `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+    """
+    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
+    return _mean_over_objects(iou.max(-1).sum(-1), areas)
+
+
+def covering(
+    true_ids, pred_ids, foreground_only=True, per_frame=True
+) -> np.ndarray:
+    """Best IoU of any slot, averaged over true objects by their area.
+
+    Args:
+        true_ids: `[B, T, H, W]` or `[B, T, H, W, 1]` integers.
+        pred_ids: `[B, T, H, W]` integers.
+        foreground_only: Whether the background is left out.
+        per_frame: Whether each frame is scored by itself.
+
+    Returns:
+        `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+    """
+    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
+    total = areas.sum(-1)
+    weighted = np.sum(areas * iou.max(-1), -1)
+    return np.where(total > 0, weighted / np.maximum(total, 1), 1.0)
+
+
+def _overlaps(true_ids, pred_ids, foreground_only, per_frame):
+    """IoU `[..., I, J]` of labels and slots, and the labels' areas."""
+    table = contingency(true_ids, pred_ids)
+    if not per_frame:
+        table = table.sum(1)
+    pred_areas = table.sum(-2, keepdims=True)
+    if foreground_only:
+        table = table[..., BACKGROUND_ID + 1 :, :]
+    areas = table.sum(-1)
+    union = areas[..., None] + pred_areas - table
+    return table / np.maximum(union, 1), areas
+
+
+def _mean_over_objects(sums, areas):
+    count = np.sum(areas > 0, -1)
+    return np.where(count > 0, sums / np.maximum(count, 1), 1.0)
+
+
+def _as_float(picture):
+    if picture.dtype == np.uint8:
+        return picture.astype(np.float32) / 255.0
+    return picture.astype(np.float32)
