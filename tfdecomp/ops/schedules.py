@@ -8,8 +8,9 @@ temperatures all use these.
 
 import math
 
-import gin
 import tensorflow as tf
+
+import gin
 
 
 class Schedule:

@@ -1,0 +1,176 @@
+"""The spatial mixture over slots that scores a picture.
+
+    p(x) = prod_i sum_k m_ik N(x_i; mu_ik, s I)
+
+with `i` a pixel and a channel (`granularity="channel"`, PROVIDE) or a pixel
+whose channels belong together (`"pixel"`, IODINE). The gradients that
+iterative inference feeds to its refinement network have closed forms
+(spec of PROVIDE, 5.3), so nothing here is differentiated to get them.
+"""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+GRANULARITIES = ("channel", "pixel")
+_MAX_LOG_RATIO = 27.6  # log(1e12): N_k / sum_j m_j N_j where m_k vanishes
+_ENTROPY_FLOOR = 1e-9
+
+
+class PixelMixture:
+    """A mixture of Gaussians over slots at every pixel.
+
+    Args:
+        means: `[B, K, H, W, C]` float32, mu.
+        logits: `[B, K, H, W, 1]` float32; masks are their softmax over `K`.
+        variance: Scalar s.
+        granularity: `"channel"` or `"pixel"`.
+
+    Raises:
+        ValueError: If `granularity` is unknown.
+    """
+
+    def __init__(self, means, logits, variance, granularity="channel"):
+        if granularity not in GRANULARITIES:
+            raise ValueError(
+                f"granularity must be one of {GRANULARITIES}, got "
+                f"{granularity!r}"
+            )
+        self.means = means
+        self.logits = logits
+        self.variance = variance
+        self.granularity = granularity
+        self.log_masks = tf.nn.log_softmax(logits, axis=1)
+        self.masks = tf.exp(self.log_masks)
+
+    def mean(self):
+        """The reconstruction sum_k m_k mu_k, `[B, H, W, C]`."""
+        return tf.reduce_sum(self.masks * self.means, axis=1)
+
+    def distribution(self):
+        """The same as a TFP distribution, for users who want samples.
+
+        Event `[C]`, batch `[B, H, W]` for pixels; event `[]`, batch
+        `[B, H, W, C]` for channels.
+        """
+        scale = tf.sqrt(tf.cast(self.variance, tf.float32))
+        means = tf.transpose(self.means, [0, 2, 3, 1, 4])  # [B, H, W, K, C]
+        logits = tf.transpose(self.logits[..., 0], [0, 2, 3, 1])
+        if self.granularity == "pixel":
+            return tfd.MixtureSameFamily(
+                tfd.Categorical(logits=logits),
+                tfd.Independent(tfd.Normal(means, scale), 1),
+            )
+        means = tf.transpose(means, [0, 1, 2, 4, 3])  # [B, H, W, C, K]
+        logits = tf.broadcast_to(logits[..., None, :], tf.shape(means))
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(logits=logits), tfd.Normal(means, scale)
+        )
+
+    def score(self, frames):
+        """Scores pictures.
+
+        Args:
+            frames: `[B, H, W, C]`.
+
+        Returns:
+            A `Score`.
+        """
+        return Score(self, frames)
+
+
+class Score:
+    """How a `PixelMixture` explains pictures; see `PixelMixture.score`.
+
+    The log-likelihoods leave out the constant `-1/2 log(2 pi s)` per channel
+    unless said otherwise.
+
+    Attributes:
+        pixel_log_likelihood: `[B, 1, H, W, 1]`, summed over channels.
+        nll: `[B]`, nats per picture; zero is a perfect reconstruction.
+        nll_constant: What `nll` leaves out, a scalar.
+    """
+
+    def __init__(self, mixture, frames):
+        self.mixture = mixture
+        self.frames = frames[:, None]  # [B, 1, H, W, C]
+        self._error = self.frames - mixture.means
+        log_normal = -0.5 * tf.square(self._error) / mixture.variance
+        self._log_pixel = tf.reduce_sum(log_normal, -1, keepdims=True)
+        if mixture.granularity == "pixel":
+            log_normal = self._log_pixel
+        # [B, K, H, W, C or 1], then [B, 1, H, W, C or 1] without slots.
+        joint = mixture.log_masks + log_normal
+        self._log_total = tf.reduce_logsumexp(joint, axis=1, keepdims=True)
+        self._log_normal = log_normal
+        self._joint = joint
+        self.pixel_log_likelihood = tf.reduce_sum(
+            self._log_total, -1, keepdims=True
+        )
+        self.nll = -tf.reduce_sum(self._log_total, axis=[1, 2, 3, 4])
+
+    @property
+    def nll_constant(self):
+        count = tf.cast(tf.size(self.frames[0]), tf.float32)
+        variance = tf.cast(self.mixture.variance, tf.float32)
+        return 0.5 * count * tf.math.log(2.0 * math.pi * variance)
+
+    def responsibilities(self):
+        """rho = m_k N_k / sum_j m_j N_j, `[B, K, H, W, C or 1]`."""
+        return tf.exp(self._joint - self._log_total)
+
+    def mask_posterior(self):
+        """N_k / sum_j N_j over all channels, `[B, K, H, W, 1]`."""
+        return tf.nn.softmax(self._log_pixel, axis=1)
+
+    def flat_mask_posterior(self):
+        """A softmax of likelihood *values*, `[B, K, H, W, 1]`.
+
+        What PROVIDE's published code feeds; its contrast is at most e.
+        """
+        return tf.nn.softmax(tf.exp(self._log_pixel), axis=1)
+
+    def leave_one_out(self):
+        """log p(x) with slot k removed, masks renormalised: `[B, K, H, W, 1]`.
+
+        Per pixel: log (sum_j m_j N_j - m_k N_k) - log(1 - m_k).
+        """
+        rest = tf.math.log1p(-tf.minimum(self.responsibilities(), 1 - 1e-6))
+        removed = tf.math.log1p(-tf.minimum(self.mixture.masks, 1 - 1e-6))
+        return tf.reduce_sum(self._log_total + rest - removed, -1, True)
+
+    def gradient_by_means(self):
+        """d nll / d mu_kc = -rho_kc (x_c - mu_kc) / s, `[B, K, H, W, C]`."""
+        return -self.responsibilities() * self._error / self.mixture.variance
+
+    def gradient_by_masks(self):
+        """d nll / d m_k = -sum N_k / sum_j m_j N_j, `[B, K, H, W, 1]`."""
+        ratio = self._log_normal - self._log_total
+        ratio = tf.exp(tf.minimum(ratio, _MAX_LOG_RATIO))
+        return -tf.reduce_sum(ratio, -1, keepdims=True)
+
+    def gradient_by_logits(self):
+        """d nll / d logits_k = sum (m_k - rho_k), `[B, K, H, W, 1]`."""
+        difference = self.mixture.masks - self.responsibilities()
+        return tf.reduce_sum(difference, -1, keepdims=True)
+
+
+def mask_entropy(masks):
+    """-sum_i sum_k m log(m + 1e-9), nats per picture: `[B, ...]` -> `[B]`."""
+    entropy = -masks * tf.math.log(masks + _ENTROPY_FLOOR)
+    return tf.reduce_sum(entropy, axis=[1, 2, 3, 4])
+
+
+def mask_entropy_gradient(masks):
+    """d `mask_entropy` / d masks, of the masks' shape."""
+    floored = masks + _ENTROPY_FLOOR
+    return -(tf.math.log(floored) + masks / floored)
+
+
+def through_softmax(masks, gradient):
+    """A gradient by masks as a gradient by logits; slots are axis 1."""
+    mean = tf.reduce_sum(masks * gradient, axis=1, keepdims=True)
+    return masks * (gradient - mean)

@@ -1,0 +1,173 @@
+"""The spatial broadcast decoder."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import gin
+from tfdecomp.layers.conv import Conv2D, Dense
+from tfdecomp.ops import coords, first_layer
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class BroadcastDecoder(keras.layers.Layer):
+    """Draws every slot on its own canvas.
+
+    A dense network maps the slot's vector to the vector that is copied to
+    every pixel; row and column coordinates come first, then the vector, then
+    convolutions without stride.
+
+    Args:
+        image_size: `(H, W)` of the canvas.
+        filters: Width of each hidden convolution.
+        kernel_sizes: Side of every kernel, the output's included; one number
+            for all, or one per convolution.
+        channels: Colour channels `C`.
+        dense: Widths of the dense layers in front; empty for none.
+        mean_activation: `"sigmoid"` (PROVIDE) or `"linear"` (IODINE).
+        upsample: The convolutions run on a grid smaller by this factor and
+            the last one draws a block of `upsample x upsample` pixels.
+        activation: Hidden activation.
+        factored: Computes the first convolution without ever building its
+            input, which is constant but for the coordinates: the same values
+            (see `ops.first_layer`), at the price of one dense layer.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        vectors: `[N, D]`, one row per slot.
+
+    Returns:
+        `(means, logits)`: `[N, H, W, C]` and `[N, H, W, 1]`.
+
+    Raises:
+        ValueError: If `upsample` does not divide the image, or an option is
+            unknown.
+
+    References:
+        Watters et al., Spatial Broadcast Decoder (2019); PROVIDE, eq. 6;
+        IODINE, appendix B.
+    """
+
+    def __init__(
+        self,
+        image_size,
+        filters=(64, 64, 64, 64),
+        kernel_sizes=3,
+        channels=3,
+        dense=(64, 64),
+        mean_activation="sigmoid",
+        upsample=1,
+        activation="elu",
+        factored=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_size = tuple(image_size)
+        self.filters = tuple(filters)
+        if isinstance(kernel_sizes, int):
+            kernel_sizes = (kernel_sizes,) * (len(self.filters) + 1)
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.channels = channels
+        self.dense = tuple(dense)
+        self.mean_activation = mean_activation
+        self.upsample = upsample
+        self.activation = activation
+        self.factored = factored
+        self._check()
+        self.dense_layers = [
+            Dense(width, activation=activation, name=f"dense_{i}")
+            for i, width in enumerate(self.dense)
+        ]
+        self.convs = [
+            Conv2D(width, size, activation=activation, name=f"conv_{i}")
+            for i, (width, size) in enumerate(
+                zip(self.filters, self.kernel_sizes[:-1])
+            )
+        ]
+        self.head = Conv2D(
+            (channels + 1) * upsample**2, self.kernel_sizes[-1], name="head"
+        )
+
+    def _check(self):
+        if len(self.kernel_sizes) != len(self.filters) + 1:
+            raise ValueError(
+                f"kernel_sizes needs {len(self.filters) + 1} entries (one per "
+                f"convolution and the output's), got {self.kernel_sizes}"
+            )
+        if any(side % self.upsample for side in self.image_size):
+            raise ValueError(
+                f"upsample={self.upsample} does not divide the image size "
+                f"{self.image_size}"
+            )
+        if self.mean_activation not in ("sigmoid", "linear"):
+            raise ValueError(
+                'mean_activation must be "sigmoid" or "linear", got '
+                f"{self.mean_activation!r}"
+            )
+
+    @property
+    def grid_size(self):
+        """`(H, W)` on which the convolutions run."""
+        return tuple(side // self.upsample for side in self.image_size)
+
+    def build(self, vectors_shape):
+        width = vectors_shape[-1]
+        for layer in self.dense_layers:
+            layer.build((None, width))
+            width = layer.units
+        shape = (None, *self.grid_size, width + 2)
+        for conv in [*self.convs, self.head]:
+            conv.build(shape)
+            shape = (*shape[:-1], conv.filters)
+        self.plan = first_layer.plan(*self.grid_size, self.kernel_sizes[0])
+
+    def call(self, vectors):
+        for layer in self.dense_layers:
+            vectors = layer(vectors)
+        features = self._first(vectors)  # [N, h, w, F]
+        for conv in self.convs[1:]:
+            features = conv(features)
+        # Means and logits enter a likelihood: float32 from here on.
+        canvas = tf.cast(self.head(features), tf.float32)
+        if self.upsample > 1:
+            canvas = tf.nn.depth_to_space(canvas, self.upsample)
+        means, logits = canvas[..., :-1], canvas[..., -1:]
+        if self.mean_activation == "sigmoid":
+            means = tf.sigmoid(means)
+        return means, logits
+
+    def _first(self, vectors):
+        conv = self.convs[0]
+        if self.factored:
+            outputs = first_layer.broadcast_convolution(
+                vectors, conv.kernel, conv.bias, self.plan
+            )
+            return conv.activation(outputs)
+        return conv(broadcast_with_coordinates(vectors, self.grid_size))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_size": self.image_size,
+            "filters": self.filters,
+            "kernel_sizes": self.kernel_sizes,
+            "channels": self.channels,
+            "dense": self.dense,
+            "mean_activation": self.mean_activation,
+            "upsample": self.upsample,
+            "activation": self.activation,
+            "factored": self.factored,
+        }
+
+
+def broadcast_with_coordinates(vectors, grid_size):
+    """`[N, D]` -> `[N, H, W, 2 + D]`: row, column, then the vector."""
+    height, width = grid_size
+    grid = np.expand_dims(coords.pixel_grid(height, width), 0)
+    grid = tf.cast(grid, vectors.dtype)
+    count = tf.shape(vectors)[0]
+    tiles = tf.broadcast_to(
+        vectors[:, None, None], [count, height, width, vectors.shape[-1]]
+    )
+    return tf.concat([tf.tile(grid, [count, 1, 1, 1]), tiles], axis=-1)

@@ -1,0 +1,79 @@
+"""The recurrent cell over refinements and time."""
+
+import keras
+import tensorflow as tf
+
+import gin
+from tfdecomp.layers.conv import fan_in_uniform
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class LSTM2DCell(keras.layers.Layer):
+    """An LSTM with two incoming states, one along each axis of a grid.
+
+        a = W_x u + W_t h_t + W_r h_r + b, split into i, f, o, l, g
+        c = sigmoid(f) (sigmoid(l) c_t + (1 - sigmoid(l)) c_r)
+            + sigmoid(i) tanh(g)
+        h = sigmoid(o) tanh(c)
+
+    One forget gate; the gate `l` weighs the state of the previous frame
+    (`t`) against that of the previous refinement (`r`).
+
+    Args:
+        units: Size of `h` and `c`.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[N, D]`.
+        temporal: `(h, c)` of the previous frame, each `[N, units]`.
+        refined: `(h, c)` of the previous refinement.
+
+    Returns:
+        `(h, c)`, float32.
+
+    References:
+        PROVIDE, section 3.3; Graves et al., Multi-dimensional recurrent
+        neural networks (2007).
+    """
+
+    def __init__(self, units, **kwargs):
+        # The state is carried over hundreds of cells: always float32.
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, inputs_shape, *state_shapes):
+        shapes = {
+            "input": (inputs_shape[-1], 5 * self.units),
+            "temporal": (self.units, 5 * self.units),
+            "refined": (self.units, 5 * self.units),
+        }
+        self.kernels = [
+            self.add_weight(
+                name=f"{name}_kernel",
+                shape=shape,
+                initializer=fan_in_uniform(),
+            )
+            for name, shape in shapes.items()
+        ]
+        limit = self.units**-0.5
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(5 * self.units,),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.built = True
+
+    def call(self, inputs, temporal, refined):
+        read = tf.concat([inputs, temporal[0], refined[0]], axis=-1)
+        kernel = tf.concat([tf.convert_to_tensor(k) for k in self.kernels], 0)
+        gates = tf.nn.bias_add(tf.matmul(read, kernel), self.bias)
+        i, f, o, weight, g = tf.split(gates, 5, axis=-1)
+        weight = tf.sigmoid(weight)
+        carried = weight * temporal[1] + (1.0 - weight) * refined[1]
+        c = tf.sigmoid(f) * carried + tf.sigmoid(i) * tf.tanh(g)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}

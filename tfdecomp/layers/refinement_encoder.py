@@ -1,0 +1,146 @@
+"""The network that reads the picture-sized inputs of a refinement."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import gin
+from tfdecomp.layers.conv import Conv2D, Dense
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class RefinementEncoder(keras.layers.Layer):
+    """Convolutions, pooling and dense layers: pictures -> one code per slot.
+
+    The first convolution is linear in its input channels. Those that all
+    slots and refinements of a frame share (the frame, coordinates, features)
+    go through `shared` once per frame; `call` adds their part. Both read one
+    kernel, whose input channels stand in the documented order.
+
+    Args:
+        filters: Width of each convolution.
+        kernel_size: Side of the kernels.
+        strides: Stride of every convolution.
+        pool: Side of the average pooling after the convolutions, or
+            `"global"`; 1 for none.
+        units: Widths of the dense layers after it.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        slot_maps: `[B, K, H, W, c]`, the channels that differ per slot.
+        shared: `[B, h, w, F]`, what `shared` returned for the frame.
+
+    Returns:
+        `[B * K, units[-1]]`.
+
+    References:
+        PROVIDE, figure 2; IODINE, appendix B.
+    """
+
+    def __init__(
+        self,
+        filters=(64, 64, 64, 64),
+        kernel_size=3,
+        strides=1,
+        pool=4,
+        units=(128,),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = tuple(filters)
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.pool = pool
+        self.units = tuple(units)
+        self.convs = [
+            Conv2D(
+                width,
+                kernel_size,
+                strides=strides,
+                activation="elu",
+                name=f"conv_{i}",
+            )
+            for i, width in enumerate(self.filters)
+        ]
+        self.dense_layers = [
+            Dense(width, activation="elu", name=f"dense_{i}")
+            for i, width in enumerate(self.units)
+        ]
+
+    def build(self, maps_shape, is_shared=None):
+        """Creates the weights.
+
+        Args:
+            maps_shape: `(None, H, W, channels)`, shared ones included.
+            is_shared: One flag per channel; none is shared by default.
+        """
+        channels = maps_shape[-1]
+        is_shared = np.asarray(is_shared or [False] * channels)
+        self.shared_channels = np.flatnonzero(is_shared)
+        self.slot_channels = np.flatnonzero(~is_shared)
+        shape = tuple(maps_shape)
+        for conv in self.convs:
+            conv.build(shape)
+            shape = conv.compute_output_shape(shape)
+        _, height, width, features = shape
+        if self.pool == "global":
+            height = width = 1
+        else:
+            height, width = -(-height // self.pool), -(-width // self.pool)
+        size = height * width * features
+        for layer in self.dense_layers:
+            layer.build((None, size))
+            size = layer.units
+        self.built = True
+
+    def shared(self, maps):
+        """The shared channels' part of the first convolution, with bias.
+
+        Args:
+            maps: `[B, H, W, c']`.
+
+        Returns:
+            `[B, h, w, F]` in the compute type.
+        """
+        conv, dtype = self.convs[0], self.compute_dtype
+        kernel = tf.gather(conv.kernel, self.shared_channels, axis=2)
+        outputs = self._convolve(tf.cast(maps, dtype), tf.cast(kernel, dtype))
+        return tf.nn.bias_add(outputs, tf.cast(conv.bias, dtype))
+
+    def call(self, slot_maps, shared):
+        conv = self.convs[0]
+        num_slots = tf.shape(slot_maps)[1]
+        kernel = tf.gather(conv.kernel, self.slot_channels, axis=2)
+        flat = tf.reshape(slot_maps, [-1, *slot_maps.shape[2:]])
+        outputs = self._convolve(flat, kernel)  # [B*K, h, w, F]
+        size = outputs.shape[1:]
+        outputs = tf.reshape(outputs, [-1, num_slots, *size])
+        outputs = outputs + shared[:, None]
+        features = conv.activation(tf.reshape(outputs, [-1, *size]))
+        for conv in self.convs[1:]:
+            features = conv(features)
+        features = self._pooled(features)
+        for layer in self.dense_layers:
+            features = layer(features)
+        return features
+
+    def _convolve(self, maps, kernel):
+        return tf.nn.conv2d(maps, kernel, self.strides, "SAME")
+
+    def _pooled(self, features):
+        if self.pool == "global":
+            return tf.reduce_mean(features, axis=[1, 2])
+        if self.pool > 1:
+            features = tf.nn.avg_pool2d(features, self.pool, self.pool, "SAME")
+        return tf.reshape(features, [-1, int(np.prod(features.shape[1:]))])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "pool": self.pool,
+            "units": self.units,
+        }

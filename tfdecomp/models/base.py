@@ -1,0 +1,61 @@
+"""What every system shares: the contract and its conveniences."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class DecompositionModel(keras.Model):
+    """Base class of the systems; see `tfdecomp.types.Decomposition`.
+
+    A subclass implements `build` and `call(inputs, training)`, where `inputs`
+    is a `tfdecomp.types.Batch`, and returns a `Decomposition` whose `loss`
+    `[B]` is what training averages over the batch.
+
+    Attributes:
+        scheduled_weights: Names of scalars in `inputs` that stand in for the
+            attribute of the same name, so that a schedule can change them
+            from step to step.
+    """
+
+    scheduled_weights = ()
+
+    def __init__(self, **kwargs):
+        # Under a mixed policy Keras would round the input picture before
+        # `call`, and the likelihood would score the rounded one.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+
+    def weight(self, inputs, name):
+        """The scalar `name`: scheduled in `inputs`, else the attribute."""
+        value = inputs.get(name)
+        if value is None:
+            value = getattr(self, name)
+        return tf.cast(value, tf.float32)
+
+    def check_video(self, video):
+        """Raises `ValueError` unless `video` is `[B, T, H, W, C]` as built."""
+        expected = (*self.image_size, self.channels)
+        shape = tuple(video.shape)
+        if len(shape) != 5 or shape[2:] != expected:
+            raise ValueError(
+                f"the model reads videos [B, T, {expected[0]}, {expected[1]}, "
+                f"{expected[2]}], got {list(shape)}; resize the frames or "
+                "build the model with this image_size"
+            )
+
+
+def clip_seeds(inputs) -> tf.Tensor:
+    """The seeds `[B, 2]` of a batch; 0, 1, 2, ... where none are given."""
+    seeds = inputs.get("seed")
+    if seeds is None:
+        count = tf.range(tf.shape(inputs["video"])[0])
+        seeds = tf.stack([tf.zeros_like(count), count], axis=-1)
+    return tf.cast(seeds, tf.int32)
+
+
+def as_float(video) -> tf.Tensor:
+    """uint8 `0...255` or floating point -> float32, without a gradient."""
+    if video.dtype == tf.uint8:
+        return tf.cast(video, tf.float32) * np.float32(1.0 / 255.0)
+    return tf.stop_gradient(tf.cast(video, tf.float32))

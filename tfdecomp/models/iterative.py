@@ -1,0 +1,482 @@
+"""Iterative amortised inference: what PROVIDE and IODINE share.
+
+The posterior q(z) = N(lambda) of every slot is refined cell by cell:
+
+    z ~ q_lambda                      sample
+    mu, logits = g(z, context)        decode
+    L = beta NLL + psi KL + gamma H   score
+    lambda <- lambda + f(a, state)    refine
+
+`a` holds, besides lambda and the pictures, the gradients of L. Those by the
+means, the masks and through the KL have closed forms; only dL/d lambda needs
+a vector-Jacobian product through the decoder, and exactly that one is taken.
+
+Everything a cell computes is a pure function of tensors (`Cell`), the weights
+included. So a cell can be recomputed in the backward pass, and it can stand
+in a `tf.while_loop`, whose graph does not grow with frames or refinements.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.pixel_mixture import (
+    PixelMixture,
+    mask_entropy,
+    mask_entropy_gradient,
+    through_softmax,
+)
+from tfdecomp.models import base
+from tfdecomp.ops.coords import pixel_grid
+from tfdecomp.ops.normalization import standardize
+from tfdecomp.ops.rematerialize import rematerialize
+
+# Picture-sized inputs that all slots and refinements of a frame share ...
+SHARED_INPUTS = ("frame", "coordinates", "features")
+# ... and those that differ, with whether they are normalised and stopped.
+SLOT_INPUTS = {
+    "means": False,
+    "masks": False,
+    "mask_logits": False,
+    "mean_gradient": True,
+    "mask_gradient": True,
+    "mask_posterior": False,
+    "pixel_log_likelihood": True,
+    "leave_one_out": True,
+}
+
+
+class IterativeModel(base.DecompositionModel):
+    """Base class of models that infer by refinement.
+
+    A subclass brings the recurrent cell, the prior, the schedule and the loop
+    over frames; see `PROVIDE`.
+
+    Args:
+        decoder: Layer `[N, D] -> (means, logits)`, such as
+            `layers.BroadcastDecoder`.
+        encoder: `layers.RefinementEncoder`.
+        image_size: `(H, W)` or one side.
+        channels: `C`.
+        num_slots: `K`; any other number works at test time.
+        num_refinements: `R`; any other number works at test time.
+        latent_dim: `D`.
+        variance: Pixel variance of the likelihood.
+        granularity: `"channel"` or `"pixel"` mixture.
+        parameterization: Of lambda; see `distributions.gaussians`.
+        refinement_inputs: Picture-sized inputs, in the order of the first
+            convolution's channels: names out of `SHARED_INPUTS` and
+            `SLOT_INPUTS`.
+        flat_mask_posterior: Feeds the published code's softmax of likelihood
+            values instead of the posterior ratio.
+        reconstruction_weight: beta.
+        kl_weight: psi.
+        entropy_weight: gamma; positive values sharpen the masks.
+        initial_log_variance: Start of lambda's second half; None draws both
+            halves from U(-0.5, 0.5), as published.
+        update_bias: Start of the update head's bias, for means and raw
+            scales; None draws it as published.
+        features: Optional layer `[B, H, W, C] -> [B, H, W, F]` that adds
+            features of the frame to the refinement's inputs.
+        rematerialize: Keeps only the state between cells and recomputes the
+            rest in the backward pass.
+        **kwargs: Passed to `keras.Model`.
+    """
+
+    scheduled_weights = (
+        "reconstruction_weight",
+        "kl_weight",
+        "entropy_weight",
+        "variance",
+    )
+
+    def __init__(
+        self,
+        decoder,
+        encoder,
+        *,
+        image_size,
+        channels,
+        num_slots,
+        num_refinements,
+        latent_dim,
+        variance,
+        granularity,
+        parameterization,
+        refinement_inputs,
+        flat_mask_posterior,
+        reconstruction_weight,
+        kl_weight,
+        entropy_weight,
+        initial_log_variance,
+        update_bias,
+        features,
+        rematerialize,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(image_size, int):
+            image_size = (image_size, image_size)
+        self.image_size = tuple(image_size)
+        self.channels = channels
+        self.num_slots = num_slots
+        self.num_refinements = num_refinements
+        self.latent_dim = latent_dim
+        self.variance = variance
+        self.granularity = granularity
+        self.parameterization = gaussians.check_parameterization(
+            parameterization
+        )
+        self.refinement_inputs = tuple(refinement_inputs)
+        self.flat_mask_posterior = flat_mask_posterior
+        self.reconstruction_weight = reconstruction_weight
+        self.kl_weight = kl_weight
+        self.entropy_weight = entropy_weight
+        self.initial_log_variance = initial_log_variance
+        self.update_bias = update_bias
+        self.rematerialize = rematerialize
+        self.decoder = decoder
+        self.encoder = encoder
+        self.features = features
+        self._check_iterative()
+
+    def _check_iterative(self):
+        known = (*SHARED_INPUTS, *SLOT_INPUTS)
+        unknown = set(self.refinement_inputs) - set(known)
+        if unknown:
+            raise ValueError(
+                f"unknown refinement inputs {sorted(unknown)}; known: {known}"
+            )
+        if ("features" in self.refinement_inputs) != bool(self.features):
+            raise ValueError(
+                '"features" in refinement_inputs and the features layer come '
+                "together: give both or neither"
+            )
+        if self.num_slots < 2:
+            raise ValueError(
+                f"num_slots must be at least 2, got {self.num_slots}; one "
+                "slot has nothing to be told apart from"
+            )
+        if self.decoder.image_size != self.image_size:
+            raise ValueError(
+                f"the model's image_size is {self.image_size}, its decoder "
+                f"draws {self.decoder.image_size}; set IMAGE_SIZE for both"
+            )
+
+    # ---- weights -----------------------------------------------------------
+
+    def _input_channels(self, name):
+        if name in ("frame", "means", "mean_gradient"):
+            return self.channels
+        if name == "features":
+            return self.features.channels
+        return 2 if name == "coordinates" else 1
+
+    def build_inference(self, decoder_width):
+        """Builds what refinement needs: lambda_0, decoder, encoder, head."""
+        self.coordinates = pixel_grid(*self.image_size)[None]
+        if not self.decoder.built:  # a reloaded child arrives built
+            self.decoder.build((None, decoder_width))
+        if self.features is not None and not self.features.built:
+            self.features.build((None, *self.image_size, self.channels))
+        is_shared = []
+        for name in self.refinement_inputs:
+            count = self._input_channels(name)
+            is_shared += [name in SHARED_INPUTS] * count
+        if not self.encoder.built:
+            shape = (None, *self.image_size, len(is_shared))
+            self.encoder.build(shape, is_shared)
+        self.initial_parameters = self.add_weight(
+            name="initial_parameters",
+            shape=(2 * self.latent_dim,),
+            initializer=self._initialize_parameters,
+            autocast=False,
+        )
+
+    def _initialize_parameters(self, shape, dtype=None):
+        values = keras.random.uniform(shape, -0.5, 0.5, dtype=dtype)
+        if self.initial_log_variance is None:
+            return values
+        means = values[: self.latent_dim]
+        raw = tf.fill([self.latent_dim], float(self.initial_log_variance))
+        return tf.concat([means, tf.cast(raw, means.dtype)], axis=0)
+
+    def read_weights(self):
+        """All weights as tensors, read once, outside of every loop."""
+        return [tf.convert_to_tensor(v.value) for v in self.variables]
+
+    def using(self, weights):
+        """A scope in which the layers compute with these tensors."""
+        return keras.StatelessScope(list(zip(self.variables, weights)))
+
+    # ---- one cell ----------------------------------------------------------
+
+    def sample(self, cell, parameters):
+        """z ~ q, `[B, K, D]`, by the cell's noise."""
+        noise = tf.stop_gradient(cell["noise"])
+        return gaussians.sample(parameters, noise, self.parameterization)
+
+    def decode_latents(self, latents, context=None):
+        """Draws latents.
+
+        Args:
+            latents: `[B, K, D]`.
+            context: `[B, K, U]`, what the decoder reads beside z, or None.
+
+        Returns:
+            `(means, logits)`: `[B, K, H, W, C]` and `[B, K, H, W, 1]`.
+        """
+        if context is not None:
+            latents = tf.concat([latents, context], axis=-1)
+        num_slots = tf.shape(latents)[1]
+        means, logits = self.decoder(merge_slots(latents))
+        return split_slots(means, num_slots), split_slots(logits, num_slots)
+
+    def objective(self, cell, means, logits, parameters):
+        """Scores a decode.
+
+        Returns:
+            A dictionary of terms in nats per clip, `[B]`: `loss` (the cell's
+            beta NLL + psi KL + gamma H), `nll` (without its constant), `kl`,
+            `entropy`; and the mixture with its score, for the gradients.
+        """
+        mixture = PixelMixture(
+            means, logits, cell["variance"], self.granularity
+        )
+        score = mixture.score(tf.stop_gradient(cell["frame"]))
+        divergence = gaussians.kl_divergence(
+            parameters,
+            cell["prior_mean"],
+            cell["prior_log_variance"],
+            self.parameterization,
+        )
+        terms = {
+            "nll": score.nll,
+            "kl": tf.reduce_sum(divergence, axis=1),
+            "entropy": mask_entropy(mixture.masks),
+        }
+        terms["loss"] = (
+            cell["reconstruction_weight"] * terms["nll"]
+            + cell["kl_weight"] * terms["kl"]
+            + cell["entropy_weight"] * terms["entropy"]
+        )
+        return terms, mixture, score
+
+    def decode_cell(self, arguments, saved=None):
+        """The decode-only last cell of a frame: nothing refined, no tape."""
+        del saved
+        cell = arguments["cell"]
+        with self.using(arguments["weights"]):
+            latents = self.sample(cell, arguments["parameters"])
+            means, logits = self.decode_latents(latents, cell.get("context"))
+        terms, mixture, _ = self.objective(
+            cell, means, logits, arguments["parameters"]
+        )
+        outputs = {**terms, "means": means, "masks": mixture.masks}
+        return outputs, ()
+
+    def refine_cell(self, arguments, saved=None):
+        """One refinement cell.
+
+        Args:
+            arguments: `weights`; `parameters` `[B, K, 2 D]`; `state`, the
+                recurrent state; `cell`: `frame`, `shared`, `noise`, priors,
+                loss weights, and what the subclass adds.
+            saved: dL/d lambda of the forward pass, when it is recomputed.
+
+        Returns:
+            `(outputs, saved)`: the terms of `objective`, the decoded `means`
+            and `masks`, the next `parameters` and `state`.
+        """
+        cell = arguments["cell"]
+        parameters = arguments["parameters"]
+        with self.using(arguments["weights"]):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(parameters)
+                latents = self.sample(cell, parameters)
+                means, logits = self.decode_latents(
+                    latents, cell.get("context")
+                )
+            terms, mixture, score = self.objective(
+                cell, means, logits, parameters
+            )
+            gradients = self.gradients(cell, mixture, score)
+            if saved is None:
+                saved = self._parameter_gradient(
+                    tape, cell, parameters, (means, logits), gradients
+                )
+            maps = self.slot_maps(mixture, score, logits, gradients)
+            code = self.encoder(maps, cell["shared"])
+            state, update = self.update(
+                cell, merge_slots(parameters), merge_slots(saved), code,
+                arguments["state"],
+            )  # fmt: skip
+        num_slots = tf.shape(parameters)[1]
+        outputs = {
+            **terms,
+            "means": means,
+            "masks": mixture.masks,
+            "parameters": parameters + split_slots(update, num_slots),
+            "state": state,
+        }
+        return outputs, saved
+
+    def gradients(self, cell, mixture, score):
+        """Closed forms of dL/d means, dL/d masks and dL/d logits."""
+        beta, gamma = cell["reconstruction_weight"], cell["entropy_weight"]
+        entropy = gamma * mask_entropy_gradient(mixture.masks)
+        return {
+            "means": beta * score.gradient_by_means(),
+            "masks": beta * score.gradient_by_masks() + entropy,
+            "logits": beta * score.gradient_by_logits()
+            + through_softmax(mixture.masks, entropy),
+        }
+
+    def _parameter_gradient(self, tape, cell, parameters, decoded, gradients):
+        """dL/d lambda, `[B, K, 2 D]`: one product through the decoder."""
+        through_decoder = tape.gradient(
+            decoded,
+            parameters,
+            output_gradients=(gradients["means"], gradients["logits"]),
+        )
+        of_kl = gaussians.kl_gradient(
+            parameters,
+            cell["prior_mean"],
+            cell["prior_log_variance"],
+            self.parameterization,
+        )
+        gradient = through_decoder + cell["kl_weight"] * of_kl
+        return tf.stop_gradient(standardize(gradient, axes=[2]))
+
+    def slot_maps(self, mixture, score, logits, gradients):
+        """The picture-sized inputs that differ per slot, `[B, K, H, W, c]`.
+
+        `gradients=None` makes all normalised inputs exactly zero: prediction,
+        where nothing was observed.
+        """
+        num_slots = tf.shape(logits)[1]
+        values = {
+            "means": lambda: mixture.means,
+            "masks": lambda: mixture.masks,
+            "mask_logits": lambda: logits,
+            "mean_gradient": lambda: gradients["means"],
+            "mask_gradient": lambda: gradients["masks"],
+            "mask_posterior": (
+                score.flat_mask_posterior
+                if self.flat_mask_posterior
+                else score.mask_posterior
+            ),
+            "pixel_log_likelihood": lambda: tf.repeat(
+                score.pixel_log_likelihood, num_slots, axis=1
+            ),
+            "leave_one_out": score.leave_one_out,
+        }
+        maps = []
+        for name in self.refinement_inputs:
+            if name in SHARED_INPUTS:
+                continue
+            if not SLOT_INPUTS[name]:
+                maps.append(values[name]())
+            elif gradients is None:
+                channels = self._input_channels(name)
+                maps.append(tf.repeat(tf.zeros_like(logits), channels, -1))
+            else:
+                value = tf.stop_gradient(values[name]())
+                maps.append(standardize(value, axes=[2, 3, 4]))
+        return tf.concat(maps, axis=-1)
+
+    def shared_maps(self, frame):
+        """The shared part of the first refinement convolution."""
+        batch = tf.shape(frame)[0]
+        values = {
+            "frame": lambda: frame,
+            "coordinates": lambda: tf.tile(self.coordinates, [batch, 1, 1, 1]),
+            "features": lambda: tf.cast(self.features(frame), tf.float32),
+        }
+        names = [n for n in self.refinement_inputs if n in SHARED_INPUTS]
+        maps = tf.concat([values[name]() for name in names], axis=-1)
+        return self.encoder.shared(maps)
+
+    def run_cell(self, cell_function, arguments):
+        """Runs a cell, rematerialised if the model is."""
+        if self.rematerialize:
+            return rematerialize(cell_function)(arguments)
+        return cell_function(arguments)[0]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "num_slots": self.num_slots,
+            "num_refinements": self.num_refinements,
+            "latent_dim": self.latent_dim,
+            "variance": self.variance,
+            "granularity": self.granularity,
+            "refinement_inputs": self.refinement_inputs,
+            "flat_mask_posterior": self.flat_mask_posterior,
+            "reconstruction_weight": self.reconstruction_weight,
+            "kl_weight": self.kl_weight,
+            "entropy_weight": self.entropy_weight,
+            "initial_log_variance": self.initial_log_variance,
+            "update_bias": self.update_bias,
+            "features": self.features
+            and keras.saving.serialize_keras_object(self.features),
+            "rematerialize": self.rematerialize,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("decoder", "encoder", "features"):
+            if config.get(name) is not None:
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name]
+                )
+        return cls(**config)
+
+
+def merge_slots(values):
+    """`[B, K, ...]` -> `[B * K, ...]`, slot fastest."""
+    return tf.reshape(values, [-1, *values.shape[2:]])
+
+
+def split_slots(values, num_slots):
+    """`[B * K, ...]` -> `[B, K, ...]`."""
+    return tf.reshape(values, [-1, num_slots, *values.shape[1:]])
+
+
+def clip_noise(seeds, number, shape):
+    """Standard normal noise that depends on the clip's seed alone.
+
+    Args:
+        seeds: `[B, 2]` int32, one per clip.
+        number: Folded into every seed: a frame's number in the whole video,
+            or -1 for what a clip shares.
+        shape: Shape per clip.
+
+    Returns:
+        `[B, *shape]`, the same in any batch, eager or compiled.
+    """
+
+    def draw(seed):
+        seed = tf.random.fold_in(seed, number, alg="philox")
+        return tf.random.stateless_normal(shape, seed, alg="philox")
+
+    noise = tf.map_fn(draw, seeds, fn_output_signature=tf.float32)
+    return tf.reshape(noise, [-1, *shape])
+
+
+def update_initializer(bias, latent_dim):
+    """Bias initializer of an update head; see `IterativeModel`."""
+    if bias is None:
+        return "fan_in_uniform"
+    values = np.repeat(np.asarray(bias, np.float32), latent_dim)
+
+    def initialize(shape, dtype=None):
+        return tf.reshape(tf.cast(values, dtype or tf.float32), shape)
+
+    return initialize
