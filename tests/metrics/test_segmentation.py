@@ -15,11 +15,10 @@ def _row(*labels):
 def test_mse_is_the_mean_over_pixels_and_channels_of_each_frame():
     rng = np.random.default_rng(0)
     video, recon = rng.random((2, 2, 3, 4, 5, 3))
-    expected = [[((v - r) ** 2).mean() for v, r in zip(a, b)]
-                for a, b in zip(video, recon)]  # fmt: skip
-    np.testing.assert_allclose(
-        segmentation.mse(video, recon), expected, rtol=1e-5
-    )
+    error = segmentation.mse(video, recon)
+    for b, t in np.ndindex(2, 3):
+        expected = np.mean((video[b, t] - recon[b, t]) ** 2)
+        np.testing.assert_allclose(error[b, t], expected, rtol=1e-5)
 
 
 def test_mse_scales_uint8_pictures_to_one():

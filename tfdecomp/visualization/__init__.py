@@ -1,0 +1,1 @@
+"""Pictures: arrays in, uint8 images out. Callers write the files."""

@@ -1,0 +1,46 @@
+"""What each latent dimension of a slot does to the picture."""
+
+import numpy as np
+
+from tfdecomp.visualization import canvas
+
+
+def traversal(
+    pictures,
+    kl=None,
+    values=None,
+    dims=None,
+    max_rows=10,
+    min_side=canvas.MIN_SIDE,
+) -> np.ndarray:
+    """Rows: latents, those with the largest KL first; columns: values.
+
+    Args:
+        pictures: `[D, V, H, W, C]`; `D` swept latents, `V` values each.
+        kl: `[D]` nats per latent, for order and labels; without it rows keep
+            their order.
+        values: `[V]` for the labels of the columns.
+        dims: `[D]` numbers of the latents; by default from 0.
+        max_rows: Rows to show.
+        min_side: Smaller pictures are enlarged to at least this.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    pictures = canvas.enlarge(canvas.to_uint8(pictures), min_side)
+    dims = np.arange(len(pictures)) if dims is None else np.asarray(dims)
+    if len(dims) != len(pictures):
+        raise ValueError(
+            f"expected one number for each of {len(pictures)} latents, got "
+            f"{len(dims)}"
+        )
+    order = np.arange(len(pictures))
+    if kl is not None:
+        # Stable, so that latents of equal KL stay in their order.
+        order = np.argsort(-np.asarray(kl), kind="stable")
+    order = order[:max_rows]
+    labels = [f"z{dims[i]}" for i in order]
+    if kl is not None:
+        labels = [f"{label}  KL {kl[i]:.2f}" for label, i in zip(labels, order)]
+    columns = None if values is None else [f"{v:+.2f}" for v in values]
+    return canvas.grid([list(pictures[i]) for i in order], columns, labels)
