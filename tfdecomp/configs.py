@@ -1,0 +1,409 @@
+"""Finds, parses, saves and restores gin configs.
+
+Every command goes through here: a config is found by the path as given, then
+in the checkout, then in the copy inside the installed package; includes are
+relative to that `gin/` root. After parsing the config is locked, and a name
+that does not exist is one error with the nearest names that do.
+"""
+
+import contextlib
+import difflib
+import importlib
+import inspect
+import os
+import pathlib
+import pkgutil
+import pprint
+import re
+
+import gin
+
+# Importing these registers what a gin file may name. They are looked up by
+# name, since a config knows what exists and not how it works.
+PACKAGES = (
+    "tfdecomp.ops",
+    "tfdecomp.distributions",
+    "tfdecomp.layers",
+    "tfdecomp.models",
+    "tfdecomp.data",
+    "tfdecomp.evaluation",
+    "tfdecomp.exporting",
+    "tfdecomp.training",
+)
+KERAS_KEYWORDS = (
+    "name",
+    "dtype",
+    "trainable",
+    "autocast",
+    "activity_regularizer",
+)
+CONFIG_NAME = "config.gin"
+DEFAULTS_TITLE = "# Defaults that were in force"
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message says what to change."""
+
+
+def root() -> pathlib.Path:
+    """The `gin/` folder: that of the checkout, else the installed copy."""
+    package = pathlib.Path(__file__).resolve().parent
+    checkout = package.parent / "gin"
+    if (package.parent / "setup.cfg").is_file() and checkout.is_dir():
+        return checkout
+    return package / "configs_data"
+
+
+def available() -> list[str]:
+    """Names of all shipped configs, relative to the root."""
+    return sorted(str(p.relative_to(root())) for p in root().rglob("*.gin"))
+
+
+def find(path) -> pathlib.Path:
+    """Path of a gin file.
+
+    Args:
+        path: As given by the user: a path, or a name relative to the `gin/`
+            folder with or without `gin/` in front and `.gin` behind.
+
+    Raises:
+        ConfigError: If there is no such file.
+    """
+    given = pathlib.Path(os.path.expanduser(path))
+    parts = given.parts[1:] if given.parts[:1] == ("gin",) else given.parts
+    for candidate in (given, root().joinpath(*parts)):
+        for name in (candidate, candidate.with_name(candidate.name + ".gin")):
+            if name.is_file():
+                return name.absolute()
+    near = _near(str(pathlib.Path(*parts)), available())
+    raise ConfigError(
+        f"there is no config {str(path)!r}, neither there nor in {root()}"
+        f"{near or '; it has ' + ', '.join(available())}"
+    )
+
+
+def register():
+    """Imports everything that a config may name."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{name}.{module.name}")
+
+
+def parse(files=(), bindings=()):
+    """Replaces the active config by these files and bindings, and locks it.
+
+    Args:
+        files: Paths, as `find` takes them; later ones override earlier ones.
+        bindings: Lines such as `"NUM_SLOTS = 8"`; they override the files.
+
+    Raises:
+        ConfigError: If a file is missing, or a name in it does not exist.
+    """
+    paths = [find(path) for path in files]
+    register()
+    gin.clear_config()
+    _search_in_root()
+    try:
+        for path in paths:
+            _parse_with_hints(lambda p=path: gin.parse_config_file(str(p)))
+        _check_macro_names(bindings)
+        _parse_with_hints(lambda: gin.parse_config(list(bindings)))
+        _check_parameters()
+        _check_macros()
+        _parse_with_hints(gin.finalize)
+    except ConfigError:
+        gin.clear_config()
+        raise
+
+
+@contextlib.contextmanager
+def parsed(files=(), bindings=()):
+    """`parse` for the length of a block; then the earlier config is back."""
+    with isolated():
+        parse(files, bindings)
+        yield
+
+
+@contextlib.contextmanager
+def isolated():
+    """Gives a block its own empty config; then the earlier one is back."""
+    config = gin.config
+    stores = (
+        config._CONFIG,
+        config._OPERATIVE_CONFIG,
+        config._SINGLETONS,
+    )
+    saved = [dict(store) for store in stores]
+    imports = set(config._IMPORTS)
+    locked = gin.config_is_locked()
+    gin.clear_config()
+    try:
+        yield
+    finally:
+        gin.clear_config()
+        for store, content in zip(stores, saved):
+            store.update(content)
+        config._IMPORTS.update(imports)
+        config._set_config_is_locked(locked)
+
+
+def macro(name, default=gin.REQUIRED):
+    """Value of a macro such as `NUM_SLOTS`.
+
+    Args:
+        name: Its name, without the percent sign.
+        default: Returned when the config does not set it.
+
+    Raises:
+        ConfigError: If the config does not set it and there is no default.
+    """
+    macros = _macros()
+    if name not in macros:
+        if default is not gin.REQUIRED:
+            return default
+        raise ConfigError(
+            f"the config sets no {name}{_near(name, macros)}; add a line "
+            f"'{name} = ...' to the gin file or pass --gin_param"
+        )
+    value = macros[name]
+    while isinstance(value, gin.config.ConfigurableReference):
+        inner = repr(value)
+        if not inner.startswith("%"):
+            return value.scoped_configurable_fn()
+        value = macros[inner[1:]]
+    return value
+
+
+def parameter(name, default=None):
+    """Value bound to `module.configurable.parameter`, built if a reference."""
+    try:
+        value = gin.query_parameter(name)
+    except ValueError:
+        return default
+    if isinstance(value, gin.config.ConfigurableReference):
+        return value.scoped_configurable_fn()
+    return value
+
+
+def asked() -> str:
+    """All bindings of the active config, with full names, in a fixed order.
+
+    gin's own text shortens names as far as it can today; a name registered
+    tomorrow could make a saved one ambiguous.
+    """
+    imports = sorted(i.format() for i in gin.config._IMPORTS)
+    macros = [_line(name, value) for name, value in sorted(_macros().items())]
+    bindings = sorted(
+        _line(f"{_selector(key)}.{name}", value)
+        for key, values in gin.config._CONFIG.items()
+        for name, value in values.items()
+        if key[1] != "gin.macro"
+    )
+    parts = ("\n".join(part) for part in (imports, macros, bindings) if part)
+    return "\n\n".join(parts) + "\n"
+
+
+def operative() -> str:
+    """What was asked for, and every default in use, as a config.
+
+    Meaningful once the objects have been built: a default shows only after
+    the function it belongs to was called.
+    """
+    return "\n".join([asked(), DEFAULTS_TITLE, *sorted(_defaults())]) + "\n"
+
+
+def restore(workdir, bindings=()):
+    """Makes the config of a work directory the active one.
+
+    Args:
+        workdir: Folder of a run or of shipped weights.
+        bindings: Lines that override it.
+
+    Raises:
+        ConfigError: If there is no config in the folder.
+    """
+    path = pathlib.Path(os.path.expanduser(workdir)) / CONFIG_NAME
+    if not path.is_file():
+        raise ConfigError(
+            f"{workdir} is not the work directory of a run: it has no "
+            f"{CONFIG_NAME}; give the folder that was --workdir in training"
+        )
+    parse([path], bindings)
+
+
+def difference(old: str, new: str, old_name="before", new_name="now") -> str:
+    """Unified diff of the bindings of two configs; empty if they agree."""
+    return "\n".join(
+        difflib.unified_diff(
+            _statements(old),
+            _statements(new),
+            old_name,
+            new_name,
+            n=0,
+            lineterm="",
+        )
+    )
+
+
+def split_operative(text: str) -> tuple[str, str]:
+    """`(asked, defaults)` parts of a saved operative config."""
+    asked_part, _, defaults = text.partition(DEFAULTS_TITLE)
+    return asked_part, defaults
+
+
+def _search_in_root():
+    """Makes includes relative to the root, wherever the command runs."""
+    prefixes = gin.config._LOCATION_PREFIXES
+    if str(root()) not in prefixes:
+        # In front of the working folder: what a config includes must not
+        # depend on where the command is typed.
+        prefixes.insert(0, str(root()))
+
+
+def _statements(text):
+    """Lines of a config without comments and blank lines."""
+    lines = (line.rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _defaults():
+    """Yields a line for every default in use that can be written down."""
+    config = gin.config._CONFIG
+    for key, values in gin.config._OPERATIVE_CONFIG.items():
+        # A scoped call also reports what is bound without the scope.
+        bound = {*config.get(key, ()), *config.get(("", key[1]), ())}
+        if key[1].startswith("gin."):
+            continue
+        for name, value in values.items():
+            if name not in bound and gin.config._is_literally_representable(
+                value
+            ):
+                yield _line(f"{_selector(key)}.{name}", value)
+
+
+def _selector(key):
+    """`scope/module.name` of a key in gin's stores."""
+    scope, selector = key
+    return f"{scope}/{selector}" if scope else selector
+
+
+def _line(name, value):
+    return f"{name} = {pprint.pformat(value, width=76 - len(name))}"
+
+
+def _macros():
+    return {
+        scope: values["value"]
+        for (scope, selector), values in gin.config._CONFIG.items()
+        if selector == "gin.macro"
+    }
+
+
+def _near(name, names) -> str:
+    """`"; did you mean ...?"`, or nothing when no name is near."""
+    by_lower = {str(n).lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    if not close:
+        return ""
+    return "; did you mean " + " or ".join(by_lower[c] for c in close) + "?"
+
+
+def _selectors():
+    """Short names of everything that a config may set."""
+    registry = gin.config._REGISTRY
+    return [registry.minimal_selector(s) for s, _ in registry.items()]
+
+
+def _parse_with_hints(action):
+    """Runs a step of parsing; gin's errors come out with near names."""
+    try:
+        action()
+    except SyntaxError as error:
+        where = f" in {error.filename}" if error.filename else ""
+        raise ConfigError(
+            f"cannot read the config{where}, line {error.lineno}: {error.msg}: "
+            f"{(error.text or '').strip()}"
+        ) from None
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        raise ConfigError(_explain(str(error))) from None
+
+
+def _explain(message):
+    """One line for gin's message: what, where, and the nearest names."""
+    what, *context = (line.strip() for line in message.splitlines())
+    where = " ".join(line for line in context if not set(line) <= {"^"})
+    where = f" ({where})" if where else ""
+    unknown = re.search(r"No configurable matching (?:reference )?'@?(.*?)"
+                        r"(?:\(\))?'", what)  # fmt: skip
+    if unknown:
+        name = unknown[1].split("/")[-1]
+        near = _near(name, _selectors())
+        return f"the config names {name!r}, which does not exist{where}{near}"
+    keyword = re.search(
+        r"Configurable '(.*)' doesn't have a parameter named '(.*)'", what
+    )
+    if keyword:
+        near = _near(keyword[2], _parameters(keyword[1]))
+        return f"{keyword[1]} has no parameter {keyword[2]!r}{where}{near}"
+    missing = re.search(r"Unable to open file: (.*)\. Searched", what)
+    if missing:
+        near = _near(missing[1], available())
+        return f"the config includes {missing[1]!r}, not found{where}{near}"
+    return what + where
+
+
+def _parameters(selector):
+    function = gin.config._REGISTRY.get_match(selector).wrapped
+    if inspect.isclass(function):
+        function = function.__init__
+    return [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+
+
+def _check_parameters():
+    """Refuses unknown names that gin lets through because of `**kwargs`."""
+    for (_, selector), values in gin.config._CONFIG.items():
+        if selector.startswith("gin."):
+            continue
+        short = gin.config._REGISTRY.minimal_selector(selector)
+        known = [*_parameters(selector), *KERAS_KEYWORDS]
+        for name in values:
+            if name not in known:
+                raise ConfigError(
+                    f"{short} has no parameter {name!r}{_near(name, known)}"
+                )
+
+
+def _check_macro_names(bindings):
+    """Refuses `--gin_param` for a macro that no file has: a typo."""
+    known = set(_macros()) | _referenced_macros()
+    if not known:
+        return
+    for binding in bindings:
+        match = re.match(r"\s*([A-Za-z_]\w*)\s*=", binding)
+        if match and match[1] not in known:
+            raise ConfigError(
+                f"the config has no macro {match[1]!r}"
+                f"{_near(match[1], known)} It has {', '.join(sorted(known))}"
+            )
+
+
+def _referenced_macros():
+    references = gin.config.iterate_references(gin.config._CONFIG)
+    return {repr(r)[1:] for r in references if repr(r).startswith("%")}
+
+
+def _check_macros():
+    """Refuses a `%NAME` that nothing sets."""
+    constants = {name for name, _ in gin.config._CONSTANTS.items()}
+    known = _macros()
+    for name in sorted(_referenced_macros()):
+        if name not in known and name not in constants:
+            raise ConfigError(
+                f"the config uses %{name}, which nothing sets"
+                f"{_near(name, known)}"
+            )

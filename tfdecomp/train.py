@@ -1,0 +1,89 @@
+"""Trains a model.
+
+    python -m tfdecomp.train --gin_file=gin/provide.gin --workdir=~/runs/a
+
+The same command again goes on where the run stopped. Values of the config
+are changed on the command line with, for example, `--gin_param="NUM_SLOTS=8"`.
+The result is looked at with
+
+    python -m tfdecomp.evaluate --workdir=~/runs/a
+    tensorboard --logdir ~/runs/a
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags
+
+_GIN_FILE = flags.DEFINE_multi_string(
+    "gin_file",
+    None,
+    "Config: a path, or a name in the gin/ folder. Later files override.",
+    required=True,
+)
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "A binding that overrides the files: 'NUM_SLOTS = 8'."
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder of the run. By default ~/runs/ and the config's name, such as "
+    "~/runs/quick_provide; with a seed other than 0, also that.",
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of weights, noise and the order of the data."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where prepared datasets are. By default, as TFDS."
+)
+
+
+def default_workdir(gin_file, seed) -> str:
+    """`gin/quick/provide.gin -> "~/runs/quick_provide"`."""
+    from tfdecomp import configs
+
+    path = configs.find(gin_file).resolve()
+    root = configs.root().resolve()
+    inside = path.is_relative_to(root)
+    name = path.relative_to(root) if inside else pathlib.Path(path.name)
+    name = "_".join(name.with_suffix("").parts)
+    return f"~/runs/{name}" + (f"_seed{seed}" if seed else "")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    try:
+        from tfdecomp import configs
+
+        # Checks that the file exists before TensorFlow is loaded.
+        workdir = _WORKDIR.value or default_workdir(
+            _GIN_FILE.value[-1], _SEED.value
+        )
+        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
+        from tfdecomp import training
+
+        result = training.run(
+            workdir,
+            seed=_SEED.value,
+            data_dir=_DATA_DIR.value,
+            command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
+        )
+    except (ValueError, OSError, RuntimeError) as error:
+        if flags.FLAGS.verbosity > 0:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0 if result["state"] == "finished" else 130
+
+
+def run():
+    """Entry point of the console command."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

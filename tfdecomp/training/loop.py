@@ -1,0 +1,341 @@
+"""The training loop: build, restore, step, look, save, finish."""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp import configs, saving
+from tfdecomp.training import callbacks, workdir
+from tfdecomp.training import settings as settings_lib
+from tfdecomp.training import strategy as strategy_lib
+from tfdecomp.training.checkpoints import Checkpoints, State
+from tfdecomp.training.evaluator import Evaluator
+from tfdecomp.training.step import TrainStep
+
+CALL_SECONDS = 5.0  # the host looks at least so often, for Ctrl-C's sake
+
+
+def run(workdir_path, seed=0, data_dir=None, devices=None, command=None):
+    """Trains what the active config describes; resumes where it stopped.
+
+    Args:
+        workdir_path: Folder of the run; see `style of a work directory` in
+            the README.
+        seed: Seed of weights, noise and the order of the data.
+        data_dir: Where prepared datasets are; by default where TFDS looks.
+        devices: Device names; by default all GPUs, or the CPU.
+        command: The command line, for `run.json`.
+
+    Returns:
+        The content of `run.json`; its `state` is "finished" or
+        "interrupted".
+
+    Raises:
+        WorkDirError: If the folder belongs to another run.
+        TrainingError: If the run cannot go on.
+        CheckpointError: If the disk is full.
+    """
+    strategy = strategy_lib.make_strategy(devices)
+    is_writer = strategy_lib.is_chief(strategy)
+    folder = workdir.WorkDir(workdir_path, is_writer)
+    try:
+        folder.check_same(configs.asked(), seed)
+        if folder.run.get("state") == "finished":
+            print(f"{folder.path} is finished, at step {folder.run['step']}")
+            return folder.run
+        session = Session(folder, strategy, seed, data_dir, is_writer)
+        folder.check_same(configs.operative(), seed, part=1)
+        folder.begin(
+            configs.operative(),
+            seed=seed,
+            command=command,
+            devices=list(strategy.extended.worker_devices),
+        )
+        return _train(session)
+    except BaseException as error:
+        if folder.run.get("state") == "running":
+            folder.update(state="failed", error=str(error)[:2000])
+        raise
+    finally:
+        folder.close()
+
+
+class Session:
+    """The parts of a run, built from the active config and restored.
+
+    Args:
+        folder: The `WorkDir`.
+        strategy: The `tf.distribute` strategy.
+        seed: The run's seed.
+        data_dir: Where prepared datasets are.
+        is_writer: Whether this process writes files and talks.
+    """
+
+    def __init__(self, folder, strategy, seed, data_dir, is_writer):
+        self.folder = folder
+        self.strategy = strategy
+        self.seed = seed
+        self.data_dir = data_dir
+        self.is_writer = is_writer
+        keras.utils.set_random_seed(settings_lib.derive_seed(seed, "weights"))
+        with strategy.scope():
+            self.settings = settings_lib.build_settings()
+            averages = self._build_variables()
+        self.train_step = TrainStep(
+            strategy,
+            self.settings,
+            settings_lib.derive_seed(seed, "noise"),
+            averages,
+        )
+        carry = self.train_step.initial_carry()
+        self.state = State(self.settings, averages, carry)
+        self.checkpoints = Checkpoints(
+            folder.checkpoints,
+            self.state,
+            self.settings.keep_checkpoints,
+            seed,
+            is_writer,
+        )
+        self.checkpoints.restore_latest()
+        self.prepare_data()
+        self.iterator = None
+        self.stage_end = self.state.step
+
+    def _build_variables(self):
+        """Creates the optimizer's variables; returns those of the EMA."""
+        weights = [v.value for v in self.settings.model.trainable_variables]
+        self.settings.optimizer.build(weights)
+        if self.settings.ema_decay is None:
+            return []
+        return [tf.Variable(w.numpy(), trainable=False) for w in weights]
+
+    def prepare_data(self):
+        """Builds a generated dataset that is not there yet."""
+        name = self.settings.dataset
+        if isinstance(name, str) and self.is_writer:
+            from tfdecomp import builders
+
+            builders.prepare(name, data_dir=self.data_dir)
+        self.open_data()
+
+    def open_data(self):
+        """The stream of batches from the current clip on."""
+        settings = self.settings
+        arguments = {
+            "batch_size": settings.batch_size,
+            "num_frames": settings.frames_at(self.state.step),
+            "seed": settings_lib.derive_seed(self.seed, "data"),
+            "start": self.state.clips,
+        }
+        if isinstance(settings.dataset, str):
+            from tfdecomp.data import pipeline
+
+            dataset = pipeline.make_dataset(
+                settings.dataset,
+                settings.split,
+                data_dir=self.data_dir,
+                labels=(),
+                **arguments,
+            )
+        else:
+            dataset = settings.dataset(**arguments)
+        self.iterator = iter(strategy_lib.distribute(self.strategy, dataset))
+        self.stage_end = settings.stage_end(self.state.step)
+
+
+def _train(session):
+    """Runs the steps that are left; returns the content of `run.json`."""
+    settings, state, folder = session.settings, session.state, session.folder
+    watch = _Watch(session)
+    watch.start()
+    with callbacks.StopOnSignal() as stop:
+        while state.step < settings.num_steps and not stop.requested:
+            if session.iterator is None or state.step >= session.stage_end:
+                session.open_data()
+                watch.progress.restart_clock(is_timed=False)
+            _call(session, watch.call_size())
+            watch.after_call()
+            if watch.is_due(settings.log_every):
+                watch.log()
+            if watch.is_due(settings.eval_every):
+                watch.evaluate()
+            if watch.is_due(settings.pictures_every):
+                watch.draw()
+            if watch.is_checkpoint_due():
+                watch.save()
+    watch.finish()
+    done = state.step >= settings.num_steps
+    folder.update(state="finished" if done else "interrupted")
+    watch.progress.say(
+        f"finished: {folder.path}"
+        if done
+        else f"stopped at step {state.step}; the same command goes on from "
+        f"{session.checkpoints.last_path()}"
+    )
+    return folder.run
+
+
+def _call(session, num_steps):
+    """Takes steps and moves the state on."""
+    state = session.state
+    begin = time.perf_counter()
+    rows, state.carry = session.train_step(
+        session.iterator, state.step, num_steps, state.carry
+    )
+    state.step += num_steps
+    state.clips += num_steps * session.settings.batch_size
+    state.window.append(rows)
+    state.seconds += time.perf_counter() - begin
+
+
+class _Watch:
+    """What happens between calls, in the order in which it happens.
+
+    Args:
+        session: The `Session`.
+    """
+
+    def __init__(self, session):
+        self.session = session
+        self.settings = session.settings
+        self.state = session.state
+        folder, writes = session.folder, session.is_writer
+        self.progress = callbacks.Progress(
+            self.settings.num_steps, self.state.step, writes
+        )
+        self.board = callbacks.TensorBoard(folder.path / "train", writes)
+        self.history = workdir.History(
+            folder.path / "train" / "scalars.jsonl", writes
+        )
+        self.evaluator = Evaluator(session)
+        self.nonfinite = callbacks.NonFiniteGuard(self.settings.max_nonfinite)
+        self.collapse = callbacks.CollapseGuard(
+            self.settings.collapse_after,
+            self.settings.on_collapse,
+            getattr(self.settings.model, "num_slots", 1),
+        )
+        self._saved = time.monotonic()
+
+    def start(self):
+        """Writes what a run begins with."""
+        session = self.session
+        self.history.forget_after(self.state.step)
+        self.evaluator.history.forget_after(self.state.step)
+        if session.is_writer:
+            saving.save_model(session.folder.path, self.settings.model)
+        self.board.text(self.state.step, "config", configs.operative())
+        if self.state.step:
+            self.progress.say(f"going on from step {self.state.step}")
+        else:
+            self.save()
+
+    def call_size(self):
+        """Steps up to the next thing to do, and not for too long."""
+        step, settings = self.state.step, self.settings
+        periods = (
+            settings.log_every,
+            settings.eval_every,
+            settings.pictures_every,
+            settings.checkpoint_every,
+        )
+        ends = [step + p - step % p for p in periods if p]
+        size = min(*ends, session_end(self.session)) - step
+        if self.progress.rate is None:
+            return 1  # the speed is not known yet
+        affordable = max(1, int(CALL_SECONDS * self.progress.rate))
+        return min(size, settings.steps_per_call, affordable)
+
+    def after_call(self):
+        """Moves the bar."""
+        self.progress.advance(self.state.step - self.progress.step)
+
+    def is_due(self, period):
+        """Whether a multiple of `period`, or the end, was reached."""
+        if not period:
+            return False
+        step = self.state.step
+        return step % period == 0 or step == self.settings.num_steps
+
+    def is_checkpoint_due(self):
+        """By steps, by the clock, or because scores were just measured."""
+        minutes = (time.monotonic() - self._saved) / 60.0
+        return (
+            self.is_due(self.settings.checkpoint_every)
+            or self.is_due(self.settings.eval_every)
+            or minutes >= self.settings.checkpoint_minutes
+        )
+
+    def log(self):
+        """Reads the scalars of the window and shows their means."""
+        window = self._take_window()
+        scalars = window_means(window)
+        state, step = self.state, self.state.step
+        self.history.add(
+            {"step": step, **scalars, "seconds": round(state.seconds, 3)}
+        )
+        speed = {
+            "steps_per_second": self.progress.rate,
+            "memory_gib": callbacks.peak_memory() / 2**30,
+        }
+        self.board.scalars(step, scalars | speed)
+        self.progress.log(scalars, state.last_evaluation)
+        self.nonfinite.check(
+            window,
+            state.carry,
+            self.progress.say,
+            self.session.checkpoints.last_path(),
+        )
+        self.collapse.check(step, scalars, self.progress.say)
+
+    def _take_window(self):
+        """Scalars of the steps since the last line: name -> `[n]`."""
+        rows = np.concatenate([np.asarray(rows) for rows in self.state.window])
+        self.state.window = []
+        return dict(zip(self.session.train_step.names, rows.T))
+
+    def evaluate(self):
+        """Scores held-out clips."""
+        self.evaluator.evaluate()
+        self.progress.restart_clock()
+
+    def draw(self):
+        """Writes pictures of held-out clips."""
+        self.evaluator.draw(self.board)
+        self.progress.restart_clock()
+
+    def save(self):
+        """Writes a checkpoint, then says in `run.json` how far it is."""
+        self.session.checkpoints.save()
+        self.session.folder.update(step=self.state.step)
+        self._saved = time.monotonic()
+        self.progress.restart_clock()
+
+    def finish(self):
+        """The last checkpoint."""
+        self.save()
+        self.progress.close()
+
+
+def session_end(session):
+    """Step at which the current stage or the run ends."""
+    return min(session.stage_end, session.settings.num_steps)
+
+
+def window_means(window):
+    """Means over the steps that were taken, in float64.
+
+    Args:
+        window: Name -> `[n]`, with `is_taken`.
+
+    Returns:
+        Name -> number, with `skipped` in place of `is_taken`.
+    """
+    taken = window["is_taken"] > 0.5
+    means = {
+        name: float(np.mean(values[taken], dtype=np.float64))
+        for name, values in window.items()
+        if name != "is_taken" and taken.any()
+    }
+    return means | {"skipped": int(np.sum(~taken))}

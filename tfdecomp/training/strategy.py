@@ -1,0 +1,121 @@
+"""Where training runs: one device, several, or several hosts."""
+
+import json
+import os
+
+import keras
+import tensorflow as tf
+
+import gin
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@gin.configurable(module="training")
+def set_precision(policy="float32"):
+    """Sets Keras' dtype policy; call it before a model is built.
+
+    Args:
+        policy: "float32" or "mixed_bfloat16" (weights, likelihoods, KL and
+            recurrent state stay float32 in both).
+
+    Raises:
+        ValueError: If the policy is another one.
+    """
+    if policy not in PRECISIONS:
+        raise ValueError(
+            f"PRECISION must be one of {PRECISIONS}, got {policy!r} "
+            "(float16 would need loss scaling; bfloat16 does not)"
+        )
+    keras.config.set_dtype_policy(policy)
+
+
+def make_strategy(devices=None) -> tf.distribute.Strategy:
+    """The strategy that fits the machine.
+
+    Args:
+        devices: Names such as `["GPU:0", "GPU:1"]`; by default all GPUs, or
+            the CPU where there is none.
+
+    Returns:
+        `MirroredStrategy` (also for one device), or
+        `MultiWorkerMirroredStrategy` where `TF_CONFIG` names several hosts.
+
+    Raises:
+        ValueError: If `TF_CONFIG` is no valid JSON.
+    """
+    if _num_hosts() > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if devices is None:
+        devices = [d.name for d in tf.config.list_logical_devices("GPU")]
+    return tf.distribute.MirroredStrategy(devices or ["CPU:0"])
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process writes the files; one process of a run does."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if resolver.task_type == "chief":
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return not has_chief and resolver.task_id == 0
+
+
+def distribute(strategy, dataset):
+    """Deals the global batches of a dataset out to the replicas.
+
+    Every host reads all clips and keeps its share, so that a batch holds the
+    same clips however many hosts there are.
+    """
+    policy = tf.data.experimental.AutoShardPolicy
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        policy.DATA if _num_hosts() > 1 else policy.OFF
+    )
+    return strategy.experimental_distribute_dataset(
+        dataset.with_options(options)
+    )
+
+
+def check_batch(batch_size, micro_batch_size, replicas):
+    """Clips per replica and micro-batch.
+
+    Args:
+        batch_size: Clips per step, all replicas together.
+        micro_batch_size: Clips that a replica holds in memory at a time;
+            `None` for all of them.
+        replicas: Number of replicas.
+
+    Returns:
+        `(clips per replica, clips per micro-batch)`.
+
+    Raises:
+        ValueError: If one does not divide the other.
+    """
+    if batch_size % replicas:
+        raise ValueError(
+            f"BATCH_SIZE is {batch_size}, which {replicas} devices cannot "
+            f"share; take a multiple of {replicas}"
+        )
+    share = batch_size // replicas
+    micro = min(micro_batch_size or share, share)
+    if share % micro:
+        raise ValueError(
+            f"training.run.micro_batch_size is {micro_batch_size}, which does "
+            f"not divide the {share} clips of a device; take a divisor"
+        )
+    return share, micro
+
+
+def _num_hosts():
+    text = os.environ.get("TF_CONFIG", "")
+    if not text.strip():
+        return 1
+    try:
+        cluster = json.loads(text).get("cluster", {})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"the environment variable TF_CONFIG is no valid JSON: {error}"
+        ) from error
+    return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))

@@ -1,0 +1,201 @@
+"""The work directory: what a run writes about itself."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+import tfdecomp
+from tfdecomp import configs, saving
+
+RUN_NAME = "run.json"
+_VERSIONS = ("tensorflow", "keras", "tensorflow-probability", "numpy")
+
+
+class WorkDirError(RuntimeError):
+    """A folder that this run cannot use; the message says what to do."""
+
+
+class WorkDir:
+    """Folder of one run; only one process may train in it at a time.
+
+    Args:
+        path: The folder; made if missing. `~` is the home folder.
+        is_writer: Whether this process writes; one process of a run does.
+
+    Raises:
+        WorkDirError: If another process trains there.
+    """
+
+    def __init__(self, path, is_writer=True):
+        self.path = pathlib.Path(os.path.expanduser(path))
+        self.is_writer = is_writer
+        self.run = {}
+        if self.path.exists() and not self.path.is_dir():
+            raise WorkDirError(
+                f"--workdir {self.path} is a file; give a folder or a new name"
+            )
+        if is_writer:
+            for name in ("checkpoints", "train", "eval", "pictures"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            self._lock()
+        if self.run_path.is_file():
+            self.run = json.loads(self.run_path.read_text())
+
+    @property
+    def checkpoints(self):
+        return self.path / saving.CHECKPOINT_FOLDER
+
+    @property
+    def run_path(self):
+        return self.path / RUN_NAME
+
+    @property
+    def config_path(self):
+        return self.path / configs.CONFIG_NAME
+
+    def close(self):
+        """Lets another process use the folder."""
+        if self.is_writer:
+            self._lock_file.close()
+
+    def check_same(self, config, seed, part=0):
+        """Refuses a folder in which another config or seed was trained.
+
+        Args:
+            config: Text of a config.
+            seed: The run's seed.
+            part: 0 compares what was asked, 1 the defaults in force.
+
+        Raises:
+            WorkDirError: With the difference.
+        """
+        if not self.config_path.is_file():
+            return
+        old = configs.split_operative(self.config_path.read_text())[part]
+        new = configs.split_operative(config)[part]
+        changed = configs.difference(old, new, "in the folder", "now")
+        old_seed = self.run.get("seed", seed)
+        if old_seed != seed:
+            changed = f"-seed = {old_seed}\n+seed = {seed}\n{changed}".strip()
+        if changed:
+            what = ("config", "set of defaults in the code")[part]
+            raise WorkDirError(
+                f"{self.path} was trained with another {what}; take another "
+                f"--workdir or undo the difference:\n{changed}"
+            )
+
+    def begin(self, config, *, seed, command, devices):
+        """Writes `config.gin` and `run.json` at the start of a process."""
+        now = _now()
+        self.run = {
+            "started": now,
+            "seed": seed,
+            "attempts": 0,
+            **self.run,
+            "command": command or " ".join(sys.argv),
+            "devices": devices,
+            "versions": versions(),
+            "commit": commit(),
+            "host": platform.node(),
+            "pid": os.getpid(),
+        }
+        self.run["attempts"] += 1
+        if not self.is_writer:
+            return
+        if not self.config_path.is_file():
+            saving.atomic_write(self.config_path, config.encode())
+        self.update(state="running")
+
+    def update(self, **fields):
+        """Rewrites `run.json` with these fields changed."""
+        self.run |= fields
+        self.run["updated"] = _now()
+        if self.is_writer:
+            saving.write_json(self.run_path, self.run)
+
+    def _lock(self):
+        """Takes the lock; the system frees it when the process ends."""
+        self._lock_file = open(self.path / ".lock", "w")
+        try:
+            import fcntl
+        except ImportError:  # not on this system; two writers go unnoticed
+            return
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock_file.close()
+            raise WorkDirError(
+                f"another process is training in {self.path}; wait for it, "
+                "stop it, or take another --workdir"
+            ) from None
+
+
+class History:
+    """Scalars by step as lines of JSON; survives a kill in mid-line.
+
+    Args:
+        path: The file.
+        is_writer: Whether this process writes it.
+    """
+
+    def __init__(self, path, is_writer=True):
+        self.path = pathlib.Path(path)
+        self.is_writer = is_writer
+
+    def read(self) -> list[dict]:
+        """All complete rows."""
+        rows = []
+        if self.path.is_file():
+            for line in self.path.read_text().splitlines():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:  # the line a kill cut short
+                    break
+        return rows
+
+    def forget_after(self, step):
+        """Drops what came after the checkpoint that a run resumes from."""
+        rows = [row for row in self.read() if row["step"] <= step]
+        if self.is_writer and self.path.is_file():
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            saving.atomic_write(self.path, text.encode())
+
+    def add(self, row):
+        """Appends a row."""
+        if self.is_writer:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def versions() -> dict:
+    """Versions that a result may depend on."""
+    found = {name: importlib.metadata.version(name) for name in _VERSIONS}
+    python = platform.python_version()
+    return {"tfdecomp": tfdecomp.__version__, "python": python, **found}
+
+
+def commit() -> str | None:
+    """Commit of the checkout that runs, `None` for an installed package."""
+    folder = pathlib.Path(tfdecomp.__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
