@@ -1,0 +1,1 @@
+"""Protocols, their execution, and tables of results."""

@@ -57,12 +57,8 @@ def mean_iou(
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
     """
-    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
-    sums = np.zeros(iou.shape[:-2])
-    for place in np.ndindex(sums.shape):
-        matched = linear_sum_assignment(iou[place], maximize=True)
-        sums[place] = iou[place][matched].sum()
-    return _mean_over_objects(sums, areas)
+    table = _table(true_ids, pred_ids, per_frame)
+    return overlap_scores_of_table(table, foreground_only)["miou"]
 
 
 def mean_best_overlap(
@@ -79,8 +75,8 @@ def mean_best_overlap(
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
     """
-    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
-    return _mean_over_objects(iou.max(-1).sum(-1), areas)
+    table = _table(true_ids, pred_ids, per_frame)
+    return overlap_scores_of_table(table, foreground_only)["mbo"]
 
 
 def covering(
@@ -97,28 +93,48 @@ def covering(
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
     """
-    iou, areas = _overlaps(true_ids, pred_ids, foreground_only, per_frame)
-    total = areas.sum(-1)
-    weighted = np.sum(areas * iou.max(-1), -1)
-    return np.where(total > 0, weighted / np.maximum(total, 1), 1.0)
+    table = _table(true_ids, pred_ids, per_frame)
+    return overlap_scores_of_table(table, foreground_only)["covering"]
 
 
-def _overlaps(true_ids, pred_ids, foreground_only, per_frame):
-    """IoU `[..., I, J]` of labels and slots, and the labels' areas."""
-    table = contingency(true_ids, pred_ids)
-    if not per_frame:
-        table = table.sum(1)
+def overlap_scores_of_table(table, foreground_only=True) -> dict:
+    """All overlap scores from one count.
+
+    Args:
+        table: `[..., I, J]` pixels of true label `i` and slot `j`, as
+            `rand_index.contingency` counts them; row 0 is the background.
+        foreground_only: Whether the background need not be found.
+
+    Returns:
+        `miou`, `mbo` and `covering`, `[...]` float64 each.
+    """
     pred_areas = table.sum(-2, keepdims=True)
     if foreground_only:
         table = table[..., BACKGROUND_ID + 1 :, :]
     areas = table.sum(-1)
     union = areas[..., None] + pred_areas - table
-    return table / np.maximum(union, 1), areas
-
-
-def _mean_over_objects(sums, areas):
+    iou = table / np.maximum(union, 1)
+    best = iou.max(-1)
+    matched = np.zeros(areas.shape[:-1])
+    for place in np.ndindex(matched.shape):
+        pairs = linear_sum_assignment(iou[place], maximize=True)
+        matched[place] = iou[place][pairs].sum()
     count = np.sum(areas > 0, -1)
-    return np.where(count > 0, sums / np.maximum(count, 1), 1.0)
+    return {
+        "miou": _share(matched, count),
+        "mbo": _share(best.sum(-1), count),
+        "covering": _share(np.sum(areas * best, -1), areas.sum(-1)),
+    }
+
+
+def _table(true_ids, pred_ids, per_frame):
+    table = contingency(true_ids, pred_ids)
+    return table if per_frame else table.sum(1)
+
+
+def _share(sums, counts):
+    """`sums / counts`, and 1 where there is nothing to find."""
+    return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
 
 
 def _as_float(picture):

@@ -1,0 +1,121 @@
+"""Protocols refuse nonsense and expand into conditions."""
+
+import json
+import pathlib
+
+import pytest
+
+from tfdecomp import configs
+from tfdecomp.evaluation.protocol import Protocol
+
+BALLS = "tfdecomp_bouncing_balls"
+FILES = sorted((configs.root() / "evaluation").glob("*.gin"))
+
+
+def test_a_protocol_without_conditions_is_its_own_condition():
+    (condition,) = Protocol(num_frames=7).expand("bouncing_balls/color4")
+    assert condition.num_frames == 7
+    assert condition.dataset == f"{BALLS}/color4"
+
+
+def test_conditions_replace_arguments():
+    protocol = Protocol(
+        num_slots=5,
+        conditions=[{"num_frames": 3}, {"dataset": "b", "num_slots": 9}],
+    )
+    first, second = protocol.expand("a")
+    assert (first.dataset, first.num_frames, first.num_slots) == (
+        "tfdecomp_a",
+        3,
+        5,
+    )
+    assert (second.dataset, second.num_slots) == ("tfdecomp_b", 9)
+
+
+def test_conditions_apply_to_the_training_sets_they_name():
+    protocol = Protocol(
+        conditions=[
+            {"trained_on": f"{BALLS}/binary*", "num_frames": 1},
+            {"trained_on": (f"{BALLS}/color*", "*/x"), "num_frames": 2},
+        ]
+    )
+    frames = [p.num_frames for p in protocol.expand("bouncing_balls/color4")]
+    assert frames == [2]
+    with pytest.raises(ValueError, match="no condition for a model trained on"):
+        protocol.expand("clevrer/windows")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
+        ({"num_slots": 1}, "num_slots must be at least 2"),
+        ({"num_refinements": 1}, "num_refinements must be at least 2"),
+        ({"num_clips": 0}, "num_clips must be at least 1"),
+        ({"num_predicted": 3}, "set num_frames"),
+        ({"velocity": True}, "set num_predicted"),
+        ({"skip_frames": 4, "num_frames": 4}, "leaves none of 4"),
+        ({"centres": "mass"}, "centres must be"),
+        ({"conditions": [{"frames": 3}]}, "cannot set frames"),
+    ],
+)
+def test_nonsense_is_refused_when_the_protocol_is_made(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**arguments)
+
+
+def test_no_dataset_at_all_is_refused():
+    with pytest.raises(ValueError, match="names no dataset"):
+        Protocol().expand(None)
+
+
+def test_the_description_holds_every_field_and_is_json():
+    description = Protocol(conditions=[{"num_frames": 3}]).describe()
+    again = json.loads(json.dumps(description))
+    assert again == description
+    for name in ("split", "num_frames", "skip_frames", "num_slots", "rules"):
+        assert name in description
+    assert description["rules"]["ignore_id"] == 255
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_named_protocol_builds_and_carries_its_name(path):
+    import gin
+
+    with configs.parsed([path]):
+        protocol = gin.get_configurable("evaluation.Protocol")()
+    assert protocol.name == path.stem
+    for trained_on in ("binary4", "color4"):
+        assert protocol.expand(f"{BALLS}/{trained_on}")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_named_protocol_states_its_command(path):
+    header = pathlib.Path(path).read_text().split("\n\n")[0]
+    assert header.startswith("# ")
+    assert "python -m tfdecomp.evaluate" in header
+    assert path.stem == "default" or f"--protocol={path.stem}" in header
+
+
+def test_table_protocols_ask_what_the_paper_asks():
+    import gin
+
+    def named(name):
+        with configs.parsed([f"evaluation/{name}.gin"]):
+            return gin.get_configurable("evaluation.Protocol")()
+
+    table1 = named("table1").expand(f"{BALLS}/color4")
+    assert [p.num_frames for p in table1] == [10, 20, 30, 40]
+    table2 = named("table2").expand(f"{BALLS}/color4")
+    assert [p.dataset for p in table2] == [
+        f"{BALLS}/color678_pal4",
+        f"{BALLS}/color678_pal8",
+    ]
+    assert {p.num_slots for p in table2} == {9}
+    prediction = named("prediction").expand(f"{BALLS}/color4")
+    assert [(p.num_frames, p.num_predicted) for p in prediction] == [
+        (20, n) for n in (3, 5, 7, 10)
+    ]
+    (velocity,) = named("velocity").expand(f"{BALLS}/color4")
+    assert (velocity.num_frames, velocity.num_predicted) == (10, 5)
+    assert velocity.velocity

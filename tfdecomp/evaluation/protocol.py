@@ -1,0 +1,196 @@
+"""What an evaluation counts: a protocol, stored in full beside each score."""
+
+import dataclasses
+import fnmatch
+
+import gin
+from tfdecomp.data import naming
+from tfdecomp.types import IGNORE_ID
+
+# What every score follows; kept with the score so that a reader need not
+# know the code. See `tfdecomp.metrics.rand_index`.
+RULES = {
+    "ari": "all pixels, the background is a cluster like any other",
+    "f_ari": "pixels whose true label is not 0",
+    "ari, f_ari": "per frame, mean over frames, then over clips",
+    "ari_clip, f_ari_clip": "a clip's pixels as one partition",
+    "mse": "all pixels and channels, pictures in [0, 1]",
+    "ignore_id": IGNORE_ID,
+    "overlap": "arg max over slots, ties to the lower slot",
+    "zero_by_zero": 1,
+}
+_PER_CONDITION = ("conditions", "name", "split", "fresh_seed", "seed")
+
+
+@gin.register(module="evaluation")
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is counted in an evaluation.
+
+    Args:
+        name: Its name, such as "table1".
+        dataset: TFDS name with its config; by default the one the model was
+            trained on.
+        split: Split of the dataset.
+        num_clips: Clips to score, from the first; by default all of them.
+        num_frames: Observed frames per clip, from the first stored one; by
+            default all that are stored.
+        num_predicted: Frames to predict after the observed ones. Scores are
+            then those of the predicted frames; the observed ones' stand
+            beside them.
+        skip_frames: Observed frames at the start that are not scored.
+        num_slots: `K`; by default the model's.
+        num_refinements: `R`; by default the model's.
+        velocity: Whether to compare velocities in the predicted frames.
+        velocity_shift: Frames between the two ends of a velocity.
+        centres: Where true places come from: the dataset's "position", the
+            boxes around its "segmentation", or "auto" for the first of the
+            two that the set has.
+        seed: Seed of the model's noise; each clip folds in its number.
+        fresh_seed: Score newly generated clips of this seed instead of the
+            stored ones (generated sets only).
+        conditions: Dictionaries of arguments that replace the ones above,
+            one for each column of a table, and `trained_on`: patterns (as of
+            file names) of training sets that the condition is for.
+
+    Raises:
+        ValueError: If a value makes no sense.
+
+    Example:
+        >>> protocol = Protocol(conditions=[{"num_frames": 10},
+        ...                                 {"num_frames": 20}])
+        >>> [p.num_frames for p in protocol.expand("a_set")]
+        [10, 20]
+    """
+
+    name: str = "default"
+    dataset: str | None = None
+    split: str = "test"
+    num_clips: int | None = None
+    num_frames: int | None = None
+    num_predicted: int = 0
+    skip_frames: int = 0
+    num_slots: int | None = None
+    num_refinements: int | None = None
+    velocity: bool = False
+    velocity_shift: int = 1
+    centres: str = "auto"
+    seed: int = 0
+    fresh_seed: int | None = None
+    conditions: tuple = ()
+
+    def __post_init__(self):
+        least = {
+            "num_clips": 1,
+            "num_frames": 1,
+            "num_predicted": 0,
+            "skip_frames": 0,
+            "num_slots": 2,
+            "num_refinements": 2,
+            "velocity_shift": 1,
+        }
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise ValueError(
+                    f"protocol {self.name!r}: {name} must be at least "
+                    f"{lowest}, got {value}"
+                )
+        self._check_frames()
+        conditions = tuple(dict(c) for c in self.conditions)
+        object.__setattr__(self, "conditions", conditions)
+        known = {f.name for f in dataclasses.fields(self)}
+        known = known - set(_PER_CONDITION) | {"trained_on"}
+        for condition in conditions:
+            unknown = sorted(set(condition) - known)
+            if unknown:
+                raise ValueError(
+                    f"protocol {self.name!r}: a condition cannot set "
+                    f"{', '.join(unknown)}; it may set "
+                    f"{', '.join(sorted(known))}"
+                )
+
+    def _check_frames(self):
+        if (
+            self.num_predicted
+            and self.num_frames is None
+            and not (any("num_frames" in c for c in self.conditions))
+        ):
+            raise ValueError(
+                f"protocol {self.name!r} predicts {self.num_predicted} frames "
+                "but does not say after how many: set num_frames"
+            )
+        if self.num_frames is not None and self.skip_frames >= self.num_frames:
+            raise ValueError(
+                f"protocol {self.name!r}: skip_frames={self.skip_frames} "
+                f"leaves none of {self.num_frames} frames to score"
+            )
+        if self.velocity and not self.num_predicted:
+            raise ValueError(
+                f"protocol {self.name!r} compares velocities in predicted "
+                "frames; set num_predicted"
+            )
+        if self.centres not in ("auto", "position", "segmentation"):
+            raise ValueError(
+                f"protocol {self.name!r}: centres must be 'auto', 'position' "
+                f"or 'segmentation', got {self.centres!r}"
+            )
+
+    def expand(self, trained_on=None) -> list["Protocol"]:
+        """One protocol without conditions for each condition that applies.
+
+        Args:
+            trained_on: Dataset that the model was trained on; stands in
+                where no dataset is named.
+
+        Raises:
+            ValueError: If no condition is for such a model, or no dataset is
+                known.
+        """
+        full = naming.full_name(trained_on) if trained_on else ""
+        chosen = []
+        for condition in self.conditions or ({},):
+            condition = dict(condition)
+            patterns = condition.pop("trained_on", "*")
+            patterns = [patterns] if isinstance(patterns, str) else patterns
+            if any(fnmatch.fnmatch(full, p) for p in patterns):
+                chosen.append(
+                    dataclasses.replace(self, conditions=(), **condition)
+                )
+        if not chosen:
+            asked = sorted({str(c["trained_on"]) for c in self.conditions})
+            raise ValueError(
+                f"protocol {self.name!r} has no condition for a model trained "
+                f"on {trained_on!r}, only on {', '.join(asked)}"
+            )
+        if not all(p.dataset or trained_on for p in chosen):
+            raise ValueError(
+                f"protocol {self.name!r} names no dataset, and the one that "
+                "the model was trained on is not known; set "
+                "evaluation.Protocol.dataset"
+            )
+        return [
+            dataclasses.replace(
+                p, dataset=naming.full_name(p.dataset or trained_on)
+            )
+            for p in chosen
+        ]
+
+    def group_key(self, keep_length) -> "Protocol":
+        """Equal for conditions that one pass over the longest can serve.
+
+        Args:
+            keep_length: Whether clips of different length need a pass each.
+        """
+        return dataclasses.replace(
+            self,
+            num_frames=self.num_frames if keep_length else None,
+            num_predicted=min(self.num_predicted, 1),
+            skip_frames=0,
+        )
+
+    def describe(self) -> dict:
+        """All fields and the rules of scoring, as JSON can hold them."""
+        fields = dataclasses.asdict(self)
+        fields["conditions"] = list(fields["conditions"])
+        return {**fields, "rules": dict(RULES)}

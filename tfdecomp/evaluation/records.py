@@ -1,0 +1,176 @@
+"""Per-clip values of one condition, gathered batch by batch."""
+
+import numpy as np
+
+from tfdecomp.evaluation import scores as scores_lib
+
+_DIGITS = 6  # of stored per-clip and per-frame values
+
+
+def observed_frames(condition, available) -> int:
+    """Frames that the model sees of a clip with `available` frames."""
+    if condition.num_frames is not None:
+        return condition.num_frames
+    return available - condition.num_predicted
+
+
+class Record:
+    """Scores of one condition.
+
+    Args:
+        condition: A `Protocol` without conditions of its own.
+    """
+
+    def __init__(self, condition):
+        self.condition = condition
+        self.num_clips = 0
+        self.shape = {}
+        self.scored = []  # `scores.clip_scores` of each batch
+        self.observed = []  # the same of the observed frames, if predicting
+        self.terms = []
+        self.cosines = []
+
+    def add(self, batch, parts):
+        """Takes one batch.
+
+        Args:
+            batch: Arrays `video`, `valid`, `clip_index` and labels, with at
+                least the frames of this condition.
+            parts: What the compiled step returned, as arrays: `observed` and
+                `predicted`, each as `scores.summarize` returns it, and
+                `num_slots`.
+        """
+        valid = np.asarray(batch["valid"], bool)
+        kept = {
+            name: np.asarray(value)[valid]
+            for name, value in batch.items()
+            if name in ("segmentation", "position", "visibility", "clip_index")
+        }
+        summaries = {
+            name: {key: value[valid] for key, value in part.items()}
+            for name, part in parts.items()
+            if isinstance(part, dict)
+        }
+        for summary in summaries.values():
+            _check_finite(summary, kept["clip_index"])
+        self.num_clips += int(valid.sum())
+        self._add_observed(batch["video"].shape, kept, summaries, parts)
+        if self.condition.num_predicted:
+            self._add_predicted(kept, summaries, parts)
+
+    def _add_observed(self, shape, kept, summaries, parts):
+        condition, summary = self.condition, summaries["observed"]
+        count = observed_frames(condition, shape[1])
+        self.shape = {
+            "num_frames": count,
+            "num_predicted": condition.num_predicted,
+            "image_size": list(shape[2:4]),
+        }
+        if condition.num_slots or "num_slots" in parts:
+            self.shape["num_slots"] = int(
+                condition.num_slots or parts["num_slots"]
+            )
+        scores = scores_lib.clip_scores(
+            summary, kept.get("segmentation"), condition.skip_frames, count
+        )
+        (self.observed if condition.num_predicted else self.scored).append(
+            scores
+        )
+        shown = max(v.shape[1] for v in summary.values() if v.ndim > 1)
+        if shown == count and not condition.num_predicted:
+            # Nats are sums over the clip: there are none for a part of it.
+            self.terms.append(
+                {k: v for k, v in summary.items() if k in scores_lib.TERMS}
+            )
+
+    def _add_predicted(self, kept, summaries, parts):
+        condition, summary = self.condition, summaries["predicted"]
+        count, more = condition.num_frames, condition.num_predicted
+        labels = kept.get("segmentation")
+        labels = None if labels is None else labels[:, count:]
+        self.scored.append(scores_lib.clip_scores(summary, labels, 0, more))
+        if not condition.velocity:
+            return
+        if "pred_ids" not in summary:
+            raise ValueError(
+                "the protocol compares velocities, which needs masks; this "
+                "model gives none"
+            )
+        cosine = scores_lib.velocity_scores(
+            summaries["observed"]["pred_ids"],
+            summary["pred_ids"][:, :more],
+            {
+                name: kept[name][:, : count + more]
+                for name in ("position", "visibility", "segmentation")
+                if name in kept
+            },
+            self.shape["num_slots"],
+            condition.velocity_shift,
+        )
+        usable = ~np.isnan(cosine)
+        # Batches may differ in the number of objects: keep sums and counts.
+        self.cosines.append(
+            [np.where(usable, cosine, 0.0).sum(2), usable.sum(2)]
+        )
+        self.shape["centres"] = (
+            "position" if "position" in kept else "segmentation"
+        )
+
+    def result(self) -> dict:
+        """Means over clips, then by frame, then the clips' values."""
+        per_clip = _join([batch["per_clip"] for batch in self.scored])
+        per_clip |= _join(self.terms)
+        per_frame = _join([batch["per_frame"] for batch in self.scored])
+        observed = _join([batch["per_clip"] for batch in self.observed])
+        result = {
+            "dataset": self.condition.dataset,
+            "split": self.condition.split,
+            "num_clips": self.num_clips,
+            **self.shape,
+            **{name: float(v.mean()) for name, v in per_clip.items()},
+        }
+        if observed:
+            result["observed"] = {
+                name: float(v.mean()) for name, v in observed.items()
+            }
+        frames = {name: v.mean(0) for name, v in per_frame.items()}
+        if self.cosines:
+            sums, counts = (np.concatenate(part) for part in zip(*self.cosines))
+            result["velocity_cosine"] = _ratio(sums.sum(), counts.sum())
+            result["velocity_pairs"] = int(counts.sum())
+            frames["velocity_cosine"] = [
+                _ratio(*pair) for pair in zip(sums.sum(0), counts.sum(0))
+            ]
+            per_clip["velocity_cosine"] = [
+                _ratio(*pair) for pair in zip(sums.sum(1), counts.sum(1))
+            ]
+        result["per_frame"] = {k: _rounded(v) for k, v in frames.items()}
+        result["per_clip"] = {k: _rounded(v) for k, v in per_clip.items()}
+        return result
+
+
+def _join(batches):
+    """Concatenates dictionaries of arrays along the clips."""
+    names = batches[0] if batches else ()
+    return {n: np.concatenate([b[n] for b in batches]) for n in names}
+
+
+def _ratio(total, count):
+    """A mean, or None where there is nothing to average."""
+    return float(total / count) if count else None
+
+
+def _rounded(values):
+    return [None if v is None else round(float(v), _DIGITS) for v in values]
+
+
+def _check_finite(summary, clip_index):
+    for name, values in summary.items():
+        good = np.isfinite(values).reshape(len(values), -1).all(1)
+        if not good.all():
+            clip = int(clip_index[np.argmin(good)])
+            raise ValueError(
+                f"the model's {name} of clip {clip} is not finite; its weights "
+                "are damaged or training diverged: evaluate an earlier "
+                "checkpoint"
+            )
