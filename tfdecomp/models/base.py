@@ -59,3 +59,9 @@ def as_float(video) -> tf.Tensor:
     if video.dtype == tf.uint8:
         return tf.cast(video, tf.float32) * np.float32(1.0 / 255.0)
     return tf.stop_gradient(tf.cast(video, tf.float32))
+
+
+def without_gradient(video) -> tf.Tensor:
+    """`video` as uint8 or float32; neither passes a gradient back."""
+    video = tf.convert_to_tensor(video)
+    return video if video.dtype == tf.uint8 else as_float(video)

@@ -28,6 +28,7 @@ from tfdecomp.distributions.pixel_mixture import (
     through_softmax,
 )
 from tfdecomp.models import base
+from tfdecomp.models.frames import gaussian_constant, open_shape
 from tfdecomp.ops.coords import pixel_grid
 from tfdecomp.ops.normalization import standardize
 from tfdecomp.ops.rematerialize import rematerialize
@@ -404,6 +405,128 @@ class IterativeModel(base.DecompositionModel):
             return rematerialize(cell_function)(arguments)
         return cell_function(arguments)[0]
 
+    # ---- one frame ---------------------------------------------------------
+
+    def infer_frame(self, weights, cell, budget, step_weight, has_extra=None):
+        """All cells of one frame.
+
+        Args:
+            weights: From `read_weights`.
+            cell: `frame` `[B, H, W, C]`, `noise` `[B, D, K, Z]`, loss
+                weights, the prior's parameters `[B, K, Z]`, optionally
+                `context`, and what `update` needs.
+            budget: Number of refinements; one decode more is made.
+            step_weight: `step_weight(r)`, weight of decode r = 1, 2, ...
+            has_extra: None, or a flag: whether the last cell refines too, for
+                the sake of the recurrent state alone.
+
+        Returns:
+            A dictionary: the terms of the last decode, its `means`, `masks`
+            and posterior `parameters`; the frame's weighted `loss`; the last
+            recurrent `state`.
+        """
+        noise = cell["noise"]
+        batch, num_slots = tf.shape(noise)[0], tf.shape(noise)[2]
+        with self.using(weights):
+            shared = self.shared_maps(cell["frame"])
+            initial = tf.convert_to_tensor(self.initial_parameters)
+
+        def arguments(r, parameters, state):
+            here = {
+                "shared": shared,
+                "noise": noise[:, r],
+                "is_first": tf.cast(tf.equal(r, 0), tf.float32),
+            }
+            return {
+                "weights": weights,
+                "cell": {**cell, **here},
+                "parameters": parameters,
+                "state": state,
+            }
+
+        def refine(r, parameters, state, loss):
+            outputs = self.run_cell(
+                self.refine_cell, arguments(r, parameters, state)
+            )
+            loss += step_weight(r + 1) * outputs["loss"]
+            return r + 1, outputs["parameters"], outputs["state"], loss
+
+        start = (
+            tf.constant(0),
+            tf.tile(initial[None, None], [batch, num_slots, 1]),
+            self.zero_state(batch * num_slots),
+            tf.zeros([batch]),
+        )
+        budget = tf.convert_to_tensor(budget)
+        r, parameters, state, loss = tf.while_loop(
+            lambda r, *_: r < budget,
+            refine,
+            start,
+            shape_invariants=tf.nest.map_structure(open_shape, start),
+            parallel_iterations=1,
+        )
+        last = self._last_cell(arguments(r, parameters, state), has_extra)
+        loss += step_weight(r + 1) * last["loss"]
+        return {**last, "loss": loss, "parameters": parameters}
+
+    def _last_cell(self, arguments, has_extra):
+        keys = ("loss", "nll", "kl", "entropy", "means", "masks")
+
+        def decode():
+            outputs = self.run_cell(self.decode_cell, arguments)
+            outputs = {key: outputs[key] for key in keys}
+            return {**outputs, "state": arguments["state"]}
+
+        def refine():
+            outputs = self.run_cell(self.refine_cell, arguments)
+            return {key: outputs[key] for key in (*keys, "state")}
+
+        if has_extra is None:
+            return decode()
+        return tf.cond(has_extra, refine, decode)
+
+    def decomposition(self, records, variance, with_components=True):
+        """Records of all frames, `[B, T, ...]`, as a `Decomposition`."""
+        size = (*self.image_size, self.channels)
+        means = tf.ensure_shape(records["means"], [None, None, None, *size])
+        masks = records["masks"]
+        masks = tf.ensure_shape(masks, [None, None, None, *size[:2], 1])
+        outputs = {"recon": tf.reduce_sum(masks * means, 2), "masks": masks}
+        if with_components:
+            outputs["components"] = means
+        if "parameters" in records:
+            outputs["slots"] = records["parameters"][..., : self.latent_dim]
+        if "nll" in records:
+            frames = tf.cast(tf.shape(means)[1], tf.float32)
+            nll = tf.reduce_sum(records["nll"], axis=1)
+            outputs |= {
+                "nll": nll + frames * gaussian_constant(size, variance),
+                "nll_unnormalised": nll,
+                "nll_last_frame": records["nll"][:, -1],
+                "kl": tf.reduce_sum(records["kl"], axis=1),
+                "entropy": tf.reduce_sum(records["entropy"], axis=1),
+            }
+        return outputs
+
+    def decode(self, slots, context=None):
+        """Draws given latents.
+
+        Args:
+            slots: `[N, K, Z]`.
+            context: `[N, K, U]`, what the decoder reads beside them, if any.
+
+        Returns:
+            `recon` `[N, H, W, C]`, `masks` `[N, K, H, W, 1]`, `components`
+            `[N, K, H, W, C]`.
+        """
+        means, logits = self.decode_latents(slots, context)
+        mixture = PixelMixture(means, logits, self.variance, self.granularity)
+        return {
+            "recon": mixture.mean(),
+            "masks": mixture.masks,
+            "components": means,
+        }
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -447,27 +570,6 @@ def merge_slots(values):
 def split_slots(values, num_slots):
     """`[B * K, ...]` -> `[B, K, ...]`."""
     return tf.reshape(values, [-1, num_slots, *values.shape[1:]])
-
-
-def clip_noise(seeds, number, shape):
-    """Standard normal noise that depends on the clip's seed alone.
-
-    Args:
-        seeds: `[B, 2]` int32, one per clip.
-        number: Folded into every seed: a frame's number in the whole video,
-            or -1 for what a clip shares.
-        shape: Shape per clip.
-
-    Returns:
-        `[B, *shape]`, the same in any batch, eager or compiled.
-    """
-
-    def draw(seed):
-        seed = tf.random.fold_in(seed, number, alg="philox")
-        return tf.random.stateless_normal(shape, seed, alg="philox")
-
-    noise = tf.map_fn(draw, seeds, fn_output_signature=tf.float32)
-    return tf.reshape(noise, [-1, *shape])
 
 
 def update_initializer(bias, latent_dim):

@@ -16,6 +16,7 @@ References:
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import gin
@@ -25,15 +26,14 @@ from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
 from tfdecomp.models import base
+from tfdecomp.models.frames import CellNoise, scan_frames
 from tfdecomp.models.iterative import (
     IterativeModel,
-    clip_noise,
     merge_slots,
     split_slots,
     update_initializer,
 )
 
-_CLIP = -1  # folded into a clip's seed for the noise that its frames share
 STEP_WEIGHTS = ("per_frame", "global", "skip_first")
 
 
@@ -160,7 +160,7 @@ class PROVIDE(IterativeModel):
                 f"step_weights must be one of {STEP_WEIGHTS}, got "
                 f"{step_weights!r}"
             )
-        _check_refinements(num_refinements)
+        check_refinements(num_refinements)
         self.units = units
         self.grid = grid
         self.conditional = conditional
@@ -260,7 +260,7 @@ class PROVIDE(IterativeModel):
         if not self.stop_first_gradient:
             return latents
         constant = tf.stop_gradient(latents)
-        return tf.where(cell["first"] > 0.5, constant, latents)
+        return tf.where(cell["is_first"] > 0.5, constant, latents)
 
     def update(self, cell, parameters, gradient, code, state):
         """f of eq. 4: the 2D-LSTM and the linear head.
@@ -280,96 +280,33 @@ class PROVIDE(IterativeModel):
         state = self.lstm(tf.concat(inputs, -1), temporal, tuple(state))
         return state, self.head(state[0])
 
-    def infer_frame(self, weights, cell, number, num_refinements):
-        """All cells of one frame.
+    def zero_state(self, count):
+        """The refinement axis starts from zeros in every frame."""
+        zeros = tf.zeros([count, self.units])
+        return zeros, zeros
 
-        Args:
-            weights: From `read_weights`.
-            cell: `frame` `[B, H, W, C]`, `noise` `[B, D, K, Z]`, `temporal`,
-                loss weights.
-            number: The frame's number in the video, from 0.
-            num_refinements: R.
+    def extra_cell(self, number, num_refinements):
+        """Whether the frame's last cell refines, as in the published code.
 
-        Returns:
-            A dictionary: the terms of the last decode, its `means`, `masks`
-            and posterior `parameters`; the frame's `loss`; the next
-            `temporal` state.
+        There only cell R skips it: that of frame 1, or of all if R = 2.
         """
-        noise, hidden = cell.pop("noise"), cell["temporal"][0]
-        batch, num_slots = tf.shape(hidden)[0], tf.shape(hidden)[1]
-        budget = self.refinements_in_frame(number, num_refinements)
-        with self.using(weights):
-            cell["prior_mean"], cell["prior_log_variance"] = (
-                self.prior_parameters(hidden)
-            )
-            cell["shared"] = self.shared_maps(cell["frame"])
-            initial = tf.convert_to_tensor(self.initial_parameters)
-        if self.conditional:
-            cell["context"] = hidden
-
-        def arguments(r, parameters, state):
-            first = tf.cast(tf.equal(r, 0), tf.float32)
-            return {
-                "weights": weights,
-                "cell": {**cell, "noise": noise[:, r], "first": first},
-                "parameters": parameters,
-                "state": state,
-            }
-
-        def weight(r):
-            return self.step_weight(r + 1, budget + 1, num_refinements)
-
-        def refine(r, parameters, state, loss):
-            outputs = self.run_cell(
-                self.refine_cell, arguments(r, parameters, state)
-            )
-            loss += weight(r) * outputs["loss"]
-            return r + 1, outputs["parameters"], outputs["state"], loss
-
-        zeros = tf.zeros([batch * num_slots, self.units])
-        start = (
-            tf.constant(0),
-            tf.tile(initial[None, None], [batch, num_slots, 1]),
-            (zeros, zeros),  # the refinement axis restarts in every frame
-            tf.zeros([batch]),
-        )
-        budget = tf.convert_to_tensor(budget)
-        r, parameters, state, loss = tf.while_loop(
-            lambda r, *_: r < budget,
-            refine,
-            start,
-            shape_invariants=tf.nest.map_structure(_loose, start),
-            parallel_iterations=1,
-        )
-        outputs = self._last_cell(number, num_refinements, arguments, r,
-                                  parameters, state)  # fmt: skip
-        state = outputs.pop("state")
-        return {
-            **outputs,
-            "loss": loss + weight(r) * outputs["loss"],
-            "parameters": parameters,
-            "temporal": tuple(split_slots(v, num_slots) for v in state),
-        }
-
-    def _last_cell(self, number, num_refinements, arguments, r, parameters,
-                   state):  # fmt: skip
-        """The last decode; with `extra_refinement`, one that still refines."""
-        arguments = arguments(r, parameters, state)
-        keys = ("loss", "nll", "kl", "entropy", "means", "masks", "state")
-
-        def decode():
-            outputs = self.run_cell(self.decode_cell, arguments)
-            return {key: {**outputs, "state": state}[key] for key in keys}
-
-        def refine():
-            outputs = self.run_cell(self.refine_cell, arguments)
-            return {key: outputs[key] for key in keys}
-
         if not self.extra_refinement:
-            return decode()
-        # The published code skips it only in cell R: frame 1, or R = 2.
-        has_extra = tf.logical_and(number > 0, num_refinements > 2)
-        return tf.cond(has_extra, refine, decode)
+            return None
+        return tf.logical_and(number > 0, num_refinements > 2)
+
+    def conditioned(self, weights, cell, temporal):
+        """Adds what a frame's cells know of the past."""
+        with self.using(weights):
+            mean, log_variance = self.prior_parameters(temporal[0])
+        cell = {
+            **cell,
+            "temporal": temporal,
+            "prior_mean": mean,
+            "prior_log_variance": log_variance,
+        }
+        if self.conditional:
+            cell["context"] = temporal[0]
+        return cell
 
     # ---- clips -------------------------------------------------------------
 
@@ -377,101 +314,208 @@ class PROVIDE(IterativeModel):
         self, inputs, training=False, num_slots=None, num_refinements=None
     ):
         self.check_video(inputs["video"])
-        num_slots = self._checked_slots(num_slots)
-        num_refinements = _check_refinements(
-            self.num_refinements if num_refinements is None else num_refinements
+        num_slots = check_slots(num_slots, self.num_slots)
+        num_refinements = check_refinements(
+            num_refinements, self.num_refinements
         )
-        video = tf.convert_to_tensor(inputs["video"])
-        if video.dtype != tf.uint8:
-            video = base.as_float(video)
-        batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]
-        temporal, first = self.initial_state(inputs, batch, num_slots)
+        video = base.without_gradient(inputs["video"])
+        temporal, first = self.initial_state(inputs, num_slots)
         weights = self.read_weights()
         scalars = {n: self.weight(inputs, n) for n in self.scheduled_weights}
-        noise = _Noise(self, inputs, base.clip_seeds(inputs), num_slots)
+        noise = CellNoise(
+            base.clip_seeds(inputs),
+            (num_slots, self.latent_dim),
+            self.share_first_noise,
+            inputs.get("noise"),
+        )
 
-        def frame(t, temporal, total, records):
-            decodes = self.refinements_in_frame(first + t, num_refinements) + 1
+        def frame(t, carry):
+            temporal, total = carry
+            number = first + t
+            budget = self.refinements_in_frame(number, num_refinements)
             cell = {
                 **scalars,
                 "frame": base.as_float(tf.gather(video, t, axis=1)),
-                "noise": noise(t, first + t, decodes),
-                "temporal": temporal,
+                "noise": noise(t, number, budget + 1),
             }
             outputs = self.infer_frame(
-                weights, cell, first + t, num_refinements
+                weights,
+                self.conditioned(weights, cell, temporal),
+                budget,
+                lambda r: self.step_weight(r, budget + 1, num_refinements),
+                self.extra_cell(number, num_refinements),
             )
-            total += outputs["loss"]
-            outputs["context"] = temporal[0]
-            records = {n: a.write(t, outputs[n]) for n, a in records.items()}
-            return t + 1, outputs["temporal"], total, records
+            after = tuple(split_slots(v, num_slots) for v in outputs["state"])
+            records = {**outputs, "context": temporal[0]}
+            return (after, total + outputs["loss"]), records
 
         names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
-        names += [] if training else ["context"]
-        start = (
-            tf.constant(0),
-            temporal,
-            tf.zeros([batch]),
-            {name: tf.TensorArray(tf.float32, num_frames) for name in names},
-        )
-        _, temporal, total, records = tf.while_loop(
-            lambda t, *_: t < num_frames,
+        num_frames = tf.shape(video)[1]
+        total = tf.zeros(tf.shape(video)[:1])
+        (temporal, total), records = scan_frames(
             frame,
-            start,
-            shape_invariants=tf.nest.map_structure(_loose, start),
-            parallel_iterations=1,
+            num_frames,
+            (temporal, total),
+            names if training else [*names, "context"],
         )
-        records = {name: _batch_first(a.stack()) for name, a in records.items()}
-        state = {
-            "h": temporal[0],
-            "c": temporal[1],
-            "frame": first + num_frames,
-        }
-        outputs = self._outputs(records, scalars["variance"], training)
+        outputs = self.decomposition(
+            records, scalars["variance"], with_components=not training
+        )
+        if not training:
+            outputs["context"] = records["context"]
+        h, c = temporal
+        state = {"h": h, "c": c, "frame": first + num_frames}
         return {**outputs, "loss": total, "state": state}
 
-    def _outputs(self, records, variance, training):
-        """Frame-wise records `[B, T, ...]` as a `Decomposition`."""
-        means, masks = records["means"], records["masks"]
-        size = (*self.image_size, self.channels)
-        means = _with_shape(means, size)
-        masks = _with_shape(masks, (*self.image_size, 1))
-        frames = tf.cast(tf.shape(means)[1], tf.float32)
-        pixels = tf.cast(size[0] * size[1] * size[2], tf.float32)
-        constant = (
-            0.5 * pixels * tf.math.log(2.0 * 3.141592653589793 * variance)
-        )
-        nll = tf.reduce_sum(records["nll"], axis=1)
-        outputs = {
-            "recon": tf.reduce_sum(masks * means, axis=2),
-            "masks": masks,
-            "slots": records["parameters"][..., : self.latent_dim],
-            "nll": nll + frames * constant,
-            "nll_unnormalised": nll,
-            "nll_last_frame": records["nll"][:, -1],
-            "kl": tf.reduce_sum(records["kl"], axis=1),
-            "entropy": tf.reduce_sum(records["entropy"], axis=1),
-        }
-        if not training:
-            outputs["components"] = means
-            outputs["parameters"] = records["parameters"]
-            outputs["context"] = records["context"]
-        return outputs
-
-    def initial_state(self, inputs, batch, num_slots):
+    def initial_state(self, inputs, num_slots):
         """The temporal state `(h, c)` and the first frame's number."""
         state = inputs.get("state")
         if state is not None:
             return (state["h"], state["c"]), tf.cast(state["frame"], tf.int32)
+        batch = tf.shape(inputs["video"])[0]
         zeros = tf.zeros([batch, num_slots, self.units])
         return (zeros, zeros), tf.cast(inputs.get("first_frame", 0), tf.int32)
 
-    def _checked_slots(self, num_slots):
-        if num_slots is None:
-            return self.num_slots
-        if isinstance(num_slots, int) and num_slots < 2:
-            raise ValueError(f"num_slots must be at least 2, got {num_slots}")
-        return num_slots
+    # ---- beyond the observed frames ----------------------------------------
+
+    def predict_frames(
+        self, state, seed, num_frames, latent="initial", num_refinements=1
+    ):
+        """Continues a video; all dynamics live in the temporal state.
+
+        A predicted frame decodes a latent once, stands in for the observed
+        frame, and is refined with its gradient inputs at zero; the refined
+        lambda is dropped, the recurrent state goes on (section 3.4).
+
+        Args:
+            state: The `state` of an earlier output.
+            seed: `[B, 2]`, the clip's seeds.
+            num_frames: Number of frames to predict.
+            latent: `"initial"`: the sample of lambda_0 by the clip's noise,
+                as published; `"prior"`: the mean of p(z_t | past).
+            num_refinements: Decodes and refinements per frame.
+
+        Returns:
+            A `Decomposition` of the predicted frames, with `state`.
+
+        Raises:
+            ValueError: If `latent` is unknown.
+        """
+        if latent not in ("initial", "prior"):
+            raise ValueError(
+                f'latent must be "initial" or "prior", got {latent!r}'
+            )
+        weights = self.read_weights()
+        num_slots = tf.shape(state["h"])[1]
+        first = tf.cast(state["frame"], tf.int32)
+        shape = (num_slots, self.latent_dim)
+        noise = CellNoise(seed, shape, self.share_first_noise)
+
+        def frame(t, temporal):
+            cell = {"noise": noise(t, first + t, 1)[:, 0]}
+            cell = self.conditioned(weights, cell, temporal)
+            with self.using(weights):
+                return self._imagine(cell, latent, num_refinements)
+
+        (h, c), records = scan_frames(
+            frame,
+            num_frames,
+            (state["h"], state["c"]),
+            ["means", "masks", "parameters"],
+        )
+        state = {"h": h, "c": c, "frame": first + num_frames}
+        return {**self.decomposition(records, self.variance), "state": state}
+
+    def _imagine(self, cell, latent, num_refinements):
+        """One predicted frame: `(temporal state, records)`."""
+        batch, num_slots = (
+            tf.shape(cell["noise"])[0],
+            tf.shape(cell["noise"])[1],
+        )
+        if latent == "prior":
+            spread = tf.fill(tf.shape(cell["prior_mean"]), -30.0)
+            parameters = tf.concat([cell["prior_mean"], spread], axis=-1)
+        else:
+            initial = tf.convert_to_tensor(self.initial_parameters)
+            parameters = tf.tile(initial[None, None], [batch, num_slots, 1])
+        state, nothing = self.zero_state(batch * num_slots), None
+        cell["is_first"] = tf.constant(1.0)
+        for _ in range(num_refinements):
+            decoded = parameters
+            means, logits = self.decode_latents(
+                self.sample(cell, parameters), cell.get("context")
+            )
+            mixture = PixelMixture(
+                means, logits, self.variance, self.granularity
+            )
+            picture = mixture.mean()
+            maps = self.slot_maps(
+                mixture, mixture.score(picture), logits, gradients=nothing
+            )
+            code = self.encoder(maps, self.shared_maps(picture))
+            flat = merge_slots(parameters)
+            state, update = self.update(
+                cell, flat, tf.zeros_like(flat), code, state
+            )
+            parameters += split_slots(update, num_slots)
+        records = {
+            "means": means,
+            "masks": mixture.masks,
+            "parameters": decoded,
+        }
+        return tuple(split_slots(v, num_slots) for v in state), records
+
+    def rollout(self, inputs, num_frames, **options):
+        """Predicts the frames that follow `inputs["video"]`.
+
+        Args:
+            inputs: As for `call`; the context.
+            num_frames: Number of frames to predict.
+            **options: See `predict_frames`.
+
+        Returns:
+            A `Decomposition` of the predicted frames alone.
+        """
+        state = self(inputs)["state"]
+        return self.predict_frames(
+            state, base.clip_seeds(inputs), num_frames, **options
+        )
+
+    def traverse(self, inputs, slot, dims=None, values=None, joint=False):
+        """Sweeps latents of one slot in the last frame.
+
+        Args:
+            inputs: As for `call`.
+            slot: The slot to change.
+            dims: Latent dimensions; all of them by default.
+            values: Values to set; `linspace(-2.5, 2.5, 7)` by default.
+            joint: Sets the same entry of the temporal state too, as the
+                published code does.
+
+        Returns:
+            `[B, len(dims), len(values), H, W, C]`.
+        """
+        outputs = self(inputs)
+        latents, hidden = outputs["slots"][:, -1], outputs["state"]["h"]
+        dims = range(self.latent_dim) if dims is None else dims
+        values = np.linspace(-2.5, 2.5, 7) if values is None else values
+        num_slots = latents.shape[1]
+        rows = []
+        for dim in dims:
+            row = []
+            for value in values:
+                swept = set_entry(latents, slot, dim, value, num_slots)
+                context = hidden
+                if joint:
+                    context = set_entry(hidden, slot, dim, value, num_slots)
+                row.append(self.decode(swept, self._context(context))["recon"])
+            rows.append(tf.stack(row, axis=1))
+        return tf.stack(rows, axis=1)
+
+    def encode(self, inputs):
+        """Posterior means `slots` `[B, T, K, Z]` and what `decode` needs."""
+        outputs = self(inputs)
+        return {name: outputs[name] for name in ("slots", "context")}
 
     def get_config(self):
         return {
@@ -487,31 +531,17 @@ class PROVIDE(IterativeModel):
         }
 
 
-class _Noise:
-    """Standard normal noise of every cell, `[B, D, K, Z]` per frame."""
-
-    def __init__(self, model, inputs, seeds, num_slots):
-        self.seeds = seeds
-        self.shape = (num_slots, model.latent_dim)
-        self.given = inputs.get("noise")
-        self.shared = None
-        if model.share_first_noise:
-            if self.given is None:
-                self.shared = clip_noise(seeds, _CLIP, self.shape)[:, None]
-            else:
-                self.shared = self.given[:, 0, :1]
-
-    def __call__(self, t, number, decodes):
-        if self.given is not None:
-            noise = tf.gather(self.given, t, axis=1)
-        else:
-            noise = clip_noise(self.seeds, number, (decodes, *self.shape))
-        if self.shared is None:
-            return noise
-        return tf.concat([self.shared, noise[:, 1:]], axis=1)
+def check_slots(num_slots, default):
+    """The number of slots in use; `ValueError` below 2."""
+    num_slots = default if num_slots is None else num_slots
+    if isinstance(num_slots, int) and num_slots < 2:
+        raise ValueError(f"num_slots must be at least 2, got {num_slots}")
+    return num_slots
 
 
-def _check_refinements(num_refinements):
+def check_refinements(num_refinements, default=None):
+    """R in use; `ValueError` below 2."""
+    num_refinements = default if num_refinements is None else num_refinements
     if isinstance(num_refinements, int) and num_refinements < 2:
         raise ValueError(
             "num_refinements must be at least 2 (one refinement and the last "
@@ -520,23 +550,8 @@ def _check_refinements(num_refinements):
     return num_refinements
 
 
-def _loose(value):
-    """The shape of a loop variable with batch and slots left open."""
-    if isinstance(value, tf.TensorArray):
-        return tf.TensorShape(None)
-    rank = value.shape.rank
-    open_axes = min(max(rank - 1, 0), 2)
-    return tf.TensorShape(
-        [None] * open_axes + value.shape[open_axes:].as_list()
-    )
-
-
-def _batch_first(values):
-    """`[T, B, ...]` -> `[B, T, ...]`."""
-    rank = values.shape.rank
-    return tf.transpose(values, [1, 0, *range(2, rank)])
-
-
-def _with_shape(values, size):
-    """States the picture-sized last axes, lost in a loop."""
-    return tf.ensure_shape(values, [None, None, None, *size])
+def set_entry(values, slot, dim, value, num_slots):
+    """`[B, K, D]` with entry `[:, slot, dim]` set to `value`."""
+    here = np.zeros((1, num_slots, values.shape[-1]), bool)
+    here[0, slot, dim] = True
+    return tf.where(here, tf.cast(value, values.dtype), values)

@@ -1,0 +1,111 @@
+"""Loops over frames, and the randomness of a clip."""
+
+import math
+
+import tensorflow as tf
+
+_CLIP = -1  # folded into a clip's seed for the noise that its frames share
+
+
+def scan_frames(step, num_frames, carry, record_names):
+    """Runs `step` over frames in a graph that does not grow with them.
+
+    Args:
+        step: `step(t, carry) -> (carry, records)`; `records` maps names to
+            float32 tensors `[B, ...]`.
+        num_frames: Number of frames, possibly a tensor.
+        carry: Nested structure handed from frame to frame.
+        record_names: Which records to keep.
+
+    Returns:
+        `(carry, records)`, the latter `[B, T, ...]` each.
+    """
+
+    def body(t, carry, arrays):
+        carry, records = step(t, carry)
+        arrays = {n: a.write(t, records[n]) for n, a in arrays.items()}
+        return t + 1, carry, arrays
+
+    arrays = {n: tf.TensorArray(tf.float32, num_frames) for n in record_names}
+    start = (tf.constant(0), carry, arrays)
+    _, carry, arrays = tf.while_loop(
+        lambda t, *_: t < num_frames,
+        body,
+        start,
+        shape_invariants=tf.nest.map_structure(open_shape, start),
+        parallel_iterations=1,
+    )
+    return carry, {n: _batch_first(a.stack()) for n, a in arrays.items()}
+
+
+def open_shape(value):
+    """The shape of a loop variable, batch and slots left open."""
+    if isinstance(value, tf.TensorArray):
+        return tf.TensorShape(None)
+    rank = value.shape.rank
+    free = min(max(rank - 1, 0), 2)
+    return tf.TensorShape([None] * free + value.shape[free:].as_list())
+
+
+def _batch_first(values):
+    """`[T, B, ...]` -> `[B, T, ...]`."""
+    return tf.transpose(values, [1, 0, *range(2, values.shape.rank)])
+
+
+def clip_noise(seeds, number, shape):
+    """Standard normal noise that depends on the clip's seed alone.
+
+    Args:
+        seeds: `[B, 2]` int32, one per clip.
+        number: Folded into every seed: a frame's number in the whole video,
+            or -1 for what a clip shares.
+        shape: Shape per clip.
+
+    Returns:
+        `[B, *shape]`, the same in any batch, eager or compiled.
+    """
+
+    def draw(seed):
+        seed = tf.random.fold_in(seed, number, alg="philox")
+        return tf.random.stateless_normal(shape, seed, alg="philox")
+
+    noise = tf.map_fn(draw, seeds, fn_output_signature=tf.float32)
+    return tf.reshape(noise, [-1, *shape])
+
+
+class CellNoise:
+    """Noise of every cell of a clip, frame by frame.
+
+    Args:
+        seeds: `[B, 2]`.
+        shape: `(K, Z)`.
+        share_first: Whether the first cell of every frame uses the clip's
+            one noise.
+        given: Optional `[B, T, D, K, Z]` that replaces what is drawn.
+    """
+
+    def __init__(self, seeds, shape, share_first, given=None):
+        self.seeds = seeds
+        self.shape = shape
+        self.given = given
+        self.first = None
+        if share_first and given is None:
+            self.first = clip_noise(seeds, _CLIP, shape)[:, None]
+        elif share_first:
+            self.first = given[:, 0, :1]
+
+    def __call__(self, t, number, decodes):
+        """`[B, D, K, Z]` of the clip's frame t, the video's `number`."""
+        if self.given is not None:
+            noise = tf.gather(self.given, t, axis=1)
+        else:
+            noise = clip_noise(self.seeds, number, (decodes, *self.shape))
+        if self.first is None:
+            return noise
+        return tf.concat([self.first, noise[:, 1:]], axis=1)
+
+
+def gaussian_constant(size, variance):
+    """1/2 n log(2 pi s): what an unnormalised Gaussian nll leaves out."""
+    variance = tf.cast(variance, tf.float32)
+    return 0.5 * math.prod(size) * tf.math.log(2.0 * math.pi * variance)
