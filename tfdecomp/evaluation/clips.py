@@ -7,10 +7,19 @@ and `visibility` `[B, T, L]`, and `clip_index` `[B]` and `valid` `[B]`; clips
 that are not valid pad the last batch.
 """
 
-import functools
-import itertools
+import gin
+from tfdecomp.data import pipeline, reader
 
-import numpy as np
+# What a run's config may say about `data.make_dataset` and holds for
+# evaluation too; the rest (order, clip starts, caches) is decided here.
+_PICTURE_ARGUMENTS = (
+    "frame_stride",
+    "max_frames",
+    "crop",
+    "resize",
+    "resize_method",
+    "filter_objects",
+)
 
 
 def opener(data_dir=None, prepare=None, fresh_clips=None):
@@ -31,9 +40,7 @@ def opener(data_dir=None, prepare=None, fresh_clips=None):
             return open_stored(condition, model, batch_size, data_dir=data_dir)
         if fresh_clips is None:
             raise ValueError("newly generated clips need their generator")
-        return open_fresh(
-            condition, model, batch_size, fresh_clips=fresh_clips
-        )
+        return open_fresh(condition, model, batch_size, fresh_clips=fresh_clips)
 
     return open_clips
 
@@ -57,22 +64,15 @@ def open_stored(condition, model, batch_size, *, data_dir=None):
     Raises:
         ValueError: If the set does not have what the condition wants.
     """
-    from tfdecomp.data import pipeline
-
-    num_frames = wanted_frames(condition)
+    source = reader.open_source(condition.dataset, data_dir)
     dataset = pipeline.make_dataset(
         condition.dataset,
         condition.split,
         data_dir=data_dir,
-        batch_size=batch_size,
-        num_frames=num_frames,
-        clip="all" if num_frames is None else "first",
-        labels=_labels(condition, data_dir),
         shuffle=False,
         repeat=False,
         cache="none",
-        drop_remainder=False,
-        pad_last=True,
+        **_arguments(condition, model, batch_size, source),
     )
     return _limited(dataset.as_numpy_iterator(), condition.num_clips)
 
@@ -82,15 +82,14 @@ def open_fresh(condition, model, batch_size, *, fresh_clips):
 
     Args:
         condition: A `Protocol` without conditions of its own.
-        model: Its `channels` say whether grey pictures become colour ones.
+        model: Only its `channels` are asked for.
         batch_size: Clips at a time.
         fresh_clips: As in `opener`.
 
     Raises:
-        ValueError: If the clips are shorter than the condition wants.
+        ValueError: If the set does not have what the condition wants.
     """
-    count = condition.num_clips
-    if count is None:
+    if condition.num_clips is None:
         raise ValueError(
             "newly generated clips need a number of clips; set num_clips "
             "(--num_clips)"
@@ -99,44 +98,52 @@ def open_fresh(condition, model, batch_size, *, fresh_clips):
         condition.dataset,
         condition.split,
         seed=condition.fresh_seed,
-        num_clips=count,
+        num_clips=condition.num_clips,
     )
-    prepared = map(
-        functools.partial(_fresh_example, condition=condition, model=model),
-        examples,
+    source = reader.open_source(condition.dataset, prepared=False)
+    dataset = pipeline.from_examples(
+        examples, source, **_arguments(condition, model, batch_size, source)
     )
-    for first in itertools.count(0, batch_size):
-        chosen = list(itertools.islice(prepared, batch_size))
-        if not chosen:
-            return
-        missing = batch_size - len(chosen)
-        padded = chosen + [chosen[0]] * missing
-        batch = {k: np.stack([e[k] for e in padded]) for k in padded[0]}
-        index = np.arange(first, first + batch_size)
-        batch["clip_index"] = index
-        batch["valid"] = index < first + len(chosen)
-        yield batch
+    return _limited(dataset.as_numpy_iterator(), condition.num_clips)
 
 
-def _fresh_example(example, condition, model):
-    """Cuts one generated example to what the condition reads."""
-    length = len(example["video"])
-    num_frames = wanted_frames(condition) or length
-    if num_frames > length:
+def _arguments(condition, model, batch_size, source):
+    """Arguments of the pipeline that stored and fresh clips share."""
+    bound = gin.get_bindings("data.make_dataset")
+    arguments = {k: bound[k] for k in _PICTURE_ARGUMENTS if k in bound}
+    num_frames = wanted_frames(condition)
+    return {
+        **arguments,
+        "batch_size": batch_size,
+        "num_frames": num_frames,
+        "clip": "first" if num_frames else "all",
+        "channels": getattr(model, "channels", 3),
+        "labels": _labels(condition, source),
+        "drop_remainder": False,
+        "pad_last": True,
+    }
+
+
+def _labels(condition, source):
+    """Labels that the set has and the condition scores."""
+    labels = [n for n in ("segmentation",) if n in source.labels]
+    if not condition.velocity:
+        return tuple(labels)
+    has_places = {"factors/position", "visibility"} <= set(source.labels)
+    if condition.centres == "position" and not has_places:
         raise ValueError(
-            f"{condition.dataset} has {length} frames per clip, the protocol "
-            f"{condition.name!r} wants {num_frames}; ask for fewer"
+            f"protocol {condition.name!r} takes places from 'position', which "
+            f"{condition.dataset} does not have; set "
+            "evaluation.Protocol.centres = 'segmentation'"
         )
-    chosen = {name: example[name] for name in ("video", "segmentation")}
-    chosen["visibility"] = example["visibility"]
-    factors = example.get("factors", {})
-    if condition.centres != "segmentation" and "position" in factors:
-        chosen["position"] = factors["position"]
-    chosen = {k: np.asarray(v)[:num_frames] for k, v in chosen.items()}
-    channels = getattr(model, "channels", 3)
-    if chosen["video"].shape[-1] == 1 and channels == 3:
-        chosen["video"] = np.repeat(chosen["video"], 3, axis=-1)
-    return chosen
+    if has_places and condition.centres != "segmentation":
+        labels += ["position", "visibility"]
+    if not labels:
+        raise ValueError(
+            f"protocol {condition.name!r} compares velocities, but "
+            f"{condition.dataset} has neither positions nor a segmentation"
+        )
+    return tuple(labels)
 
 
 def _limited(batches, count):
@@ -146,8 +153,6 @@ def _limited(batches, count):
             yield batch
             continue
         within = batch["clip_index"] < count
-        if not within.any():
-            return
         yield {**batch, "valid": batch["valid"] & within}
-        if not within.all():
+        if batch["clip_index"].max() + 1 >= count:
             return

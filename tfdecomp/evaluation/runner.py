@@ -175,13 +175,18 @@ def _inputs(condition, batch):
     return inputs
 
 
-def _compile(model, condition):
-    """Compiles the forward pass, with what is scored as its output."""
-    arguments = {
+def model_arguments(condition) -> dict:
+    """What a condition changes in the model's call."""
+    return {
         name: getattr(condition, name)
         for name in ("num_slots", "num_refinements")
         if getattr(condition, name) is not None
     }
+
+
+def _compile(model, condition):
+    """Compiles the forward pass, with what is scored as its output."""
+    arguments = model_arguments(condition)
 
     @tf.function(reduce_retracing=True)
     def step(inputs):
@@ -224,7 +229,7 @@ def predict(model, inputs, outputs, num_frames) -> dict:
 
 
 def _to_numpy(parts):
-    return tf.nest.map_structure(lambda value: np.asarray(value), parts)
+    return tf.nest.map_structure(np.asarray, parts)
 
 
 def _extent(condition):

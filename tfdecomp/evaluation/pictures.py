@@ -1,0 +1,226 @@
+"""Pictures of what a model makes of the clips of a protocol."""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.evaluation import clips as clips_lib
+from tfdecomp.evaluation import runner
+from tfdecomp.visualization import (
+    overlays,
+    palette,
+    rollout,
+    slot_grid,
+    traversal,
+    video_panels,
+)
+
+TRAVERSED = 10  # latents, those with the largest KL
+VALUES = tuple(np.linspace(-2.5, 2.5, 7).tolist())
+FPS = 8
+
+
+class Painter:
+    """Draws the first clips of a protocol, as often as asked.
+
+    Takes the protocol's last condition. Under a protocol that predicts
+    nothing the rollout predicts the second half of a clip from the first.
+
+    Args:
+        model: Has the call of `tfdecomp.models.DecompositionModel`.
+        protocol: A `Protocol`.
+        trained_on: Dataset the model was trained on.
+        num_clips: Clips to draw.
+        open_clips: As for `runner.Evaluator`.
+    """
+
+    def __init__(
+        self,
+        model,
+        protocol,
+        *,
+        trained_on=None,
+        num_clips=4,
+        open_clips=clips_lib.open_stored,
+    ):
+        self.model = model
+        self.condition = protocol.expand(trained_on)[-1]
+        self.num_clips = num_clips
+        self.open_clips = open_clips
+        self._batch = None
+        self._decompose = tf.function(self._forward, reduce_retracing=True)
+        self._predict = tf.function(self._forward_and_on, reduce_retracing=True)
+
+    def draw(self, videos=True, latents=True) -> dict:
+        """Pictures by name, such as `slot_grid_0` for the first clip.
+
+        Args:
+            videos: Whether to make videos too.
+            latents: Whether to sweep latents, which takes many decodes.
+
+        Returns:
+            Name -> `[h, w, 3]` picture or `[T, h, w, 3]` video, uint8. What
+            the model cannot give has no picture.
+        """
+        batch = self._clips()
+        inputs = {
+            "video": batch["video"],
+            "seed": runner.clip_seeds(self.condition.seed, batch["clip_index"]),
+        }
+        outputs = _arrays(self._decompose(inputs))
+        rolled = self._rolled(inputs)
+        pictures = {}
+        for clip in range(len(batch["video"])):
+            drawn = draw_clip(batch, outputs, clip, videos)
+            drawn |= draw_rollout(batch, rolled, clip, videos)
+            if latents and hasattr(self.model, "traverse"):
+                drawn["traversal"] = self._traversal(inputs, outputs, clip)
+            pictures |= {f"{name}_{clip}": p for name, p in drawn.items()}
+        return pictures
+
+    def _clips(self):
+        """The first clips; read once."""
+        if self._batch is None:
+            batches = self.open_clips(
+                self.condition, self.model, self.num_clips
+            )
+            batch = next(iter(batches))
+            valid = np.asarray(batch["valid"], bool)
+            self._batch = {k: np.asarray(v)[valid] for k, v in batch.items()}
+        return self._batch
+
+    def _forward(self, inputs):
+        arguments = runner.model_arguments(self.condition)
+        return self.model(inputs, training=False, **arguments)
+
+    def _forward_and_on(self, inputs, num_predicted):
+        outputs = self._forward(inputs)
+        after = runner.predict(self.model, inputs, outputs, num_predicted)
+        return {
+            name: tf.concat([outputs[name], after[name]], axis=1)
+            for name in ("recon", "masks")
+            if name in outputs and name in after
+        }
+
+    def _rolled(self, inputs):
+        """Observed and predicted frames, or None if there can be none."""
+        total = inputs["video"].shape[1]
+        can = hasattr(self.model, "rollout")
+        can = can or hasattr(self.model, "predict_frames")
+        if not can or total < 2:
+            return None
+        count = self.condition.num_predicted or total // 2
+        context = {**inputs, "video": inputs["video"][:, : total - count]}
+        outputs = _arrays(self._predict(context, count))
+        return {**outputs, "num_observed": total - count}
+
+    def _traversal(self, inputs, outputs, clip):
+        """Sweeps the latents of the largest slot that is no background."""
+        one = {name: value[clip : clip + 1] for name, value in inputs.items()}
+        slot = 0
+        if "masks" in outputs:
+            masks = outputs["masks"][clip]
+            areas = masks[-1].sum((1, 2, 3))
+            areas[palette.background_slot(masks)] = -1.0
+            slot = int(areas.argmax())
+        dims = kl = None
+        if hasattr(self.model, "latent_kl"):
+            kl = np.asarray(self.model.latent_kl(outputs))[clip, -1, slot]
+            dims = np.argsort(-kl, kind="stable")[:TRAVERSED]
+            kl = kl[dims]
+        swept = self.model.traverse(one, slot, dims=dims, values=VALUES)
+        return traversal.traversal(
+            np.asarray(swept)[0],
+            kl=kl,
+            values=VALUES,
+            dims=dims,
+            max_rows=TRAVERSED,
+        )
+
+
+def draw_clip(batch, outputs, clip=0, videos=True) -> dict:
+    """The standard pictures of one clip.
+
+    Args:
+        batch: Arrays `video` and, if known, `segmentation`.
+        outputs: A `Decomposition` as arrays.
+        clip: Which clip of the batch.
+        videos: Whether to make videos too.
+
+    Returns:
+        `slot_grid`, and `panels` and `overlay` as videos.
+    """
+    video = np.asarray(batch["video"])[clip]
+    given = {
+        name: outputs[name][clip]
+        for name in ("recon", "masks", "components")
+        if name in outputs
+    }
+    if "segmentation" in batch:
+        given["segmentation"] = np.asarray(batch["segmentation"])[clip]
+    pictures = {"slot_grid": slot_grid.slot_grid(video, **given)}
+    if videos:
+        given.pop("components", None)
+        given.pop("segmentation", None)
+        pictures["panels"] = video_panels.video_panels(video, **given)
+        if "masks" in given:
+            pictures["overlay"] = overlays.overlay(video, given["masks"])
+    return pictures
+
+
+def draw_rollout(batch, rolled, clip=0, videos=True) -> dict:
+    """Context and prediction of one clip, `rollout` and `rollout_video`.
+
+    Args:
+        batch: Has the true `video`.
+        rolled: `recon` and, where given, `masks` of observed and predicted
+            frames, and `num_observed`; None for no pictures.
+        clip: Which clip of the batch.
+        videos: Whether to make the video too.
+    """
+    if rolled is None or "recon" not in rolled:
+        return {}
+    arguments = (
+        np.asarray(batch["video"])[clip],
+        rolled["recon"][clip],
+        rolled["num_observed"],
+        rolled["masks"][clip] if "masks" in rolled else None,
+    )
+    pictures = {"rollout": rollout.rollout(*arguments)}
+    if videos:
+        pictures["rollout_video"] = rollout.rollout_video(*arguments)
+    return pictures
+
+
+def write(folder, pictures, prefix="") -> list[pathlib.Path]:
+    """Writes pictures as png, videos as mp4 and gif.
+
+    Args:
+        folder: Where to; made if missing.
+        pictures: Name -> `[h, w, 3]` or `[T, h, w, 3]` uint8.
+        prefix: Goes before every name, such as a step's number.
+
+    Returns:
+        The files.
+    """
+    from tfdecomp.data import video_io
+
+    folder = pathlib.Path(os.path.expanduser(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, picture in pictures.items():
+        path = folder / f"{prefix}{name}"
+        if picture.ndim == 3:
+            files.append(path.with_name(path.name + ".png"))
+            video_io.write_png(files[-1], picture)
+            continue
+        for suffix in (".mp4", ".gif"):
+            files.append(path.with_name(path.name + suffix))
+            video_io.write_video(files[-1], picture, fps=FPS)
+    return files
+
+
+def _arrays(outputs):
+    return tf.nest.map_structure(np.asarray, outputs)
