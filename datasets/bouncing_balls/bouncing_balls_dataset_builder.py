@@ -1,0 +1,240 @@
+"""Balls that bounce in a box: simulated, or read from the original files."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfdecomp.data import builder_base, rnem_hdf5
+from tfdecomp.simulation import ball_physics, bouncing_balls, streams
+
+_WORLD_FIELDS = [f.name for f in dataclasses.fields(ball_physics.BallWorld)]
+
+
+@dataclasses.dataclass
+class BallsConfig(builder_base.Config):
+    """A set of ball videos; lengths in units of the box.
+
+    Args:
+        stream: Configs with the same stream and seed show the same scenes.
+            By default the name of the config.
+        num_balls: Possible numbers of balls, drawn uniformly per video.
+        box: Side of the box.
+        radius_light: Radius of a light ball.
+        radius_heavy: Radius of a heavy ball.
+        mass_light: Mass of a light ball.
+        mass_heavy: Mass of a heavy ball.
+        heavy_probability: Probability that a ball is heavy.
+        speed: Units per frame, see `speed_rule`.
+        speed_rule: `"rms"` or `"joint"`, see `ball_physics.BallWorld`.
+        substeps: Steps of the simulation per frame.
+        num_colours: Palette entries in use.
+        assign: `"ball"`, `"rank"` or `"random"`, see
+            `bouncing_balls.BallVideo`.
+        channel_order: `"rgb"` or `"bgr"`.
+        antialias: Whether edges are soft.
+        profile: `"disc"` or `"legacy"`.
+        file_name: Original file, for manual configs.
+        splits: Splits of a manual config.
+        label_tolerance: Share of a video's lit pixels that may be without a
+            label in an original file; they become "ignore".
+    """
+
+    num_frames: int = 51
+    stream: str = ""
+    num_balls: tuple = (4,)
+    box: float = 10.0
+    radius_light: float = 0.9
+    radius_heavy: float = 1.125
+    mass_light: float = 1.0
+    mass_heavy: float = 6.0
+    heavy_probability: float = 0.5
+    speed: float = 0.25
+    speed_rule: str = "rms"
+    substeps: int = 20
+    num_colours: int = 8
+    assign: str = "ball"
+    channel_order: str = "rgb"
+    antialias: bool = False
+    profile: str = "disc"
+    file_name: str = ""
+    splits: tuple = ("train", "validation", "test")
+    label_tolerance: float = 0.001
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.num_balls = tuple(self.num_balls)
+        self.splits = tuple(self.splits)
+        self.stream = self.stream or self.name
+        if self.height != self.width:
+            raise ValueError(
+                "the box is square: height and width must be equal, not "
+                f"{self.height} and {self.width}"
+            )
+        self.look()  # checks the rest
+
+    def look(self):
+        """The `BallVideo` that these fields describe."""
+        world = ball_physics.BallWorld(
+            **{name: getattr(self, name) for name in _WORLD_FIELDS}
+        )
+        return bouncing_balls.BallVideo(
+            world,
+            num_frames=self.num_frames,
+            size=self.height,
+            max_objects=self.max_objects,
+            channels=self.channels,
+            num_colours=self.num_colours,
+            assign=self.assign,
+            channel_order=self.channel_order,
+            antialias=self.antialias,
+            profile=self.profile,
+        )
+
+
+_PUBLISHED = {"num_train": 50_000, "num_validation": 1_000, "num_test": 10_000}
+_TEST_ONLY = {"num_test": 10_000}
+_BALLS4 = {"stream": "balls4"}
+_BALLS678 = {"stream": "balls678", "num_balls": (6, 7, 8), "max_objects": 8}
+_WHITE = {"channels": 1}
+_QUICK = {
+    "num_frames": 12,
+    "num_train": 8_000,
+    "num_validation": 200,
+    "num_test": 200,
+    "radius_light": 1.25,
+    "radius_heavy": 1.55,
+    "speed": 0.4,
+}
+_COLOR3 = {**_QUICK, "num_balls": (3,), "max_objects": 3, "stream": "quick3"}
+_COLOR2 = {**_QUICK, "num_balls": (2,), "max_objects": 2, "stream": "quick2"}
+_GENERATED = {
+    "binary4": {**_BALLS4, **_PUBLISHED, **_WHITE},
+    "color4": {**_BALLS4, **_PUBLISHED},
+    "binary678": {**_BALLS678, **_TEST_ONLY, **_WHITE},
+    "color678_pal4": {**_BALLS678, **_TEST_ONLY, "num_colours": 4},
+    "color678_pal8": {**_BALLS678, **_TEST_ONLY},
+    "color3_quick": {**_COLOR3, "height": 32, "width": 32},
+    "color3_quick24": {**_COLOR3, "height": 24, "width": 24},
+    "color3_quick_random": {
+        **_COLOR3,
+        "height": 32,
+        "width": 32,
+        "assign": "random",
+    },
+    "color2_quick": {**_COLOR2, "height": 32, "width": 32},
+}
+_FILE4 = {**_BALLS4, "file_name": "balls4mass64.h5"}
+_FILE678 = {
+    **_BALLS678,
+    "file_name": "balls678mass64.h5",
+    "splits": ("test",),
+}
+_MANUAL = {
+    "h5_binary4": {**_FILE4, **_WHITE},
+    "h5_color4": _FILE4,
+    "h5_binary678": {**_FILE678, **_WHITE},
+    "h5_color678_pal4": {**_FILE678, "num_colours": 4},
+    "h5_color678_pal8": _FILE678,
+}
+
+
+def _tiny(fields):
+    """The same with splits of a few examples."""
+    sizes = {"num_train": 64, "num_validation": 16, "num_test": 16}
+    return {**fields, **{name: sizes[name] for name in sizes if name in fields}}
+
+
+class Builder(builder_base.DecompositionBuilder):
+    """Balls that bounce in a box and collide, with everything known."""
+
+    name = "tfdecomp_bouncing_balls"
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    DEFAULT_BUILDER_CONFIG_NAME = "color4"
+    BUILDER_CONFIGS = [
+        BallsConfig(name=name, **fields)
+        for base, tiny in ((_GENERATED, False), (_GENERATED, True))
+        for name, fields in (
+            (f"{name}_tiny" if tiny else name, _tiny(f) if tiny else f)
+            for name, f in base.items()
+        )
+    ]
+    MANUAL_CONFIGS = tuple(
+        BallsConfig(
+            name=name,
+            source=builder_base.MANUAL,
+            box_kind="modal",
+            **fields,
+        )
+        for name, fields in _MANUAL.items()
+    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = rnem_hdf5.LAYOUT
+
+    def factors(self):
+        config = self.builder_config
+        factors = {
+            "position": ("TK", (2,), np.float32),
+            "velocity": ("TK", (2,), np.float32),
+        }
+        if config.source == builder_base.GENERATED:
+            factors["radius"] = ("K", (), np.float32)
+            factors["mass"] = ("K", (), np.float32)
+            factors["collision"] = ("TK", (), np.uint8)
+        if config.channels == 3:
+            factors["palette_index"] = ("K", (), np.int32)
+            factors["color"] = ("K", (3,), np.float32)
+        return factors
+
+    def extra_metadata(self):
+        config = self.builder_config
+        manual = config.source == builder_base.MANUAL
+        palette = bouncing_balls.palettes.lookup(
+            np.arange(1, 9), config.channel_order
+        )
+        return {
+            "palette": palette.tolist() if config.channels == 3 else None,
+            "has_ignore": manual,
+            "has_visible_fraction": not manual,
+        }
+
+    def make_block(self, config, fresh=False):
+        if config.source == builder_base.MANUAL:
+            return functools.partial(self._file.block, config)
+        return functools.partial(_simulate, config, fresh)
+
+    def block_size(self):
+        config = self.builder_config
+        if config.source == builder_base.MANUAL:
+            return self._file.block_size(config.block_size)
+        return config.block_size
+
+    def check_inputs(self, dl_manager):
+        config = self.builder_config
+        if config.source == builder_base.GENERATED:
+            return config.split_sizes()
+        path = builder_base.manual_file(
+            dl_manager,
+            config.file_name,
+            dataset=f"{self.name}/{config.name}",
+            layout=rnem_hdf5.LAYOUT,
+            stand_in=f"bouncing_balls/{config.name.removeprefix('h5_')}",
+        )
+        self._file = rnem_hdf5.BallsFile(
+            path, f"{self.name}/{config.name}", config.num_frames, config.height
+        )
+        sizes = self._file.check(config)
+        self.info.metadata.update(self._file.metadata(config))
+        return sizes
+
+
+def _simulate(config, fresh, split, start, stop):
+    return bouncing_balls.generate(
+        config.look(),
+        seed=config.seed,
+        stream=config.stream,
+        split=streams.split_id(split, fresh=fresh),
+        start=start,
+        stop=stop,
+    )

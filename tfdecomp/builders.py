@@ -1,0 +1,491 @@
+"""Finds the dataset builders and registers them with TFDS, lazily.
+
+After `import tfdecomp.builders`, `tfds.load("tfdecomp_bouncing_balls/color4")`
+works. The builders are those in `datasets/` of a checkout, else the copy that
+the installed package carries. Importing this module imports neither them nor
+TensorFlow.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import errno
+import importlib
+import io
+import json
+import math
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import types
+
+import tensorflow_datasets as tfds
+from absl import logging
+
+from tfdecomp.data import builder_base, errors, naming
+
+_PACKAGE = "tfdecomp.builders_data"
+# Fields of a config that do not change the content of the dataset.
+_FREE_FIELDS = ("block_size", "workers", "use_beam", "description", "tags")
+_PROBE = 16  # examples made to estimate time and size
+_WRITING = 1.3  # whole time over the time to make and encode the examples
+REBUILD_PREFIX = ".rebuild-"
+
+
+def folder() -> pathlib.Path:
+    """The folder of builder folders: the checkout's, else the package's."""
+    package = pathlib.Path(__file__).resolve().parent
+    checkout = package.parent / "datasets"
+    if (package.parent / "setup.cfg").is_file() and checkout.is_dir():
+        return checkout
+    return package / "builders_data"
+
+
+def names() -> list[str]:
+    """Names of all datasets, without the prefix."""
+    return sorted(
+        path.parent.name
+        for path in folder().glob("*/*_dataset_builder.py")
+        if path.name == f"{path.parent.name}_dataset_builder.py"
+    )
+
+
+def builder_cls(name):
+    """The builder class of a dataset.
+
+    Args:
+        name: With or without the prefix; a config is ignored.
+
+    Raises:
+        DatasetInputError: If there is no such dataset.
+    """
+    short = naming.split_name(name)[0]
+    if short not in names():
+        near = difflib.get_close_matches(short, names(), 3, 0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else None
+        raise errors.DatasetInputError(
+            f"there is no dataset {short!r}; there are {', '.join(names())}",
+            expected=names(),
+            found=short,
+            hint=hint,
+        )
+    if _PACKAGE not in sys.modules:
+        package = types.ModuleType(_PACKAGE)
+        package.__path__ = [str(folder())]
+        sys.modules[_PACKAGE] = package
+    module = importlib.import_module(
+        f"{_PACKAGE}.{short}.{short}_dataset_builder"
+    )
+    cls = module.Builder
+    cls.pkg_dir_path = tfds.core.Path(folder() / short)
+    return cls
+
+
+class _Provider:
+    """Tells TFDS which datasets there are, without importing them."""
+
+    def has_dataset(self, name):
+        short = name.removeprefix(naming.PREFIX)
+        return name.startswith(naming.PREFIX) and short in names()
+
+    def get_builder_cls(self, name):
+        return builder_cls(name)
+
+
+tfds.core.add_dataset_builder_provider(_Provider(), index=0)
+
+
+def make(name, data_dir=None, config=None):
+    """A builder.
+
+    Args:
+        name: Such as `"bouncing_balls/color4"`, with or without the prefix.
+        data_dir: Where prepared data are; by default as TFDS has it.
+        config: A config object, or a JSON object of its fields; with an entry
+            `base` the rest comes from the config of that name.
+
+    Raises:
+        DatasetInputError: If there is no such dataset or config.
+    """
+    cls = builder_cls(name)
+    _, named, version = naming.split_name(name)
+    if isinstance(config, str) and config.startswith("{"):
+        config = _from_json(cls, config)
+    elif config is None:
+        config = named
+    if isinstance(config, str) and config not in cls.builder_configs:
+        near = difflib.get_close_matches(config, cls.builder_configs, 3, 0.5)
+        raise errors.DatasetInputError(
+            f"{naming.split_name(name)[0]} has no config {config!r}; it has "
+            f"{', '.join(cls.builder_configs)}",
+            expected=list(cls.builder_configs),
+            found=config,
+            hint=f"did you mean {' or '.join(near)}?" if near else None,
+        )
+    data_dir = data_dir and os.path.expanduser(data_dir)
+    return cls(data_dir=data_dir, config=config, version=version)
+
+
+def _from_json(cls, text):
+    try:
+        fields = json.loads(text)
+        base = fields.pop("base", None)
+        if "name" not in fields:
+            raise ValueError("it needs a 'name' of its own")
+        if base is not None:
+            if base not in cls.builder_configs:
+                raise ValueError(f"there is no base config {base!r}")
+            fields.setdefault("stream", fields["name"])
+            return dataclasses.replace(cls.builder_configs[base], **fields)
+        return cls.builder_config_cls(**fields)
+    except (TypeError, ValueError) as error:
+        known = [f.name for f in dataclasses.fields(cls.builder_config_cls)]
+        raise errors.DatasetInputError(
+            f"cannot use the config {text}: {error}",
+            dataset=cls.name,
+            expected=f"a JSON object with some of {known}",
+            found=text,
+            hint=f"the fields are {', '.join(known)}",
+        ) from error
+
+
+def prepare(
+    name,
+    data_dir=None,
+    progress=True,
+    *,
+    config=None,
+    overwrite=False,
+    manual=False,
+    download_config=None,
+    download_dir=None,
+    file_format=None,
+):
+    """Builds a dataset unless it is there already.
+
+    Args:
+        name: Such as `"bouncing_balls/color4"`.
+        data_dir: Where to; by default as TFDS has it.
+        progress: Whether to show an estimate and a progress bar.
+        config: See `make`.
+        overwrite: Whether to build it anew. The old data stay until the new
+            ones are complete.
+        manual: Whether a set that needs files from the user may be built.
+        download_config: TFDS's `DownloadConfig`.
+        download_dir: Folder of downloads, with the manual folder inside.
+        file_format: Format of the record files, as TFDS names it.
+
+    Returns:
+        The builder.
+
+    Raises:
+        DatasetInputError: If something is missing or does not fit.
+    """
+    builder = make(name, data_dir, config)
+    if is_prepared(builder) and not overwrite:
+        _check_prepared(builder)
+        return builder
+    settings = builder.builder_config
+    if settings.source != builder_base.GENERATED and not manual:
+        raise errors.MissingFileError(
+            f"the set is {settings.source}, not generated, and has not been "
+            f"prepared in {builder.data_path.parent}",
+            dataset=_label(builder),
+            path=str(builder.data_path),
+            expected="prepared data",
+            found="none",
+            hint="run 'python -m tfdecomp.prepare "
+            f"{naming.short_name(_label(builder))} --manual_dir=FOLDER'",
+        )
+    root = pathlib.Path(builder.data_dir_root)
+    root.mkdir(parents=True, exist_ok=True)
+    estimate = _estimate(builder, download_config)
+    _check_disk(builder, root, estimate)
+    if progress:
+        _announce(builder, root, estimate)
+    options = {
+        "download_config": download_config,
+        "download_dir": download_dir or root / "downloads",
+        "file_format": file_format,
+    }
+    with (
+        _explained(builder, estimate),
+        _progress(builder, progress) as watch,
+        contextlib.redirect_stdout(io.StringIO()),  # TFDS prints to it
+    ):
+        if is_prepared(builder):
+            _rebuild(builder, root, watch, options)
+        else:
+            watch(builder).download_and_prepare(**options)
+    return make(name, data_dir, config)
+
+
+def is_prepared(builder):
+    """Whether the data of a builder are complete on the disk."""
+    return (builder.data_path / "dataset_info.json").exists()
+
+
+def _label(builder):
+    return f"{builder.name}/{builder.builder_config.name}"
+
+
+def _check_prepared(builder):
+    """Refuses prepared data that the present code or config would not give."""
+    stored = builder.info.metadata or {}
+    command = (
+        f"python -m tfdecomp.prepare {naming.short_name(_label(builder))} "
+        "--overwrite"
+    )
+    naming.check_schema(stored, _label(builder))
+    old = dict(stored.get("config") or {})
+    new = json.loads(json.dumps(builder.builder_config.fields()))
+    changed = [
+        field
+        for field in new
+        if field not in _FREE_FIELDS and old.get(field) != new[field]
+    ]
+    if changed:
+        field = changed[0]
+        raise errors.DatasetInputError(
+            f"the data in {builder.data_path} were made with {field} = "
+            f"{old.get(field)!r}, the config now says {new[field]!r}",
+            dataset=_label(builder),
+            path=str(builder.data_path),
+            expected=new[field],
+            found=old.get(field),
+            hint=f"give the config another name, or rebuild with '{command}'",
+        )
+    _warn_of_part(builder)
+
+
+def _warn_of_part(builder):
+    for split, size in builder.builder_config.split_sizes().items():
+        info = builder.info.splits.get(split)
+        if info is not None and info.num_examples < size:
+            logging.warning(
+                "%s: split %s holds %d of %d examples; prepare it with "
+                "--overwrite to have all",
+                _label(builder),
+                split,
+                info.num_examples,
+                size,
+            )
+
+
+@dataclasses.dataclass
+class Estimate:
+    """What building a set will cost."""
+
+    examples: int = 0
+    seconds: float = 0.0
+    size: float = 0.0
+
+
+def _estimate(builder, download_config=None):
+    """Makes a few examples and extrapolates; generated sets only."""
+    config = builder.builder_config
+    if config.source != builder_base.GENERATED:
+        return Estimate()
+    sizes = config.split_sizes()
+    limit = getattr(download_config, "max_examples_per_split", None)
+    total = sum(min(n, n if limit is None else limit) for n in sizes.values())
+    split, available = next(iter(sizes.items()))
+    count = min(_PROBE, available)
+    begin = time.perf_counter()
+    make_block = builder.make_block(config)
+    block = builder_base.make_complete(make_block, config, split, 0, count)
+    encoded = [builder.info.features.encode_example(e) for _, e in block]
+    seconds = (time.perf_counter() - begin) / count * _WRITING
+    size = sum(_encoded_size(example) for example in encoded) / count
+    return Estimate(total, seconds * total, size * total)
+
+
+def _encoded_size(value):
+    """About how many bytes a value takes in a record, its name included."""
+    if isinstance(value, dict):
+        return sum(_encoded_size(v) + len(k) + 12 for k, v in value.items())
+    return len(value) if isinstance(value, bytes) else 8
+
+
+def _check_disk(builder, root, estimate):
+    """Refuses to start what cannot end for want of disk."""
+    # TFDS sorts the examples through temporary files of the same size.
+    needed, free = 2 * estimate.size, shutil.disk_usage(root).free
+    if needed > free:
+        raise errors.DatasetInputError(
+            f"building it takes about {_bytes(needed)} in {root} (half of it "
+            f"for good), where {_bytes(free)} are free",
+            dataset=_label(builder),
+            path=str(root),
+            expected=needed,
+            found=free,
+            hint="free some space or choose another --data_dir",
+        )
+
+
+def _announce(builder, root, estimate):
+    if estimate.examples:
+        print(
+            f"{_label(builder)}: building {estimate.examples:,} examples, "
+            f"about {_time(estimate.seconds)} and {_bytes(estimate.size)}, "
+            f"in {root}",
+            file=sys.stderr,
+        )
+    else:
+        print(f"{_label(builder)}: building it in {root}", file=sys.stderr)
+
+
+def _bytes(size):
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _time(seconds):
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{math.ceil(seconds / 60)} min"
+
+
+@contextlib.contextmanager
+def _progress(builder, show):
+    """One bar over all splits in place of TFDS's own.
+
+    Yields:
+        A function that connects a builder to the bar and returns it.
+    """
+    import tqdm
+
+    total = sum(builder.builder_config.split_sizes().values())
+    # Without a terminal there is no bar, only the lines before and after.
+    hidden = True if not show else None
+    bar = tqdm.tqdm(
+        total=total or None, unit=" examples", disable=hidden, leave=False
+    )
+
+    def on_progress(split, done):
+        if done == 1:
+            bar.set_description(f"{_label(builder)} {split}")
+        bar.update()
+
+    def watch(some_builder):
+        some_builder.on_progress = on_progress
+        return some_builder
+
+    begin = time.perf_counter()
+    tfds.disable_progress_bar()
+    try:
+        with bar:
+            yield watch
+    finally:
+        tfds.enable_progress_bar()
+    if show:
+        took = _time(time.perf_counter() - begin)
+        print(f"{_label(builder)}: done in {took}", file=sys.stderr)
+
+
+def _rebuild(builder, root, watch, options):
+    """Builds into a folder beside the old data, then swaps the two."""
+    beside = pathlib.Path(tempfile.mkdtemp(prefix=REBUILD_PREFIX, dir=root))
+    try:
+        new = watch(
+            type(builder)(data_dir=str(beside), config=builder.builder_config)
+        )
+        new.download_and_prepare(**options)
+        target = pathlib.Path(builder.data_dir)
+        old = beside / "old"
+        os.replace(target, old)
+        try:
+            os.replace(new.data_dir, target)
+        except OSError:
+            os.replace(old, target)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explained(builder, estimate):
+    """Gives a full disk an error that says so."""
+    try:
+        yield
+    except errors.DatasetInputError:
+        raise
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        raise errors.DatasetInputError(
+            f"the disk became full while writing to {builder.data_dir_root}; "
+            "nothing was left behind there",
+            dataset=_label(builder),
+            path=str(builder.data_dir_root),
+            expected=f"about {_bytes(2 * estimate.size)} free",
+            found=str(error),
+            hint=f"the set takes about {_bytes(estimate.size)}, and as much "
+            "again while it is written; free some space or choose another "
+            "--data_dir",
+        ) from error
+
+
+def _is_full_disk(error):
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
+            return True
+        if type(error).__name__ == "ResourceExhaustedError":
+            return True
+        if "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def fresh_clips(name, split="test", *, seed, num_clips):
+    """Makes examples that no stored split holds; nothing is written.
+
+    Args:
+        name: A generated set, such as `"bouncing_balls/color4"`.
+        split: Split whose kind of examples is wanted.
+        seed: Seed of the clips, independent of that of the stored set.
+        num_clips: How many.
+
+    Returns:
+        Iterator over examples of the common schema, as NumPy arrays.
+
+    Raises:
+        DatasetInputError: If the set is not generated.
+    """
+    with tempfile.TemporaryDirectory() as nowhere:
+        builder = make(name, nowhere)
+    config = builder.builder_config
+    if config.source != builder_base.GENERATED:
+        raise errors.DatasetInputError(
+            f"new clips can be made of generated sets only, this one is "
+            f"{config.source}",
+            dataset=_label(builder),
+            expected=builder_base.GENERATED,
+            found=config.source,
+            hint="score on one of its stored splits",
+        )
+    if num_clips < 1:
+        raise ValueError(f"num_clips must be at least 1, not {num_clips}")
+    config = dataclasses.replace(config, seed=seed)
+    make_block = builder.make_block(config, fresh=True)
+    return _iterate(make_block, config, split, num_clips)
+
+
+def _iterate(make_block, config, split, count):
+    for begin, end in builder_base.block_ranges(0, count, config.block_size):
+        block = builder_base.make_complete(
+            make_block, config, split, begin, end
+        )
+        for _, example in block:
+            yield example

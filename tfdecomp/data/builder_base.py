@@ -1,0 +1,406 @@
+"""What all dataset builders share: configs, the feature factory, examples.
+
+Importing this module does not import TensorFlow.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import itertools
+import multiprocessing
+import pathlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfdecomp.data import errors, naming
+
+GENERATED, DOWNLOADED, MANUAL = "generated", "downloaded", "manual"
+IGNORE_ID = 255
+
+
+@dataclasses.dataclass
+class Config(tfds.core.BuilderConfig):
+    """Fields that every config has.
+
+    Args:
+        seed: Seed of all examples.
+        source: Where the data come from: `"generated"`, `"downloaded"` or
+            `"manual"`. A builder never replaces one by another.
+        num_train: Examples of the split; 0: there is no such split.
+        num_validation: The same.
+        num_test: The same.
+        num_frames: `T`.
+        height: `H`.
+        width: `W`.
+        channels: `C`.
+        max_objects: `K`, slots of every label.
+        encoding: How pixels are stored: `"zlib"` or `"bytes"`.
+        box_kind: `"amodal"`: boxes of whole objects, or `"modal"`: of what is
+            seen of them.
+        block_size: Examples made at once. Does not change the content.
+        workers: Processes that make examples. Does not change the content.
+        use_beam: Whether Beam runs the generation.
+        on_error: What a bad item of a big set does: `"fail"` or `"skip"`.
+    """
+
+    seed: int = 0
+    source: str = GENERATED
+    num_train: int = 0
+    num_validation: int = 0
+    num_test: int = 0
+    num_frames: int = 1
+    height: int = 64
+    width: int = 64
+    channels: int = 3
+    max_objects: int = 4
+    encoding: str = "zlib"
+    box_kind: str = "amodal"
+    block_size: int = 64
+    workers: int = 1
+    use_beam: bool = False
+    on_error: str = "fail"
+
+    def __post_init__(self):
+        for name, allowed in (
+            ("source", (GENERATED, DOWNLOADED, MANUAL)),
+            ("encoding", ("zlib", "bytes")),
+            ("on_error", ("fail", "skip")),
+            ("channels", (1, 3)),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(
+                    f"{name} is one of {list(allowed)}, not {value!r}"
+                )
+        for name in ("num_frames", "height", "width", "block_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1, not {getattr(self, name)}"
+                )
+        if not 1 <= self.max_objects <= 254:
+            raise ValueError(
+                f"max_objects must be in 1..254, not {self.max_objects}"
+            )
+
+    def split_sizes(self):
+        """Sizes of the splits, those with no example left out."""
+        sizes = {
+            "train": self.num_train,
+            "validation": self.num_validation,
+            "test": self.num_test,
+        }
+        return {split: size for split, size in sizes.items() if size}
+
+    def fields(self):
+        """All fields as a dictionary that JSON can hold."""
+        plain = dataclasses.asdict(self)
+        plain["version"] = self.version and str(self.version)
+        return plain
+
+
+def features(config, factors, optional=()):
+    """The feature dictionary of the common schema.
+
+    Args:
+        config: A `Config`.
+        factors: Name to `(axes, shape, dtype)` of each factor: `"TK"` or
+            `"K"`, the shape behind these axes, and the type.
+        optional: Which of `visible_fraction` and `entities` there are.
+
+    Returns:
+        A `tfds.features.FeaturesDict`.
+    """
+    t, h, w = config.num_frames, config.height, config.width
+    k = config.max_objects
+    pixels = functools.partial(
+        tfds.features.Tensor, dtype=np.uint8, encoding=config.encoding
+    )
+    # One compressed string per label is smaller than a list of numbers.
+    packed = functools.partial(tfds.features.Tensor, encoding="zlib")
+    tree = {
+        "video": pixels(shape=(t, h, w, config.channels)),
+        "segmentation": pixels(shape=(t, h, w, 1)),
+        "boxes": packed(shape=(t, k, 4), dtype=np.float32),
+        "visibility": packed(shape=(t, k), dtype=np.uint8),
+        "object_ids": packed(shape=(k,), dtype=np.int32),
+        "num_objects": tfds.features.Scalar(np.int32),
+        "example_id": tfds.features.Text(),
+        "index": tfds.features.Scalar(np.int64),
+        "frame_index": packed(shape=(t,), dtype=np.int32),
+    }
+    if "visible_fraction" in optional:
+        tree["visible_fraction"] = packed(shape=(t, k), dtype=np.float32)
+    if "entities" in optional:
+        tree["entities"] = pixels(shape=(t, h, w, 1))
+    if factors:
+        lead = {"TK": (t, k), "K": (k,)}
+        tree["factors"] = {
+            name: packed(shape=lead[axes] + shape, dtype=dtype)
+            for name, (axes, shape, dtype) in factors.items()
+        }
+    return tfds.features.FeaturesDict(tree)
+
+
+def complete(raw, config, split, index):
+    """Adds what the schema wants and the simulator or reader left out.
+
+    Args:
+        raw: Dictionary with at least `video`.
+        config: A `Config`.
+        split: Name of the split.
+        index: Number of the example within it.
+
+    Returns:
+        A full example.
+    """
+    t, k = config.num_frames, config.max_objects
+    frame = (t, config.height, config.width, 1)
+    count = int(raw.get("num_objects", 0))
+    slots = np.arange(k, dtype=np.int32)
+    defaults = {
+        "segmentation": lambda: np.full(frame, IGNORE_ID, np.uint8),
+        "boxes": lambda: np.zeros((t, k, 4), np.float32),
+        "visibility": lambda: np.zeros((t, k), np.uint8),
+        "object_ids": lambda: np.where(slots < count, slots + 1, 0),
+        "frame_index": lambda: np.arange(t, dtype=np.int32),
+        "index": lambda: index,
+    }
+    example = dict(raw)
+    for name, make in defaults.items():
+        if name not in example:
+            example[name] = make()
+    example["object_ids"] = example["object_ids"].astype(np.int32)
+    example["num_objects"] = count
+    example["example_id"] = f"{split}/{index:06d}"
+    return example
+
+
+class DecompositionBuilder(
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
+    """Base of all builders of the package.
+
+    A builder names its configs, its factors and how a block of examples comes
+    into being; the schema, metadata, splits, blocks, processes and Beam are
+    handled here.
+
+    `BUILDER_CONFIGS` lists what `tfds build` makes when no config is named;
+    `MANUAL_CONFIGS` those that need files from the user, found by name only.
+    """
+
+    MANUAL_CONFIGS: tuple = ()
+    HOMEPAGE = None
+    OPTIONAL = ("visible_fraction",)
+
+    # Called with (split, number of examples done), e.g. by a progress bar.
+    on_progress = None
+
+    @tfds.core.utils.classproperty
+    @classmethod
+    def builder_configs(cls):
+        """Configs by name, those that need files from the user included."""
+        configs = [*cls.BUILDER_CONFIGS, *cls.MANUAL_CONFIGS]
+        named = {config.name: config for config in configs}
+        if len(named) < len(configs):
+            raise ValueError(f"two configs of {cls.name} share a name")
+        return named
+
+    def factors(self):
+        """Name to `(axes, shape, dtype)` of each factor, see `features`."""
+        return {}
+
+    def make_block(self, config, fresh=False):
+        """A picklable function `(split, start, stop) -> list of examples`.
+
+        Args:
+            config: A config of this builder.
+            fresh: Whether the examples must differ from the stored ones of
+                the same split and seed; generated sets only.
+        """
+        raise NotImplementedError
+
+    def block_size(self):
+        """Examples made at once."""
+        return self.builder_config.block_size
+
+    def check_inputs(self, dl_manager):
+        """Checks, before anything is written, that the input is there.
+
+        Returns:
+            Split to number of examples.
+        """
+        del dl_manager
+        return self.builder_config.split_sizes()
+
+    def extra_metadata(self):
+        """Entries of the metadata beyond those that all sets have."""
+        return {}
+
+    def _info(self):
+        config = self.builder_config
+        factors = self.factors()
+        metadata = {
+            "schema_version": naming.SCHEMA_VERSION,
+            "seed": config.seed,
+            "source": config.source,
+            "config": config.fields(),
+            "generator_version": str(self.VERSION),
+            "max_objects": config.max_objects,
+            "has_segmentation": True,
+            "has_boxes": True,
+            "has_ignore": False,
+            "box_kind": config.box_kind,
+            "has_visible_fraction": "visible_fraction" in self.OPTIONAL,
+            "factor_names": sorted(factors),
+            "time_factors": sorted(
+                name for name, (axes, *_) in factors.items() if axes == "TK"
+            ),
+            **self.extra_metadata(),
+        }
+        return self.dataset_info_from_configs(
+            features=features(config, factors, self.OPTIONAL),
+            metadata=tfds.core.MetadataDict(metadata),
+            homepage=self.HOMEPAGE,
+        )
+
+    def _split_generators(self, dl_manager):
+        sizes = self.check_inputs(dl_manager)
+        return {
+            split: self._generate_examples(split, 0, size)
+            for split, size in sizes.items()
+        }
+
+    def _generate_examples(self, split, start, stop):
+        config = self.builder_config
+        make = functools.partial(
+            make_complete, self.make_block(config), config, split
+        )
+        ranges = block_ranges(start, stop, self.block_size())
+        if config.use_beam:
+            beam = tfds.core.lazy_imports.apache_beam
+            return (
+                beam.Create(ranges) | beam.Reshuffle() | beam.FlatMapTuple(make)
+            )
+        return self._in_process(split, make, ranges)
+
+    def _in_process(self, split, make, ranges):
+        blocks = map_blocks(make, ranges, self.builder_config.workers)
+        for done, example in enumerate(itertools.chain.from_iterable(blocks)):
+            yield example
+            if self.on_progress is not None:
+                self.on_progress(split, done + 1)
+
+
+def make_complete(make, config, split, start, stop):
+    """Keys and full examples of one block."""
+    return [
+        (index, complete(raw, config, split, index))
+        for index, raw in zip(range(start, stop), make(split, start, stop))
+    ]
+
+
+def block_ranges(start, stop, size):
+    """Cuts `start, ..., stop - 1` into `(begin, end)` of at most `size`."""
+    return [
+        (begin, min(begin + size, stop)) for begin in range(start, stop, size)
+    ]
+
+
+def map_blocks(make, ranges, workers=1):
+    """Yields `make(begin, end)` of each range, in the order of the ranges.
+
+    Args:
+        make: The function; picklable if `workers > 1`.
+        ranges: List of `(begin, end)`.
+        workers: Number of processes; 1: this one.
+
+    Yields:
+        What `make` returns.
+    """
+    if workers == 1:
+        for begin, end in ranges:
+            yield make(begin, end)
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        waiting = []
+        # No more than a few finished blocks are held in memory.
+        for begin, end in ranges:
+            waiting.append(pool.submit(make, begin, end))
+            if len(waiting) > 2 * workers:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def manual_file(dl_manager, name, *, dataset, layout, stand_in):
+    """Path of a file that the user put into the manual folder.
+
+    Args:
+        dl_manager: TFDS's download manager.
+        name: Name of the file.
+        dataset: Name of the dataset, for messages.
+        layout: Text that describes the expected files.
+        stand_in: Generated config that needs no file.
+
+    Raises:
+        MissingFileError: If it is not there.
+    """
+    found, folder = [], None
+    try:
+        folder = pathlib.Path(dl_manager.manual_dir)
+        found = sorted(entry.name for entry in folder.iterdir())
+    except (AssertionError, FileNotFoundError, NotADirectoryError) as error:
+        folder = folder or getattr(dl_manager, "_manual_dir", None) or error
+    if name in found:
+        return folder / name
+    stem = name.split(".")[0].lower()
+    similar = [other for other in found if stem in other.lower()]
+    listing = found[:10] or "nothing"
+    seen = f"similar names there: {similar}" if similar else f"found {listing}"
+    raise errors.MissingFileError(
+        f"{name} is missing in the manual folder {folder}; {seen}",
+        dataset=dataset,
+        path=folder,
+        expected=name,
+        found=found,
+        hint=f"put it there or pass --manual_dir; or use the generated set "
+        f"{stand_in!r}, which needs no file.\n{layout}",
+    )
+
+
+def sha256(path):
+    """Checksum of a file as a hexadecimal string."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def modal_boxes(segmentation, max_objects):
+    """Tight boxes of what is seen of each object.
+
+    Args:
+        segmentation: `[T, H, W]` uint8.
+        max_objects: `K`.
+
+    Returns:
+        `(boxes [T, K, 4] float32, visibility [T, K] uint8)`.
+    """
+    frames = len(segmentation)
+    boxes = np.zeros((frames, max_objects, 4), np.float32)
+    visibility = np.zeros((frames, max_objects), np.uint8)
+    for slot in range(max_objects):
+        mask = segmentation == slot + 1
+        edges = []
+        for axis in (2, 1):
+            line = mask.any(axis)
+            edges.append(
+                (line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1))
+            )
+        (top, bottom), (left, right) = edges
+        seen = mask.any((1, 2))
+        box = np.stack([top, left, bottom, right], -1)
+        boxes[:, slot] = np.where(seen[:, None], box, 0)
+        visibility[:, slot] = seen
+    return boxes, visibility

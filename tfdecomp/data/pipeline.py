@@ -1,0 +1,484 @@
+"""The one input pipeline: read, shuffle, decode and clip, crop, batch, resize.
+
+The order of the data is a function of (seed, step): epoch `e` is shuffled
+with a seed made of `(seed, e)`, the start of clip `g` is drawn from
+`(seed, g)`. So a run that resumes at clip `g` enters the stream there.
+"""
+
+import dataclasses
+import os
+import time
+
+import numpy as np
+import tensorflow as tf
+
+import gin
+from tfdecomp.data import preprocess, reader
+
+CLIPS = ("random", "first", "windows", "all")
+
+
+@dataclasses.dataclass
+class _Plan:
+    """The arguments of `make_dataset`, checked against a `Source`."""
+
+    source: reader.Source
+    batch_size: int
+    num_frames: int | None = None
+    clip: str = "random"
+    frame_stride: int = 1
+    max_frames: int | None = None
+    crop: tuple | None = None
+    resize: tuple | int | None = None
+    resize_method: str = "bilinear"
+    channels: int = 3
+    dtype: str = "uint8"
+    labels: tuple = ("segmentation",)
+    shuffle: bool = True
+    shuffle_buffer: int = 1000
+    seed: int = 0
+    repeat: bool = True
+    cache: str = "none"
+    max_objects: int | None = None
+    deterministic: bool = True
+    drop_remainder: bool = True
+    pad_last: bool = False
+    filter_objects: tuple | None = None
+
+    def __post_init__(self):
+        total = self.source.video_shape[0]
+        if self.max_frames is not None:
+            if self.max_frames > total:
+                self._refuse("max_frames", self.max_frames, f"at most {total}")
+            total = self.max_frames
+        self.total = total
+        for name, allowed in (
+            ("clip", CLIPS),
+            ("dtype", ("uint8", "float32")),
+            ("channels", (1, 3)),
+            ("resize_method", preprocess.RESIZE_METHODS),
+        ):
+            if getattr(self, name) not in allowed:
+                self._refuse(name, getattr(self, name), f"one of {allowed}")
+        if self.batch_size < 1:
+            self._refuse("batch_size", self.batch_size, "at least 1")
+        self._check_clip()
+        self._check_frames()
+        self._check_labels()
+
+    def _refuse(self, name, value, expected):
+        raise ValueError(
+            f"{self.source.label}: {name} is {value!r}, expected {expected}"
+        )
+
+    def _check_clip(self):
+        if self.num_frames is None or self.clip == "all":
+            wanted = self.num_frames or self.total
+            if wanted != self.total:
+                self._refuse(
+                    "num_frames", wanted, f"{self.total} with clip='all'"
+                )
+            self.num_frames, self.clip = self.total, "first"
+        if self.num_frames < 1 or self.frame_stride < 1:
+            self._refuse("num_frames", self.num_frames, "at least 1")
+        self.span = (self.num_frames - 1) * self.frame_stride + 1
+        if self.span > self.total:
+            self._refuse(
+                "the clip length",
+                self.span,
+                f"at most the {self.total} frames of the stored videos; "
+                "lower CLIP_LENGTH (num_frames) or frame_stride",
+            )
+        self.windows = self.total // self.span if self.clip == "windows" else 1
+
+    def _check_frames(self):
+        _, height, width, _ = self.source.video_shape
+        if self.crop is not None:
+            top, left, rows, columns = self.crop
+            inside = 0 <= top <= height - rows and 0 <= left <= width - columns
+            if rows < 1 or columns < 1 or not inside:
+                self._refuse(
+                    "crop", self.crop, f"a window inside {height}x{width}"
+                )
+            height, width = rows, columns
+        if isinstance(self.resize, int):
+            self.resize = (self.resize, self.resize)
+        if self.resize is not None and min(self.resize) < 1:
+            self._refuse("resize", self.resize, "a size in pixels")
+        if self.resize is not None and tuple(self.resize) == (height, width):
+            self.resize = None
+
+    def _check_labels(self):
+        self.stored = {n: self.source.resolve(n) for n in self.labels}
+        slots = self.source.metadata["max_objects"]
+        if self.max_objects is not None and self.max_objects < slots:
+            self._refuse("max_objects", self.max_objects, f"at least {slots}")
+
+    def names(self):
+        """What must be parsed."""
+        extra = ["num_objects"] if self.filter_objects else []
+        names = ["video", *self.stored.values(), *extra]
+        if "boxes" in names and (self.crop or self.resize):
+            names.append("visibility")
+        return list(dict.fromkeys(names))
+
+
+@gin.configurable(
+    module="data", denylist=["data_dir", "start", "input_context"]
+)
+def make_dataset(
+    name,
+    split,
+    *,
+    data_dir=None,
+    batch_size,
+    num_frames=None,
+    clip="random",
+    frame_stride=1,
+    max_frames=None,
+    crop=None,
+    resize=None,
+    resize_method="bilinear",
+    channels=3,
+    dtype="uint8",
+    labels=("segmentation",),
+    shuffle=True,
+    shuffle_buffer=1000,
+    seed=0,
+    repeat=True,
+    cache="none",
+    max_objects=None,
+    deterministic=True,
+    drop_remainder=True,
+    pad_last=False,
+    filter_objects=None,
+    start=0,
+    input_context=None,
+):
+    """Batches of clips of a prepared dataset.
+
+    Args:
+        name: Such as `"bouncing_balls/color4"`.
+        split: Split or slice of one, such as `"train[:90%]"`.
+        data_dir: Where prepared data are; by default as TFDS has it.
+        batch_size: `B`, of all replicas together.
+        num_frames: `T`; None: all frames.
+        clip: Where a clip begins: `"random"`, `"first"` frame, `"windows"`:
+            all disjoint windows of a video, each once per epoch; `"all"`:
+            the whole video.
+        frame_stride: Distance between the frames of a clip.
+        max_frames: Use only so many frames from the start of each video.
+        crop: `(top, left, height, width)` in pixels.
+        resize: Side, or `(height, width)`, after the crop.
+        resize_method: For pictures; labels take the nearest pixel.
+        channels: 1 or 3; grey frames are copied into three channels, coloured
+            ones averaged into one.
+        dtype: `"uint8"`, or `"float32"` in `[0, 1]`.
+        labels: Labels to hand out; `position` is short for
+            `factors/position`.
+        shuffle: Whether the order changes with seed and epoch.
+        shuffle_buffer: Clips among which the next one is drawn.
+        seed: Seed of order and clip starts.
+        repeat: Whether epochs follow without end.
+        cache: `"none"`, `"memory"` or `"file:PATH"`; holds encoded videos.
+        max_objects: Slots that labels are filled up to.
+        deterministic: Whether speed may not change the order.
+        drop_remainder: Whether an incomplete last batch is left out.
+        pad_last: Fill an incomplete last batch with zeros instead, and say in
+            `valid` `[B]` which clips are real. Overrides `drop_remainder`.
+        filter_objects: `(least, most)` number of objects.
+        start: Clips to skip, to resume.
+        input_context: `tf.distribute.InputContext` of a worker.
+
+    Returns:
+        `tf.data.Dataset` of dictionaries with `video` `[B, T, H, W, C]`, the
+        labels, and `clip_index` `[B]` int64, the number of the clip in the
+        stream.
+
+    Raises:
+        ValueError: If the arguments do not fit the dataset.
+        MissingFileError: If it has not been prepared.
+    """
+    source = reader.open_source(name, data_dir)
+    plan = _Plan(
+        source=source,
+        batch_size=batch_size,
+        num_frames=num_frames,
+        clip=clip,
+        frame_stride=frame_stride,
+        max_frames=max_frames,
+        crop=crop,
+        resize=resize,
+        resize_method=resize_method,
+        channels=channels,
+        dtype=dtype,
+        labels=labels,
+        shuffle=shuffle,
+        shuffle_buffer=shuffle_buffer,
+        seed=seed,
+        repeat=repeat,
+        cache=cache,
+        max_objects=max_objects,
+        deterministic=deterministic,
+        drop_remainder=drop_remainder,
+        pad_last=pad_last,
+        filter_objects=filter_objects,
+    )
+    per_epoch = source.num_examples(split) * plan.windows
+    records = source.read(split, plan.names(), input_context)
+    if filter_objects or input_context is not None:
+        per_epoch = None  # not known without reading
+    return _assemble(records, plan, start, per_epoch)
+
+
+def element_spec(name, data_dir=None, **arguments):
+    """Structure of the batches of `make_dataset`, without reading records.
+
+    Args:
+        name: As in `make_dataset`; the set need not have been prepared if
+            `tfdecomp.builders` has been imported.
+        data_dir: Where prepared data may be.
+        **arguments: As in `make_dataset`.
+
+    Returns:
+        Dictionary of `tf.TensorSpec`.
+    """
+    source = reader.open_source(name, data_dir, prepared=False)
+    plan = _Plan(source=source, **arguments)
+    signature = source.signature(plan.names())
+    nothing = {
+        key: tf.zeros(spec.shape, spec.dtype)
+        if spec.dtype != tf.string
+        else tf.constant("")
+        for key, spec in signature.items()
+    }
+    records = tf.data.Dataset.from_tensors(nothing)
+    return _assemble(records, plan, 0, None).element_spec
+
+
+def from_examples(examples, source, **arguments):
+    """The same batches from examples in memory, e.g. freshly made ones.
+
+    Args:
+        examples: Iterable of examples of the common schema, NumPy arrays.
+        source: `Source` that they belong to, see `reader.from_builder`.
+        **arguments: As in `make_dataset`, where they make sense.
+
+    Returns:
+        `tf.data.Dataset`, see `make_dataset`. It can be read once if
+        `examples` can.
+    """
+    metadata = dict(source.metadata)
+    metadata["config"] = {**metadata["config"], "encoding": "bytes"}
+    source = dataclasses.replace(source, metadata=metadata)
+    settings = {"shuffle": False, "repeat": False, "clip": "first"}
+    plan = _Plan(source=source, **{**settings, **arguments})
+    names = plan.names()
+
+    def generate():
+        for example in examples:
+            flat = reader.flatten(example)
+            yield {
+                name: flat[name].tobytes()
+                if name in ("video", *preprocess.PIXEL_LABELS)
+                else flat[name]
+                for name in names
+            }
+
+    records = tf.data.Dataset.from_generator(
+        generate, output_signature=source.signature(names)
+    )
+    return _assemble(records, plan, 0, None)
+
+
+def _assemble(records, plan, start, per_epoch):
+    """Everything behind the reading of records."""
+    if plan.filter_objects:
+        records = records.filter(preprocess.count_filter(*plan.filter_objects))
+    if plan.cache == "memory":
+        records = records.cache()
+    elif plan.cache.startswith("file:"):
+        path = os.path.expanduser(plan.cache.removeprefix("file:"))
+        records = records.cache(path)
+    elif plan.cache != "none":
+        plan._refuse("cache", plan.cache, "'none', 'memory' or 'file:PATH'")
+    if plan.windows > 1:
+        records = records.flat_map(_expand(plan.windows))
+    clips = _stream(records, plan, start, per_epoch)
+    clips = clips.map(
+        lambda number, record: _clip(record, number, plan),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=plan.deterministic,
+    )
+    keep_all = plan.pad_last or not plan.drop_remainder
+    batches = clips.batch(plan.batch_size, drop_remainder=not keep_all)
+    batches = batches.map(
+        lambda batch: _finish(batch, plan),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=plan.deterministic,
+    )
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(plan))
+
+
+def _expand(windows):
+    def expand(record):
+        copies = tf.data.Dataset.from_tensors(record).repeat(windows)
+        numbers = tf.data.Dataset.range(windows)
+        return tf.data.Dataset.zip(copies, numbers).map(
+            lambda copy, window: {**copy, "window": window}
+        )
+
+    return expand
+
+
+def _stream(records, plan, start, per_epoch):
+    """`(number, record)` of the clips from number `start` on."""
+    first_epoch, skipped = 0, start
+    if per_epoch:
+        first_epoch, skipped = divmod(start, per_epoch)
+    if not plan.repeat and first_epoch > 0:
+        skipped, first_epoch = start, 0
+    epochs = tf.data.Dataset.range(
+        first_epoch, np.iinfo(np.int64).max if plan.repeat else 1
+    )
+
+    def epoch(number):
+        if not plan.shuffle:
+            return records
+        # Without this a global seed would change the order, too.
+        tf.random.set_seed(1)
+        seed = tf.random.stateless_uniform(
+            [],
+            [tf.cast(plan.seed, tf.int64), number],
+            maxval=tf.int64.max,
+            dtype=tf.int64,
+        )
+        return records.shuffle(
+            plan.shuffle_buffer, seed=seed, reshuffle_each_iteration=False
+        )
+
+    stream = epochs.flat_map(epoch).skip(skipped)
+    return stream.enumerate(start=start)
+
+
+def _clip(record, number, plan):
+    """Decodes the frames of one clip and cuts its labels to them."""
+    source = plan.source
+    if plan.clip == "random" and plan.total > plan.span:
+        begin = tf.random.stateless_uniform(
+            [],
+            [tf.cast(plan.seed, tf.int64), number],
+            maxval=plan.total - plan.span + 1,
+            dtype=tf.int32,
+        )
+    elif plan.clip == "windows" and plan.windows > 1:
+        begin = tf.cast(record["window"], tf.int32) * plan.span
+    else:
+        begin = tf.constant(0, tf.int32)
+    example = {"clip_index": number}
+    for name in plan.names():
+        value = record[name]
+        if name in ("video", *preprocess.PIXEL_LABELS):
+            example[name] = preprocess.decode_frames(
+                value,
+                source.encoding,
+                source.features[name][0],
+                begin,
+                plan.num_frames,
+                plan.frame_stride,
+            )
+        elif source.has_time(name):
+            example[name] = preprocess.cut(
+                value, begin, plan.num_frames, plan.frame_stride
+            )
+        else:
+            example[name] = value
+    if plan.crop is not None:
+        example = preprocess.crop(example, plan.crop)
+    if plan.max_objects is not None:
+        time_factors = source.metadata.get("time_factors") or []
+        example = preprocess.pad_slots(example, plan.max_objects, time_factors)
+    return example
+
+
+def _finish(batch, plan):
+    """What is cheaper on whole batches than on clips."""
+    if plan.resize is not None:
+        batch = preprocess.resize(batch, plan.resize, plan.resize_method)
+    batch = preprocess.to_channels(batch, plan.channels)
+    if plan.dtype == "float32":
+        batch = preprocess.to_float(batch)
+    out = {"video": batch["video"]}
+    for asked, stored in plan.stored.items():
+        out[asked] = batch[stored]
+    out["clip_index"] = batch["clip_index"]
+    if plan.pad_last:
+        out = _pad_batch(out, plan.batch_size)
+    return out
+
+
+def _pad_batch(batch, size):
+    real = tf.shape(batch["video"])[0]
+    padded = {}
+    for name, value in batch.items():
+        if value.dtype == tf.string:
+            rest = tf.fill([size - real], "")
+            full = tf.concat([value, rest], 0)
+        else:
+            widths = [[0, size - real]] + [[0, 0]] * (value.shape.rank - 1)
+            full = tf.pad(value, widths)
+        padded[name] = tf.ensure_shape(full, (size, *value.shape[1:]))
+    padded["valid"] = tf.range(size) < real
+    return padded
+
+
+def _options(plan):
+    options = tf.data.Options()
+    options.deterministic = plan.deterministic
+    options.autotune.enabled = True
+    options.threading.private_threadpool_size = min(os.cpu_count() or 1, 8)
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
+    return options
+
+
+def measure_throughput(dataset, seconds=3.0, warm_up=2):
+    """How fast a pipeline delivers.
+
+    Args:
+        dataset: What `make_dataset` returned.
+        seconds: How long to measure.
+        warm_up: Batches not counted.
+
+    Returns:
+        Dictionary with `frames_per_second`, `clips_per_second`,
+        `batches_per_second`, `batches`, `frames` and `seconds`, all of the
+        measured part.
+    """
+    batches = frames = clips = 0
+    begin = spent = 0.0
+    for number, batch in enumerate(dataset):
+        if number >= warm_up:
+            shape = batch["video"].shape
+            batches += 1
+            clips += shape[0]
+            frames += shape[0] * shape[1]
+            spent = time.perf_counter() - begin
+            if spent > seconds:
+                break
+        else:
+            begin = time.perf_counter()
+    if not batches:
+        raise ValueError(
+            f"the dataset has no more than the {warm_up} batches of the "
+            "warm-up; repeat it or lower warm_up"
+        )
+    return {
+        "frames_per_second": frames / spent,
+        "clips_per_second": clips / spent,
+        "batches_per_second": batches / spent,
+        "batches": batches,
+        "frames": frames,
+        "seconds": spent,
+    }

@@ -1,0 +1,221 @@
+"""Steps of the input pipeline.
+
+Each takes and returns the example dictionary. Steps that move pixels move the
+boxes, positions, velocities and radii with them. Leading axes (`[T, ...]` or
+`[B, T, ...]`) do not matter.
+"""
+
+import tensorflow as tf
+
+IGNORE_ID = 255
+PIXEL_LABELS = ("segmentation", "entities")
+RESIZE_METHODS = ("bilinear", "bicubic", "area", "nearest", "lanczos3")
+# Labels whose last axis is (y, x) in pixels of the frame.
+_POINTS = ("factors/position", "factors/corner")
+_SPEEDS = ("factors/velocity",)
+_LENGTHS = ("factors/radius",)
+# Axis of the slots, counted from the start of one example.
+_SLOT_AXIS = {"boxes": 1, "visibility": 1, "visible_fraction": 1}
+
+
+def count_filter(low, high):
+    """A predicate that keeps examples with `low` to `high` objects."""
+
+    def keep(example):
+        count = example["num_objects"]
+        return (count >= low) & (count <= high)
+
+    return keep
+
+
+def decode_frames(data, encoding, shape, start, num_frames, stride=1):
+    """Frames of a stored video, without touching the others.
+
+    Args:
+        data: Scalar string as stored.
+        encoding: `"zlib"` or `"bytes"`.
+        shape: `(T, H, W, C)` as stored.
+        start: First frame, a scalar tensor.
+        num_frames: `n`, frames to return.
+        stride: Distance between them.
+
+    Returns:
+        `[n, H, W, C]` uint8.
+    """
+    if encoding == "zlib":
+        data = tf.io.decode_compressed(data, "ZLIB")
+    frame = shape[1] * shape[2] * shape[3]
+    span = (num_frames - 1) * stride + 1
+    if span < shape[0]:
+        data = tf.strings.substr(
+            data, tf.cast(start, tf.int32) * frame, span * frame
+        )
+    frames = tf.reshape(tf.io.decode_raw(data, tf.uint8), (span, *shape[1:]))
+    return frames[::stride]
+
+
+def cut(values, start, num_frames, stride=1):
+    """The frames of a clip out of `[T, ...]` values."""
+    span = (num_frames - 1) * stride + 1
+    clip = values[start : start + span : stride]
+    return tf.ensure_shape(clip, (num_frames, *values.shape[1:]))
+
+
+def pad_slots(example, max_objects, time_factors):
+    """Fills the slot axes up to `max_objects` with zeros."""
+    out = dict(example)
+    for name, value in example.items():
+        axis = _slot_axis(name, time_factors)
+        if axis is None:
+            continue
+        missing = max_objects - value.shape[axis]
+        padding = [[0, 0] for _ in value.shape]
+        padding[axis][1] = missing
+        out[name] = tf.pad(value, padding)
+    return out
+
+
+def _slot_axis(name, time_factors):
+    if name == "object_ids":
+        return 0
+    if name.startswith("factors/"):
+        return 1 if name.removeprefix("factors/") in time_factors else 0
+    return _SLOT_AXIS.get(name)
+
+
+def crop(example, window):
+    """Cuts a window out of the frames.
+
+    Args:
+        example: Dictionary with `video` `[..., H, W, C]`.
+        window: `(top, left, height, width)` in pixels.
+
+    Returns:
+        The dictionary; boxes are cut to the window, and one that is left
+        empty gets zeros and `visibility` 0.
+    """
+    top, left, height, width = window
+    out = dict(example)
+    for name in ("video", *PIXEL_LABELS):
+        if name in out:
+            rows = out[name][..., top : top + height, :, :]
+            out[name] = rows[..., left : left + width, :]
+    for name in _POINTS:
+        if name in out:
+            out[name] -= tf.constant([top, left], tf.float32)
+    if "boxes" in out:
+        shift = tf.constant([top, left, top, left], tf.float32)
+        out["boxes"] -= shift
+        out = _cut_boxes(out, height, width)
+    return out
+
+
+def _cut_boxes(example, height, width):
+    limit = tf.constant([height, width, height, width], tf.float32)
+    boxes = tf.clip_by_value(example["boxes"], 0.0, limit)
+    sides = boxes[..., 2:] - boxes[..., :2]
+    kept = tf.reduce_min(sides, -1) >= 1e-6
+    out = {**example, "boxes": boxes * tf.cast(kept, tf.float32)[..., None]}
+    if "visibility" in out:
+        out["visibility"] *= tf.cast(kept, out["visibility"].dtype)
+    return out
+
+
+def resize(example, size, method="bilinear"):
+    """Scales the frames.
+
+    Args:
+        example: Dictionary with `video` `[B, T, H, W, C]`.
+        size: `(height, width)`.
+        method: How pictures are resampled, with anti-aliasing; labels take
+            the nearest pixel.
+
+    Returns:
+        The dictionary.
+    """
+    height, width = example["video"].shape[-3:-1]
+    scale = tf.constant([size[0] / height, size[1] / width], tf.float32)
+    out = dict(example)
+    video = _resize_pixels(example["video"], size, method)
+    if example["video"].dtype == tf.uint8:
+        video = tf.cast(tf.clip_by_value(tf.round(video), 0, 255), tf.uint8)
+    out["video"] = video
+    for name in PIXEL_LABELS:
+        if name in out:
+            out[name] = _resize_pixels(out[name], size, "nearest")
+    for name in (*_POINTS, *_SPEEDS):
+        if name in out:
+            out[name] *= scale
+    for name in _LENGTHS:
+        if name in out:
+            # A disc becomes an ellipse; keep its area.
+            out[name] *= tf.sqrt(tf.reduce_prod(scale))
+    if "boxes" in out:
+        out["boxes"] *= tf.concat([scale, scale], 0)
+    return out
+
+
+def _resize_pixels(values, size, method):
+    shape = tf.shape(values)
+    flat = tf.reshape(values, (-1, *values.shape[-3:]))
+    flat = tf.image.resize(flat, size, method, antialias=method != "nearest")
+    result = tf.reshape(flat, tf.concat([shape[:-3], size, shape[-1:]], 0))
+    result.set_shape((*values.shape[:-3], *size, values.shape[-1]))
+    return result
+
+
+def to_channels(example, channels):
+    """Grey frames by the mean of the channels, coloured ones by copying."""
+    video = example["video"]
+    have = video.shape[-1]
+    if have == channels:
+        return example
+    if channels == 3:
+        video = tf.repeat(video, 3, axis=-1)
+    else:
+        mean = tf.reduce_mean(tf.cast(video, tf.float32), -1, keepdims=True)
+        video = tf.cast(tf.round(mean), video.dtype)
+    return {**example, "video": video}
+
+
+def to_float(example):
+    """uint8 frames as float32 in `[0, 1]`."""
+    return {**example, "video": tf.cast(example["video"], tf.float32) / 255.0}
+
+
+def to_one_hot(segmentation, num_objects):
+    """Masks of background and objects.
+
+    Args:
+        segmentation: `[..., H, W, 1]` integers.
+        num_objects: `K`.
+
+    Returns:
+        `(masks [..., H, W, K + 1], weights [..., H, W])`, both float32; the
+        weight is 0 where a pixel is to be ignored.
+    """
+    ids = tf.cast(segmentation[..., 0], tf.int32)
+    weights = tf.cast(ids != IGNORE_ID, tf.float32)
+    masks = tf.one_hot(ids, num_objects + 1)
+    return masks, weights
+
+
+def to_bits(video):
+    """Frames for a Bernoulli likelihood: 1 where the value exceeds 127."""
+    return tf.cast(video > 127, tf.float32)
+
+
+def foreground_mask(segmentation):
+    """`[..., H, W, 1]` bool: pixels of an object, ignored ones left out."""
+    return (segmentation > 0) & (segmentation != IGNORE_ID)
+
+
+def boxes_yxhw(boxes):
+    """Boxes as centre and size `(y, x, height, width)`."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return tf.concat([(low + high) / 2, high - low], -1)
+
+
+def to_reference_boxes(boxes):
+    """Boxes shifted by half a pixel, as SILOT's evaluation counts them."""
+    return boxes - 0.5

@@ -1,0 +1,316 @@
+"""Reads the HDF5 files of R-NEM's bouncing balls."""
+
+import os
+import pathlib
+
+import h5py
+import numpy as np
+
+from tfdecomp.data import builder_base, errors
+from tfdecomp.simulation import palettes
+
+LAYOUT = """\
+Expected files, from the repository page of R-NEM (relational neural
+expectation maximization), unchanged, in the manual folder:
+  balls4mass64.h5     groups training, validation, test
+  balls678mass64.h5   group test
+Members of each group: features and groups, [51, N, 64, 64, 1] with time as
+the first axis; features are 0 or 1, groups 0 for background and 1, 2, ... for
+the balls. positions and velocities, [51, N, K, 2], are used if present."""
+
+GROUPS = {"train": "training", "validation": "validation", "test": "test"}
+MAX_BLOCK = 512  # videos held in memory at once
+BOX = 10.0  # side of the simulator's box in its own units
+
+
+class BallsFile:
+    """One original file.
+
+    Args:
+        path: The file.
+        dataset: Name of the dataset, for messages.
+        num_frames: Frames that each video must have.
+        size: Side of the frames.
+    """
+
+    def __init__(self, path, dataset, num_frames, size):
+        self.path = pathlib.Path(os.fspath(path))
+        self.dataset = dataset
+        self.num_frames = num_frames
+        self.size = size
+        self.chunk = 1
+        self.transform = None  # of positions: (scale, swap axes), or None
+
+    def check(self, config):
+        """Checks layout and shapes of everything that the config needs.
+
+        Returns:
+            Split to number of videos.
+        """
+        sizes = {}
+        limits = config.split_sizes()
+        with self._open() as file:
+            for split in config.splits:
+                group = self._member(file, GROUPS[split], "group")
+                count = self._check_group(group)
+                sizes[split] = min(limits.get(split, count), count)
+            first = file[GROUPS[config.splits[0]]]
+            self.chunk = (first["features"].chunks or (1, 1))[1]
+            self.transform = _position_transform(
+                first, config.max_objects, self.size
+            )
+        return sizes
+
+    def metadata(self, config):
+        """What the file says about itself, for the dataset's metadata."""
+        names = ["color", "palette_index"] if config.channels == 3 else []
+        if self.transform is not None:
+            names += ["position", "velocity"]
+        return {
+            "factor_names": sorted(names),
+            "source_files": [
+                {
+                    "name": self.path.name,
+                    "size": self.path.stat().st_size,
+                    "sha256": builder_base.sha256(self.path),
+                }
+            ],
+        }
+
+    def block_size(self, wanted):
+        """Number of videos to read at once: whole chunks of the file."""
+        if self.chunk > MAX_BLOCK:
+            return wanted
+        return -(-wanted // self.chunk) * self.chunk
+
+    def block(self, config, split, start, stop):
+        """Reads the videos `start`, ..., `stop - 1` of a split."""
+        with self._open() as file:
+            group = file[GROUPS[split]]
+            arrays = {
+                name: self._read(group, name, start, stop)
+                for name in ("features", "groups")
+            }
+            if self.transform is not None:
+                for name in ("positions", "velocities"):
+                    arrays[name] = self._read(group, name, start, stop)
+        examples = []
+        for n in range(stop - start):
+            where = f"video {start + n} of group {GROUPS[split]!r}"
+            one = {name: array[:, n] for name, array in arrays.items()}
+            examples.append(self._example(config, one, where))
+        return examples
+
+    def _open(self):
+        try:
+            return h5py.File(self.path, "r")
+        except OSError as error:
+            actual = self.path.stat().st_size
+            raise errors.TruncatedError(
+                f"{self.path} cannot be opened as HDF5 ({error}); it has "
+                f"{actual:,} bytes and is probably incomplete or another "
+                "kind of file",
+                dataset=self.dataset,
+                path=self.path,
+                expected="a complete HDF5 file",
+                found=f"{actual} bytes",
+                hint=f"fetch it again.\n{LAYOUT}",
+            ) from error
+
+    def _member(self, parent, name, kind):
+        if name in parent:
+            return parent[name]
+        inside = f" in group {parent.name}" if parent.name != "/" else ""
+        raise self._layout_error(
+            f"no {kind} {name!r}{inside} in {self.path}; found {list(parent)}",
+            name,
+            list(parent),
+        )
+
+    def _layout_error(self, problem, expected, found, kind=errors.LayoutError):
+        return kind(
+            problem,
+            dataset=self.dataset,
+            path=self.path,
+            expected=expected,
+            found=found,
+            hint=f"use the original file.\n{LAYOUT}",
+        )
+
+    def _check_group(self, group):
+        frames = (self.size, self.size, 1)
+        count = None
+        for name in ("features", "groups"):
+            shape = self._member(group, name, "key").shape
+            what = f"{group.name}/{name} in {self.path} has shape {shape}"
+            expected = (self.num_frames, "N", *frames)
+            if len(shape) != 5 or shape[0] != self.num_frames:
+                swapped = len(shape) == 5 and shape[1] == self.num_frames
+                note = "; time must be the first axis" if swapped else ""
+                raise self._layout_error(
+                    f"{what}, expected {expected}{note}", expected, shape
+                )
+            if shape[2:] != frames:
+                raise self._layout_error(
+                    f"{what}, expected {expected}",
+                    expected,
+                    shape,
+                    errors.ResolutionError,
+                )
+            if count not in (None, shape[1]):
+                raise self._layout_error(
+                    f"{what}, but features holds {count} videos", count, shape
+                )
+            count = shape[1]
+        return count
+
+    def _read(self, group, name, start, stop):
+        try:
+            return group[name][:, start:stop]
+        except OSError as error:
+            raise errors.TruncatedError(
+                f"{self.path} cannot be read at videos {start} to {stop - 1} "
+                f"of {group.name}/{name} ({error}); it has "
+                f"{self.path.stat().st_size:,} bytes and is probably cut",
+                dataset=self.dataset,
+                path=self.path,
+                expected=f"{stop - start} videos",
+                found=str(error),
+                hint=f"fetch it again.\n{LAYOUT}",
+            ) from error
+
+    def _example(self, config, arrays, where):
+        lit, ids = self._checked(config, arrays, where)
+        known = np.setdiff1d(np.unique(ids), [0, builder_base.IGNORE_ID])
+        if len(known) > config.max_objects:
+            raise self._layout_error(
+                f"{where} in {self.path} has {len(known)} balls, expected at "
+                f"most {config.max_objects}",
+                config.max_objects,
+                len(known),
+            )
+        # Slots are filled from the first one, whatever ids the file uses.
+        table = np.zeros(256, np.uint8)
+        table[known] = np.arange(1, len(known) + 1)
+        table[builder_base.IGNORE_ID] = builder_base.IGNORE_ID
+        segmentation = table[ids]
+        boxes, visibility = builder_base.modal_boxes(
+            segmentation[..., 0], config.max_objects
+        )
+        example = {
+            "segmentation": segmentation,
+            "boxes": boxes,
+            "visibility": visibility,
+            "visible_fraction": np.zeros(visibility.shape, np.float32),
+            "num_objects": len(known),
+            "factors": self._factors(config, arrays, known),
+        }
+        example["video"] = self._video(config, lit, segmentation, example)
+        return example
+
+    def _checked(self, config, arrays, where):
+        """`(lit, ids)` of one video, both `[T, H, W, 1]`."""
+        features = np.asarray(arrays["features"])
+        bad = np.count_nonzero((features != 0) & (features != 1))
+        if bad:
+            raise self._layout_error(
+                f"{where} in {self.path} has {bad} pixels of features that "
+                "are neither 0 nor 1",
+                "values 0 and 1",
+                f"{bad} other pixels",
+            )
+        groups = np.asarray(arrays["groups"])
+        bad = np.count_nonzero(
+            (groups != np.rint(groups)) | (groups < 0) | (groups > 254)
+        )
+        if bad:
+            raise self._layout_error(
+                f"{where} in {self.path} has {bad} pixels of groups that are "
+                "not whole numbers in 0..254",
+                "whole numbers",
+                f"{bad} other pixels",
+            )
+        lit, ids = features > 0.5, groups.astype(np.uint8)
+        orphans = lit & (ids == 0)
+        count = np.count_nonzero(orphans)
+        if count > config.label_tolerance * np.count_nonzero(lit):
+            raise self._layout_error(
+                f"{where} in {self.path} has {count} lit pixels that belong "
+                f"to no ball, more than {config.label_tolerance:.1%}",
+                "a group for every lit pixel",
+                f"{count} pixels without",
+                errors.AnnotationError,
+            )
+        ids[orphans] = builder_base.IGNORE_ID
+        return lit, ids
+
+    def _factors(self, config, arrays, known):
+        shape = (config.num_frames, config.max_objects, 2)
+        factors = {
+            "position": np.zeros(shape, np.float32),
+            "velocity": np.zeros(shape, np.float32),
+        }
+        if self.transform is not None:
+            scale, swap = self.transform
+            for name, key in (
+                ("position", "positions"),
+                ("velocity", "velocities"),
+            ):
+                values = arrays[key][:, known.astype(int) - 1] * scale
+                values = values[..., ::-1] if swap else values
+                factors[name][:, : len(known)] = values
+        if config.channels == 3:
+            slots = np.arange(config.max_objects)
+            entries = slots % config.num_colours + 1
+            entries = np.where(slots < len(known), entries, 0)
+            colours = palettes.lookup(entries, config.channel_order)
+            factors["palette_index"] = entries.astype(np.int32)
+            factors["color"] = (colours / 255).astype(np.float32)
+        return factors
+
+    def _video(self, config, lit, segmentation, example):
+        if config.channels == 1:
+            return np.where(lit, 255, 0).astype(np.uint8)
+        table = np.zeros(256, int)
+        entries = example["factors"]["palette_index"]
+        table[1 : 1 + len(entries)] = entries
+        return palettes.lookup(
+            table[segmentation[..., 0]], config.channel_order
+        )
+
+
+def _position_transform(group, max_objects, size):
+    """How the file's positions become `(y, x)` in pixels.
+
+    The unit and the order of the axes are not documented, so they are read
+    off the first videos: the right ones put positions on the balls.
+
+    Returns:
+        `(scale, swap)`, or None if there are no usable positions.
+    """
+    frames, count = group["features"].shape[:2]
+    for name in ("positions", "velocities"):
+        if name not in group:
+            return None
+        shape = group[name].shape
+        if len(shape) != 4 or shape[:2] != (frames, count) or shape[3] != 2:
+            return None
+        if shape[2] > max_objects:
+            return None
+    videos = min(count, 4)
+    ids = group["groups"][:, :videos, ..., 0]
+    positions = group["positions"][:, :videos]
+    truth = np.full(positions.shape, np.nan)
+    rows, columns = np.arange(size) + 0.5, np.arange(size) + 0.5
+    for ball in range(positions.shape[2]):
+        mask = ids == ball + 1
+        area = mask.sum((2, 3))
+        area = np.where(area > 0, area, np.nan)
+        truth[:, :, ball, 0] = (mask.sum(3) @ rows) / area
+        truth[:, :, ball, 1] = (mask.sum(2) @ columns) / area
+    for scale in (size / BOX, 1.0, float(size)):
+        for swap in (False, True):
+            guess = positions[..., ::-1] if swap else positions
+            if np.nanmax(np.abs(guess * scale - truth)) < 1.5:
+                return scale, swap
+    return None
