@@ -1,7 +1,15 @@
 """Scores and pictures of held-out clips in the middle of a run."""
 
-from tfdecomp import saving
+import numpy as np
+
+from tfdecomp import builders, saving
+from tfdecomp.evaluation import clips, pictures, runner
+from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.training import workdir
+
+SCORES = ("f_ari", "ari", "f_ari_clip", "ari_clip", "mse")
+
+NUM_DRAWN = 2  # clips
 
 
 class Evaluator:
@@ -17,28 +25,84 @@ class Evaluator:
         self.session = session
         self.state = session.state
         self.folder = session.folder.path
-        self.is_writer = session.is_writer
         self.history = workdir.History(
-            self.folder / "eval" / "scalars.jsonl", self.is_writer
+            self.folder / "eval" / "scalars.jsonl", session.is_writer
         )
+        self.protocol = session.settings.protocol or Protocol(num_clips=64)
+        dataset = session.settings.dataset
+        self.trained_on = dataset if isinstance(dataset, str) else None
         self._model = None
+        self._runner = None
+        self._painter = None
+        self._open = clips.opener(session.data_dir, prepare=builders.prepare)
 
-    def model(self):
+    def evaluate(self):
+        """Scores the protocol's clips; remembers them and the best step.
+
+        Returns:
+            Name -> score.
+        """
+        model = self._refreshed()
+        if self._runner is None:
+            self._runner = runner.Evaluator(
+                model,
+                self.protocol,
+                trained_on=self.trained_on,
+                open_clips=self._open,
+            )
+        results = self._runner.run()
+        scores = {
+            name: float(results[name])
+            for name in SCORES
+            if results.get(name) is not None
+        }
+        row = {"step": self.state.step, **scores}
+        self.history.add(row)
+        self.state.last_evaluation = row
+        if self._is_best(scores):
+            self.state.best = row
+        return scores
+
+    def draw(self, board):
+        """Writes pictures of the first held-out clips.
+
+        Args:
+            board: The `TensorBoard` that also gets those that do not move.
+        """
+        model = self._refreshed()
+        if self._painter is None:
+            self._painter = pictures.Painter(
+                model,
+                self.protocol,
+                trained_on=self.trained_on,
+                num_clips=NUM_DRAWN,
+                open_clips=self._open,
+            )
+        # Sweeping latents takes hundreds of decodes; evaluation does it.
+        drawn = self._painter.draw(latents=False)
+        step = self.state.step
+        folder = self.folder / "pictures"
+        pictures.write(folder, drawn, prefix=f"step_{step:09d}_")
+        for name, picture in drawn.items():
+            if picture.ndim == 3:
+                board.picture(step, name, picture)
+
+    def _is_best(self, scores):
+        """By F-ARI where there is one, else by the error."""
+        best = self.state.best
+        if best is None:
+            return bool(scores)
+        if "f_ari" in scores:
+            return scores["f_ari"] > best.get("f_ari", -1.0)
+        return scores.get("mse", np.inf) < best.get("mse", np.inf)
+
+    def _refreshed(self):
         """The copy, with the weights of now."""
         if self._model is None:
             self._model = saving.load_model(self.folder)
-        source = self.state.model
-        for copy, variable in zip(self._model.variables, source.variables):
+        source, averages = self.state.model.variables, self.state.averages
+        for copy, variable in zip(self._model.variables, source):
             copy.assign(variable.numpy())
-        averages = zip(self._model.trainable_variables, self.state.averages)
-        for copy, variable in averages:
+        for copy, variable in zip(self._model.trainable_variables, averages):
             copy.assign(variable.numpy())
         return self._model
-
-    def evaluate(self):
-        """Scores the protocol's clips and remembers the best step."""
-        raise NotImplementedError
-
-    def draw(self, board):
-        """Writes pictures to the folder and to TensorBoard."""
-        raise NotImplementedError

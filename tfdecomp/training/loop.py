@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp import configs, saving
+from tfdecomp import builders, configs, saving
+from tfdecomp.data import pipeline
 from tfdecomp.training import callbacks, workdir
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
@@ -100,8 +101,7 @@ class Session:
         )
         self.checkpoints.restore_latest()
         self.prepare_data()
-        self.iterator = None
-        self.stage_end = self.state.step
+        self.open_data()
 
     def _build_variables(self):
         """Creates the optimizer's variables; returns those of the EMA."""
@@ -115,10 +115,7 @@ class Session:
         """Builds a generated dataset that is not there yet."""
         name = self.settings.dataset
         if isinstance(name, str) and self.is_writer:
-            from tfdecomp import builders
-
             builders.prepare(name, data_dir=self.data_dir)
-        self.open_data()
 
     def open_data(self):
         """The stream of batches from the current clip on."""
@@ -130,8 +127,6 @@ class Session:
             "start": self.state.clips,
         }
         if isinstance(settings.dataset, str):
-            from tfdecomp.data import pipeline
-
             dataset = pipeline.make_dataset(
                 settings.dataset,
                 settings.split,
@@ -152,7 +147,7 @@ def _train(session):
     watch.start()
     with callbacks.StopOnSignal() as stop:
         while state.step < settings.num_steps and not stop.requested:
-            if session.iterator is None or state.step >= session.stage_end:
+            if state.step >= session.stage_end:
                 session.open_data()
                 watch.progress.restart_clock(is_timed=False)
             _call(session, watch.call_size())
@@ -206,6 +201,7 @@ class _Watch:
             self.settings.num_steps, self.state.step, writes
         )
         self.board = callbacks.TensorBoard(folder.path / "train", writes)
+        self.eval_board = callbacks.TensorBoard(folder.path / "eval", writes)
         self.history = workdir.History(
             folder.path / "train" / "scalars.jsonl", writes
         )
@@ -296,13 +292,20 @@ class _Watch:
         return dict(zip(self.session.train_step.names, rows.T))
 
     def evaluate(self):
-        """Scores held-out clips."""
-        self.evaluator.evaluate()
+        """Scores held-out clips; the writer does, the others go on."""
+        if self.session.is_writer:
+            scores = self.evaluator.evaluate()
+            self.eval_board.scalars(self.state.step, scores)
+            shown = (f"{name} {value:.4f}" for name, value in scores.items())
+            self.progress.say(
+                f"step {self.state.step} held-out " + " ".join(shown)
+            )
         self.progress.restart_clock()
 
     def draw(self):
         """Writes pictures of held-out clips."""
-        self.evaluator.draw(self.board)
+        if self.session.is_writer:
+            self.evaluator.draw(self.board)
         self.progress.restart_clock()
 
     def save(self):
