@@ -1,11 +1,11 @@
 """The spatial broadcast decoder."""
 
+import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
-import gin
-from tfdecomp.layers.conv import Conv2D, Dense
+from tfdecomp.layers.conv import Conv2D, Dense, initial_values
 from tfdecomp.ops import coords, first_layer
 
 
@@ -29,6 +29,12 @@ class BroadcastDecoder(keras.layers.Layer):
         upsample: The convolutions run on a grid smaller by this factor and
             the last one draws a block of `upsample x upsample` pixels.
         activation: Hidden activation.
+        initializer: Rule of initial values; see `layers.conv`.
+        coordinate_scale: Standard deviation of the first convolution's
+            weights on the coordinates, and half-width of its uniform bias, at
+            the start; None treats them like the others. At 2 or so the edges
+            of the hidden units lie inside the picture, so that different
+            latents draw blobs in different places from the first step on.
         factored: Computes the first convolution without ever building its
             input, which is constant but for the coordinates: the same values
             (see `ops.first_layer`), at the price of one dense layer.
@@ -59,6 +65,8 @@ class BroadcastDecoder(keras.layers.Layer):
         mean_activation="sigmoid",
         upsample=1,
         activation="elu",
+        initializer="fan_in_uniform",
+        coordinate_scale=None,
         factored=True,
         **kwargs,
     ):
@@ -73,14 +81,17 @@ class BroadcastDecoder(keras.layers.Layer):
         self.mean_activation = mean_activation
         self.upsample = upsample
         self.activation = activation
+        self.initializer = initializer
+        self.coordinate_scale = coordinate_scale
         self.factored = factored
         self._check()
+        options = {"activation": activation, **initial_values(initializer)}
         self.dense_layers = [
-            Dense(width, activation=activation, name=f"dense_{i}")
+            Dense(width, name=f"dense_{i}", **options)
             for i, width in enumerate(self.dense)
         ]
         self.convs = [
-            Conv2D(width, size, activation=activation, name=f"conv_{i}")
+            Conv2D(width, size, name=f"conv_{i}", **options)
             for i, (width, size) in enumerate(
                 zip(self.filters, self.kernel_sizes[:-1])
             )
@@ -117,10 +128,25 @@ class BroadcastDecoder(keras.layers.Layer):
             layer.build((None, width))
             width = layer.units
         shape = (None, *self.grid_size, width + 2)
+        if self.coordinate_scale is not None:
+            self._spread_coordinates(self.convs[0])
         for conv in [*self.convs, self.head]:
             conv.build(shape)
             shape = (*shape[:-1], conv.filters)
         self.plan = first_layer.plan(*self.grid_size, self.kernel_sizes[0])
+
+    def _spread_coordinates(self, conv):
+        inner, scale = conv.kernel_initializer, self.coordinate_scale
+
+        def kernel(shape, dtype=None):
+            height, width, channels, filters = shape
+            vector = inner((height, width, channels - 2, filters), dtype=dtype)
+            shape = (height, width, 2, filters)
+            grid = keras.random.normal(shape, stddev=scale, dtype=dtype)
+            return keras.ops.concatenate([grid, vector], axis=2)
+
+        conv.kernel_initializer = kernel
+        conv.bias_rule = keras.initializers.RandomUniform(-scale, scale)
 
     def call(self, vectors):
         for layer in self.dense_layers:
@@ -157,6 +183,8 @@ class BroadcastDecoder(keras.layers.Layer):
             "mean_activation": self.mean_activation,
             "upsample": self.upsample,
             "activation": self.activation,
+            "initializer": self.initializer,
+            "coordinate_scale": self.coordinate_scale,
             "factored": self.factored,
         }
 

@@ -1,8 +1,8 @@
 """The prior of a frame given the past."""
 
+import gin
 import keras
 
-import gin
 from tfdecomp.layers.conv import Dense
 
 

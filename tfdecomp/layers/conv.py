@@ -1,9 +1,8 @@
 """Convolution and dense layers with the initial values of the sources."""
 
+import gin
 import keras
 import tensorflow as tf
-
-import gin
 
 
 def fan_in_uniform():
@@ -15,6 +14,18 @@ def fan_in_uniform():
     return keras.initializers.VarianceScaling(
         scale=1.0 / 3.0, mode="fan_in", distribution="uniform"
     )
+
+
+def initial_values(name):
+    """Arguments of `Conv2D` and `Dense` for one rule of initial values.
+
+    Args:
+        name: `"fan_in_uniform"` for kernels and biases as published, or any
+            Keras initializer for kernels (`"he_normal"`), with zero biases.
+    """
+    if name == "fan_in_uniform":
+        return {}
+    return {"kernel_initializer": name, "bias": "zeros"}
 
 
 def _bias_initializer(name, fan_in):

@@ -1,9 +1,9 @@
 """The recurrent cell over refinements and time."""
 
+import gin
 import keras
 import tensorflow as tf
 
-import gin
 from tfdecomp.layers.conv import fan_in_uniform
 
 

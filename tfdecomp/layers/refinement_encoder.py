@@ -1,11 +1,11 @@
 """The network that reads the picture-sized inputs of a refinement."""
 
+import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
-import gin
-from tfdecomp.layers.conv import Conv2D, Dense
+from tfdecomp.layers.conv import Conv2D, Dense, initial_values
 
 
 @gin.register(module="layers")
@@ -25,6 +25,7 @@ class RefinementEncoder(keras.layers.Layer):
         pool: Side of the average pooling after the convolutions, or
             `"global"`; 1 for none.
         units: Widths of the dense layers after it.
+        initializer: Rule of initial values; see `layers.conv`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -45,6 +46,7 @@ class RefinementEncoder(keras.layers.Layer):
         strides=1,
         pool=4,
         units=(128,),
+        initializer="fan_in_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -53,18 +55,20 @@ class RefinementEncoder(keras.layers.Layer):
         self.strides = strides
         self.pool = pool
         self.units = tuple(units)
+        self.initializer = initializer
+        options = {"activation": "elu", **initial_values(initializer)}
         self.convs = [
             Conv2D(
                 width,
                 kernel_size,
                 strides=strides,
-                activation="elu",
                 name=f"conv_{i}",
+                **options,
             )
             for i, width in enumerate(self.filters)
         ]
         self.dense_layers = [
-            Dense(width, activation="elu", name=f"dense_{i}")
+            Dense(width, name=f"dense_{i}", **options)
             for i, width in enumerate(self.units)
         ]
 
@@ -143,4 +147,5 @@ class RefinementEncoder(keras.layers.Layer):
             "strides": self.strides,
             "pool": self.pool,
             "units": self.units,
+            "initializer": self.initializer,
         }
