@@ -309,10 +309,10 @@ def _near(name, names) -> str:
     return "; did you mean " + " or ".join(by_lower[c] for c in close) + "?"
 
 
-def _selectors():
-    """Short names of everything that a config may set."""
-    registry = gin.config._REGISTRY
-    return [registry.minimal_selector(s) for s, _ in registry.items()]
+def _selectors(like):
+    """Names of everything that a config may set, with or without modules."""
+    full = [selector for selector, _ in gin.config._REGISTRY.items()]
+    return full if "." in like else [name.split(".")[-1] for name in full]
 
 
 def _parse_with_hints(action):
@@ -338,7 +338,7 @@ def _explain(message):
                         r"(?:\(\))?'", what)  # fmt: skip
     if unknown:
         name = unknown[1].split("/")[-1]
-        near = _near(name, _selectors())
+        near = _near(name, _selectors(like=name))
         return f"the config names {name!r}, which does not exist{where}{near}"
     keyword = re.search(
         r"Configurable '(.*)' doesn't have a parameter named '(.*)'", what
