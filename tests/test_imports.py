@@ -1,0 +1,256 @@
+"""Who may import whom, read from the syntax trees.
+
+A module imports from rows above its own and from its own folder, never from
+its row's other members. What it may import from other packages depends on
+what it is for: a metric never sees a model, a model never sees a file.
+"""
+
+import ast
+import configparser
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "tfdecomp"
+
+ROWS = (
+    ("types",),
+    ("ops", "simulation"),
+    ("distributions", "data", "metrics", "visualization"),
+    ("layers",),
+    ("models",),
+    ("evaluation", "exporting", "configs", "builders", "saving"),
+    ("training", "hub"),
+    (
+        "train",
+        "evaluate",
+        "predict",
+        "export",
+        "prepare",
+        "benchmark",
+        "tables",
+        "sweep",
+        "publish",
+        "cli",
+    ),
+)
+ROW = {name: row for row, names in enumerate(ROWS) for name in names}
+COMMANDS = ROWS[-1]
+
+# Other packages that a module may import, besides the standard library and
+# absl's logging. gin is for all who register something; the commands may
+# import everything.
+TENSORS = {"numpy", "tensorflow", "gin"}
+ALLOWED = {
+    "types": {"numpy", "tensorflow"},
+    "ops": TENSORS,
+    "simulation": {"numpy", "gin", "sklearn"},
+    "distributions": TENSORS | {"tensorflow_probability"},
+    "data": TENSORS | {"tensorflow_datasets", "av", "h5py", "apache_beam"},
+    "metrics": {"numpy", "gin", "scipy", "sklearn", "trackeval", "motmetrics"},
+    "visualization": {"numpy", "gin", "matplotlib"},
+    "layers": TENSORS | {"keras"},
+    "models": TENSORS | {"keras", "tensorflow_probability"},
+    "evaluation": TENSORS,
+    "exporting": TENSORS | {"keras", "tf2onnx", "onnx", "onnxruntime"},
+    "configs": {"gin"},
+    "builders": {"tensorflow_datasets", "tqdm"},
+    "saving": {"numpy", "tensorflow", "keras"},
+    "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
+    "hub": {"numpy", "tensorflow", "keras", "h5py", "huggingface_hub"},
+}
+# scikit-learn takes two seconds to load: simulation loads its digits with it.
+LAZY = {"simulation": {"sklearn"}}
+DATASET_MODULES = {"data", "simulation"}
+DATASET_PACKAGES = {"numpy", "tensorflow_datasets", "h5py", "apache_beam"}
+
+# Import names that are not those of their distributions.
+DISTRIBUTIONS = {
+    "absl": "absl-py",
+    "gin": "gin-config",
+    "sklearn": "scikit-learn",
+    "onnx": "onnxruntime",  # a dependency of it
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """One imported module, such as `tfdecomp.data` or `numpy`."""
+
+    module: str
+    line: int
+    in_function: bool
+
+    @property
+    def top(self):
+        return self.module.partition(".")[0]
+
+    @property
+    def ours(self):
+        """The row's member that is imported; None for other packages."""
+        parts = self.module.split(".")
+        return parts[1] if parts[0] == "tfdecomp" and len(parts) > 1 else None
+
+
+def imports(path):
+    """All imports of a file, wherever they stand in it."""
+    return list(_walk(ast.parse(path.read_text()), in_function=False))
+
+
+def _walk(node, in_function):
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, child.lineno, in_function)
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "imports are absolute, with the full name"
+            for alias in child.names:
+                name = child.module
+                if name == "absl" or (name == "tfdecomp" and alias.name in ROW):
+                    name = f"{name}.{alias.name}"
+                yield Import(name, child.lineno, in_function)
+        else:
+            function = isinstance(
+                child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+            )
+            yield from _walk(child, in_function or function)
+
+
+def unit(path):
+    """The row's member that a file of the package belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def files(folder, pattern="*.py"):
+    return sorted(p for p in folder.rglob(pattern) if p.is_file())
+
+
+def short(path):
+    return str(path.relative_to(ROOT))
+
+
+MODULES = [p for p in files(PACKAGE) if p != PACKAGE / "__init__.py"]
+DATASETS = files(ROOT / "datasets")
+OURS = [*files(PACKAGE), *DATASETS, *files(ROOT / "tests")]
+
+
+def test_every_module_has_a_row():
+    found = {unit(path) for path in MODULES}
+    assert found <= set(ROW), f"give a row to {sorted(found - set(ROW))}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_a_module_imports_only_from_rows_above_its_own(path):
+    here = unit(path)
+    wrong = [
+        f"line {i.line}: {here} (row {ROW[here]}) imports {i.module}"
+        for i in imports(path)
+        if i.ours and i.ours != here and ROW.get(i.ours, 99) >= ROW[here]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_a_module_imports_only_the_packages_of_its_row(path):
+    here = unit(path)
+    if here in COMMANDS:
+        return
+    known = ALLOWED[here] | sys.stdlib_module_names | {"tfdecomp"}
+    wrong = [
+        f"line {i.line}: {here} imports {i.module}"
+        for i in imports(path)
+        if (i.top not in known and i.module != "absl.logging")
+        or (i.top in LAZY.get(here, ()) and not i.in_function)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", DATASETS, ids=short)
+def test_a_builder_imports_only_the_simulation_and_the_builders_base(path):
+    if path.stem.endswith("_test"):
+        return
+    known = DATASET_PACKAGES | sys.stdlib_module_names
+    wrong = [
+        f"line {i.line}: {i.module}"
+        for i in imports(path)
+        if i.ours not in DATASET_MODULES and i.top not in known
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def requirements():
+    """`(core, extras)`: distribution names as `setup.cfg` lists them."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    extras = parser["options.extras_require"]
+    return (
+        names(parser["options"]["install_requires"]),
+        {name for text in extras.values() for name in names(text)},
+    )
+
+
+def names(text):
+    found = re.findall(r"^[\w.-]+", text, re.MULTILINE)
+    return {name.lower().replace("_", "-") for name in found}
+
+
+def distribution(top):
+    return DISTRIBUTIONS.get(top, top).lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("path", [*files(PACKAGE), *DATASETS], ids=short)
+def test_what_is_imported_is_required(path):
+    core, extras = requirements()
+    for found in imports(path):
+        if found.top in {"tfdecomp", *sys.stdlib_module_names}:
+            continue
+        name = distribution(found.top)
+        if name in core or path.stem.endswith("_test"):
+            continue
+        assert name in extras, f"{found.top}: add it to setup.cfg"
+        assert found.in_function, (
+            f"line {found.line}: {found.top} belongs to an extra; import it "
+            "inside the function that needs it, with an error naming the extra"
+        )
+
+
+@pytest.mark.parametrize("path", OURS, ids=short)
+def test_keras_is_keras_3(path):
+    for found in imports(path):
+        assert found.top != "tf_keras", f"line {found.line}"
+        assert not found.module.startswith("tensorflow.keras"), found.line
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            written = f"{node.value.id}.{node.attr}"
+            assert written not in {"tf.keras", "tfp.layers"}, node.lineno
+
+
+@pytest.mark.parametrize("folder", ["gin", "datasets"])
+def test_no_package_marker_hides_the_library_of_that_name(folder):
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_in_the_checkout_gin_is_the_library():
+    code = "import gin; gin.parse_config([])"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    "module", ["tfdecomp", "tfdecomp.builders", "tfdecomp.data"]
+)
+def test_import_does_not_load_tensorflow(module, tmp_path):
+    heavy = ("tensorflow", "keras", "tensorflow_probability", "tf_keras")
+    code = f"import sys, {module}; print(*sys.modules.keys() & set({heavy}))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        text=True,
+    )
+    assert result.stdout.split() == []
