@@ -126,7 +126,23 @@ def make(name, data_dir=None, config=None):
             hint=f"did you mean {' or '.join(near)}?" if near else None,
         )
     data_dir = data_dir and os.path.expanduser(data_dir)
-    return cls(data_dir=data_dir, config=config, version=version)
+    with _quiet():
+        return cls(data_dir=data_dir, config=config, version=version)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hides that TFDS warns of every config that it does not know."""
+
+    def keep(record):
+        return "custom data configuration" not in record.getMessage()
+
+    logger = logging.get_absl_logger()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _from_json(cls, text):
@@ -163,6 +179,7 @@ def prepare(
     download_config=None,
     download_dir=None,
     file_format=None,
+    workers=None,
 ):
     """Builds a dataset unless it is there already.
 
@@ -177,6 +194,7 @@ def prepare(
         download_config: TFDS's `DownloadConfig`.
         download_dir: Folder of downloads, with the manual folder inside.
         file_format: Format of the record files, as TFDS names it.
+        workers: Processes that make examples; None: as the config says.
 
     Returns:
         The builder.
@@ -213,7 +231,7 @@ def prepare(
     }
     with (
         _explained(builder, estimate),
-        _progress(builder, progress) as watch,
+        _progress(builder, estimate.examples, progress, workers) as watch,
         contextlib.redirect_stdout(io.StringIO()),  # TFDS prints to it
     ):
         if is_prepared(builder):
@@ -235,10 +253,6 @@ def _label(builder):
 def _check_prepared(builder):
     """Refuses prepared data that the present code or config would not give."""
     stored = builder.info.metadata or {}
-    command = (
-        f"python -m tfdecomp.prepare {naming.short_name(_label(builder))} "
-        "--overwrite"
-    )
     naming.check_schema(stored, _label(builder))
     old = dict(stored.get("config") or {})
     new = json.loads(json.dumps(builder.builder_config.fields()))
@@ -256,7 +270,7 @@ def _check_prepared(builder):
             path=str(builder.data_path),
             expected=new[field],
             found=old.get(field),
-            hint=f"give the config another name, or rebuild with '{command}'",
+            hint="give the config another name, or rebuild it with --overwrite",
         )
     _warn_of_part(builder)
 
@@ -327,15 +341,14 @@ def _check_disk(builder, root, estimate):
 
 
 def _announce(builder, root, estimate):
-    if estimate.examples:
-        print(
-            f"{_label(builder)}: building {estimate.examples:,} examples, "
-            f"about {_time(estimate.seconds)} and {_bytes(estimate.size)}, "
-            f"in {root}",
-            file=sys.stderr,
-        )
-    else:
-        print(f"{_label(builder)}: building it in {root}", file=sys.stderr)
+    if not estimate.examples:
+        return
+    print(
+        f"{_label(builder)}: building {estimate.examples:,} examples, "
+        f"about {_time(estimate.seconds)} and {_bytes(estimate.size)}, "
+        f"in {root}",
+        file=sys.stderr,
+    )
 
 
 def _bytes(size):
@@ -353,7 +366,7 @@ def _time(seconds):
 
 
 @contextlib.contextmanager
-def _progress(builder, show):
+def _progress(builder, total, show, workers):
     """One bar over all splits in place of TFDS's own.
 
     Yields:
@@ -361,7 +374,6 @@ def _progress(builder, show):
     """
     import tqdm
 
-    total = sum(builder.builder_config.split_sizes().values())
     # Without a terminal there is no bar, only the lines before and after.
     hidden = True if not show else None
     bar = tqdm.tqdm(
@@ -375,6 +387,7 @@ def _progress(builder, show):
 
     def watch(some_builder):
         some_builder.on_progress = on_progress
+        some_builder.workers = workers
         return some_builder
 
     begin = time.perf_counter()

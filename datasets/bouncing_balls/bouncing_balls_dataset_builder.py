@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfdecomp.data import builder_base, rnem_hdf5
-from tfdecomp.simulation import ball_physics, bouncing_balls, streams
+from tfdecomp.simulation import ball_physics, bouncing_balls, palettes
 
 _WORLD_FIELDS = [f.name for f in dataclasses.fields(ball_physics.BallWorld)]
 
@@ -190,9 +190,7 @@ class Builder(builder_base.DecompositionBuilder):
     def extra_metadata(self):
         config = self.builder_config
         manual = config.source == builder_base.MANUAL
-        palette = bouncing_balls.palettes.lookup(
-            np.arange(1, 9), config.channel_order
-        )
+        palette = palettes.lookup(np.arange(1, 9), config.channel_order)
         return {
             "palette": palette.tolist() if config.channels == 3 else None,
             "has_ignore": manual,
@@ -200,9 +198,19 @@ class Builder(builder_base.DecompositionBuilder):
         }
 
     def make_block(self, config, fresh=False):
+        # Nothing here refers to this module: processes that make examples
+        # know the installed package only.
         if config.source == builder_base.MANUAL:
-            return functools.partial(self._file.block, config)
-        return functools.partial(_simulate, config, fresh)
+            return functools.partial(
+                self._file.block, builder_base.plain(config)
+            )
+        return functools.partial(
+            bouncing_balls.generate,
+            config.look(),
+            seed=config.seed,
+            stream=config.stream,
+            fresh=fresh,
+        )
 
     def block_size(self):
         config = self.builder_config
@@ -227,14 +235,3 @@ class Builder(builder_base.DecompositionBuilder):
         sizes = self._file.check(config)
         self.info.metadata.update(self._file.metadata(config))
         return sizes
-
-
-def _simulate(config, fresh, split, start, stop):
-    return bouncing_balls.generate(
-        config.look(),
-        seed=config.seed,
-        stream=config.stream,
-        split=streams.split_id(split, fresh=fresh),
-        start=start,
-        stop=stop,
-    )

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import multiprocessing
 import pathlib
+import types
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -95,9 +96,9 @@ class Config(tfds.core.BuilderConfig):
 
     def fields(self):
         """All fields as a dictionary that JSON can hold."""
-        plain = dataclasses.asdict(self)
-        plain["version"] = self.version and str(self.version)
-        return plain
+        fields = dataclasses.asdict(self)
+        fields["version"] = self.version and str(self.version)
+        return fields
 
 
 def features(config, factors, optional=()):
@@ -196,6 +197,8 @@ class DecompositionBuilder(
 
     # Called with (split, number of examples done), e.g. by a progress bar.
     on_progress = None
+    # Overrides the number of processes of the config.
+    workers = None
 
     @tfds.core.utils.classproperty
     @classmethod
@@ -275,7 +278,7 @@ class DecompositionBuilder(
     def _generate_examples(self, split, start, stop):
         config = self.builder_config
         make = functools.partial(
-            make_complete, self.make_block(config), config, split
+            make_complete, self.make_block(config), plain(config), split
         )
         ranges = block_ranges(start, stop, self.block_size())
         if config.use_beam:
@@ -286,11 +289,17 @@ class DecompositionBuilder(
         return self._in_process(split, make, ranges)
 
     def _in_process(self, split, make, ranges):
-        blocks = map_blocks(make, ranges, self.builder_config.workers)
+        workers = self.workers or self.builder_config.workers
+        blocks = map_blocks(make, ranges, workers)
         for done, example in enumerate(itertools.chain.from_iterable(blocks)):
             yield example
             if self.on_progress is not None:
                 self.on_progress(split, done + 1)
+
+
+def plain(config):
+    """The fields of a config as an object that any process can unpickle."""
+    return types.SimpleNamespace(**config.fields())
 
 
 def make_complete(make, config, split, start, stop):

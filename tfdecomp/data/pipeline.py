@@ -9,10 +9,10 @@ import dataclasses
 import os
 import time
 
+import gin
 import numpy as np
 import tensorflow as tf
 
-import gin
 from tfdecomp.data import preprocess, reader
 
 CLIPS = ("random", "first", "windows", "all")

@@ -63,24 +63,26 @@ def _check(name, value, allowed):
         raise ValueError(f"{name} is one of {list(allowed)}, not {value!r}")
 
 
-def generate(look, *, seed, stream, split, start, stop):
+def generate(look, split, start, stop, *, seed, stream, fresh=False):
     """Makes the videos `start`, ..., `stop - 1` of a split.
 
     Args:
         look: A `BallVideo`.
-        seed: Seed of the dataset.
-        stream: Name of the stream of scenes.
-        split: Number of the split, see `streams.split_id`.
+        split: Name of the split.
         start: First index.
         stop: Index after the last one.
+        seed: Seed of the dataset.
+        stream: Name of the stream of scenes.
+        fresh: Whether to make videos that no stored split holds.
 
     Returns:
         A list of dicts with `video`, `segmentation`, `boxes`, `visibility`,
         `visible_fraction`, `num_objects` and `factors`.
     """
+    number = streams.split_id(split, fresh=fresh)
     states, entries = [], []
     for index in range(start, stop):
-        rng = streams.example_rng(seed, DATASET, stream, split, index)
+        rng = streams.example_rng(seed, DATASET, stream, number, index)
         state = ball_physics.start_state(rng, look.world, look.max_objects)
         states.append(state)
         # The colours come last: white and coloured videos share the scenes.

@@ -1,0 +1,355 @@
+"""Reads and writes video files, pictures and folders of frames.
+
+Videos go through PyAV, which notices a file that ends too early. The number
+of frames is counted, never taken from the file's own word.
+"""
+
+import fractions
+import os
+import pathlib
+import re
+import struct
+import zlib
+
+import numpy as np
+
+from tfdecomp.data import errors
+
+# Suffix to (codec, pixel format, codec options).
+_CODECS = {
+    ".mp4": ("libx264", "yuv420p", {"crf": "18"}),
+    ".mkv": ("libx264", "yuv420p", {"crf": "18"}),
+    ".webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b": "0"}),
+    ".gif": ("gif", "pal8", {}),
+}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_MAX_IN_MEMORY = 8 * 2**30  # bytes of decoded frames
+
+
+def write_video(path, frames, fps=10):
+    """Writes a video; the suffix says which kind.
+
+    It is written under another name and renamed when it is complete.
+
+    Args:
+        path: With suffix `.mp4`, `.mkv`, `.webm` or `.gif`.
+        frames: `[T, H, W, 3]` uint8.
+        fps: Frames per second.
+
+    Raises:
+        ValueError: If the frames or the suffix are not as above.
+    """
+    path = _expand(path)
+    frames = _checked_frames(frames)
+    suffix = path.suffix.lower()
+    if suffix not in _CODECS:
+        raise ValueError(
+            f"cannot write {path}: the suffix {suffix!r} is none of "
+            f"{', '.join(_CODECS)}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        _encode(partial, frames, fps, *_CODECS[suffix])
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _expand(path):
+    return pathlib.Path(os.path.expanduser(os.fspath(path)))
+
+
+def _checked_frames(frames):
+    frames = np.asarray(frames)
+    if frames.ndim == 4 and frames.shape[-1] == 1:
+        frames = np.repeat(frames, 3, axis=-1)
+    shape_fits = frames.ndim == 4 and frames.shape[-1] == 3
+    if not shape_fits or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(
+            "expected frames as uint8 [T, H, W, 3] with T >= 1, got "
+            f"{frames.dtype} {frames.shape}"
+        )
+    return np.ascontiguousarray(frames)
+
+
+def _encode(path, frames, fps, codec, pixel_format, options):
+    import av
+
+    if pixel_format == "yuv420p":
+        # Colour is stored at half the size, so sides must be even.
+        height, width = frames.shape[1:3]
+        padding = [(0, 0), (0, height % 2), (0, width % 2), (0, 0)]
+        frames = np.pad(frames, padding, mode="edge")
+    rate = fractions.Fraction(fps).limit_denominator(1000)
+    pictures = [_picture(frame, n, rate) for n, frame in enumerate(frames)]
+    if pixel_format == "pal8":
+        pictures = _with_palette(pictures, rate)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixel_format
+        stream.options = options
+        for picture in pictures:
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def _picture(frame, number, rate):
+    import av
+
+    picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+    picture.pts, picture.time_base = number, 1 / rate
+    return picture
+
+
+def _with_palette(pictures, rate):
+    """The same pictures in 256 colours chosen for this video."""
+    import av
+
+    graph = av.filter.Graph()
+    first = pictures[0]
+    source = graph.add_buffer(
+        width=first.width,
+        height=first.height,
+        format="rgb24",
+        time_base=1 / rate,
+    )
+    split = graph.add("split")
+    palette = graph.add("palettegen", "reserve_transparent=0")
+    use = graph.add("paletteuse", "dither=none")
+    sink = graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for picture in pictures:
+        source.push(picture)
+    source.push(None)
+    result = []
+    for _ in pictures:
+        result.append(sink.pull())
+        result[-1].time_base = 1 / rate
+    return result
+
+
+def read_video(path, expected_frames=None):
+    """Reads a video file or a folder of pictures.
+
+    Args:
+        path: A video file, or a folder of equally large pictures, which are
+            taken in the order of the numbers in their names.
+        expected_frames: Number of frames that it must have.
+
+    Returns:
+        `(frames, fps)`: `[T, H, W, 3]` uint8 and a float.
+
+    Raises:
+        MissingFileError: If there is nothing at the path.
+        TruncatedError: If the file ends too early or has another number of
+            frames than expected.
+        LayoutError: If it is no video.
+    """
+    path = _expand(path)
+    if path.is_dir():
+        frames, fps = read_folder(path), 10.0
+    else:
+        frames, fps = _decode(path, expected_frames)
+    if expected_frames is not None and len(frames) != expected_frames:
+        raise _truncated(path, expected_frames, len(frames))
+    return frames, fps
+
+
+def _truncated(path, expected, found, cause=""):
+    return errors.TruncatedError(
+        f"{path} ends too early or is another file: expected "
+        f"{expected if expected is not None else 'more'} frames, got {found}"
+        + (f" ({cause})" if cause else ""),
+        path=str(path),
+        expected=expected,
+        found=found,
+        hint="fetch or write the file again",
+    )
+
+
+def _decode(path, expected):
+    import av
+
+    if not path.exists():
+        raise errors.MissingFileError(
+            f"{path} does not exist",
+            path=str(path),
+            expected="a video file or a folder of pictures",
+            found="nothing",
+            hint="check the path",
+        )
+    if path.stat().st_size == 0:
+        raise _truncated(path, expected, 0, "the file is empty")
+    frames, size = [], 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise errors.LayoutError(
+                    f"{path} has no video in it",
+                    path=str(path),
+                    expected="a video stream",
+                    found="none",
+                    hint="give a video file",
+                )
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            rate = stream.average_rate or stream.guessed_rate or 10
+            for frame in container.decode(stream):
+                frames.append(frame.to_ndarray(format="rgb24"))
+                size += frames[-1].nbytes
+                if size > _MAX_IN_MEMORY:
+                    raise errors.ResolutionError(
+                        f"{path} is too long to decode at once: more than "
+                        f"{_MAX_IN_MEMORY >> 30} GiB of pixels",
+                        path=str(path),
+                        expected=_MAX_IN_MEMORY,
+                        found=size,
+                        hint="cut it into parts or scale it down",
+                    )
+    except av.error.FFmpegError as error:
+        if frames or _looks_like_video(path):
+            raise _truncated(path, expected, len(frames), error) from error
+        raise errors.LayoutError(
+            f"{path} cannot be read as a video ({error})",
+            path=str(path),
+            expected="a video file",
+            found=str(error),
+            hint="give an mp4, webm, mkv, avi, mov or gif file",
+        ) from error
+    if not frames:
+        raise _truncated(path, expected, 0)
+    return np.stack(frames), float(rate)
+
+
+def _looks_like_video(path):
+    return path.suffix.lower() in (*_CODECS, ".avi", ".mov", ".m4v")
+
+
+def read_folder(path):
+    """Reads a folder of pictures as a video.
+
+    Args:
+        path: Folder; its pictures are sorted by the numbers in their names.
+
+    Returns:
+        `[T, H, W, 3]` uint8.
+
+    Raises:
+        MissingFileError: If there is no picture in it.
+        ResolutionError: If the pictures differ in size.
+    """
+    path = _expand(path)
+    files = [
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+    ]
+    if not files:
+        raise errors.MissingFileError(
+            f"the folder {path} has no picture in it",
+            path=str(path),
+            expected=f"files with suffix {', '.join(IMAGE_SUFFIXES)}",
+            found=sorted(f.name for f in path.iterdir())[:10],
+            hint="give a folder of frames or a video file",
+        )
+    files.sort(key=_natural)
+    frames = [read_image(file) for file in files]
+    size = frames[0].shape
+    others = [
+        f"{file.name} {frame.shape[1]}x{frame.shape[0]}"
+        for file, frame in zip(files, frames)
+        if frame.shape != size
+    ]
+    if others:
+        raise errors.ResolutionError(
+            f"the pictures in {path} differ in size: {files[0].name} has "
+            f"{size[1]}x{size[0]} pixels, but {', '.join(others[:3])}",
+            path=str(path),
+            expected=size,
+            found=others[:3],
+            hint="scale them to one size",
+        )
+    return np.stack(frames)
+
+
+def _natural(path):
+    """Sorts `frame_10` behind `frame_9`."""
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if part.isdigit() else part for part in parts]
+
+
+def read_image(path):
+    """Reads a picture as `[H, W, 3]` uint8.
+
+    Raises:
+        MissingFileError: If there is none.
+        LayoutError: If it is no picture.
+    """
+    frames, _ = _decode(_expand(path), None)
+    return frames[0]
+
+
+def write_png(path, image):
+    """Writes a picture without loss.
+
+    Args:
+        path: Where to; an existing file is replaced when this is complete.
+        image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
+    """
+    path = _expand(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(encode_png(image))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def encode_png(image):
+    """The bytes of a PNG file.
+
+    Args:
+        image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    shape_fits = image.ndim == 3 and image.shape[-1] in (1, 3)
+    if not shape_fits or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            "expected a picture as uint8 [H, W, 1 or 3], got "
+            f"{image.dtype} {image.shape}"
+        )
+    height, width, channels = image.shape
+    colour_type = {1: 0, 3: 2}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    rows = image.reshape(height, width * channels)
+    # Every row begins with the number of its filter; 0 is none.
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], 1)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            _png_chunk(b"IHDR", header),
+            _png_chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)),
+            _png_chunk(b"IEND", b""),
+        ]
+    )
+
+
+def _png_chunk(kind, content):
+    checksum = zlib.crc32(kind + content)
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", checksum)
+    )
