@@ -1,0 +1,257 @@
+"""Scores a trained model.
+
+    python -m tfdecomp.evaluate --workdir=~/runs/a
+    python -m tfdecomp.evaluate --workdir=~/runs/a --protocol=table1
+    python -m tfdecomp.evaluate --workdir=~/runs/a --write_pictures
+    python -m tfdecomp.evaluate --model=provide_balls_quick \
+        --fresh_seed=7 --num_clips=64 --output=scores.json
+
+Protocols are the files of gin/evaluation/, or a file of your own. Results are
+added to results.json in the work directory, each with its full protocol;
+`python -m tfdecomp.tables` prints them beside the paper's.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+
+FRESH_CLIPS = 100  # how many new clips, unless --num_clips says
+SHOWN = ("ari", "f_ari", "ari_clip", "f_ari_clip", "mse", "velocity_cosine")
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "Name of a shipped model, or its folder."
+)
+_PROTOCOL = flags.DEFINE_string(
+    "protocol",
+    "default",
+    "What is counted: a name in gin/evaluation/, or a .gin file.",
+)
+_FRESH_SEED = flags.DEFINE_integer(
+    "fresh_seed",
+    None,
+    "Score newly generated clips of this seed (generated sets only).",
+    lower_bound=0,
+)
+_NUM_CLIPS = flags.DEFINE_integer(
+    "num_clips",
+    None,
+    "Clips to score, from the first. By default all stored ones; "
+    f"{FRESH_CLIPS} new ones with --fresh_seed.",
+    lower_bound=1,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "File for the result as one JSON object."
+)
+_WRITE_PICTURES = flags.DEFINE_boolean(
+    "write_pictures", False, "Whether to write pictures of the first clips."
+)
+_PICTURES = flags.DEFINE_string(
+    "pictures",
+    None,
+    "Folder for pictures; implies --write_pictures. By default pictures/ in "
+    "the work directory.",
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 8, "Clips at a time; changes no score.", lower_bound=1
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where prepared datasets are. By default, as TFDS."
+)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # TFDS reports each reading
+    try:
+        _evaluate()
+    except (ValueError, OSError, RuntimeError) as error:
+        if flags.FLAGS.verbosity > 0:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _evaluate():
+    from tfdecomp import configs
+
+    folder = _model_folder()
+    pictures = _pictures_folder()
+    protocol_file = _protocol_file(configs)
+
+    from tfdecomp import builders, hub
+    from tfdecomp.evaluation import clips, results
+    from tfdecomp.evaluation.runner import Evaluator
+
+    configs.restore(folder)
+    loaded = hub.load(folder)
+    trained_on = configs.parameter("training.run.dataset")
+    shared = {
+        "trained_on": trained_on if isinstance(trained_on, str) else None,
+        "open_clips": clips.opener(
+            _DATA_DIR.value, builders.prepare, builders.fresh_clips
+        ),
+    }
+    protocol = _protocol(configs, protocol_file)
+    with _Bar() as bar:
+        evaluator = Evaluator(
+            loaded.model,
+            protocol,
+            name=loaded.info.get("name"),
+            batch_size=_BATCH_SIZE.value,
+            progress=bar.update,
+            **shared,
+        )
+        result = evaluator.run()
+    result["run"] = _run_info(configs, folder, loaded.info)
+    if _WORKDIR.value:
+        print(f"added to {results.append(folder, result)}")
+    if _OUTPUT.value:
+        print(f"wrote {results.write(_OUTPUT.value, result)}")
+    _show(result)
+    if pictures:
+        from tfdecomp.evaluation.pictures import Painter, write
+
+        painter = Painter(loaded.model, protocol, **shared)
+        files = write(pictures, painter.draw(), f"{protocol.name}_")
+        print(f"wrote {len(files)} pictures to {pictures}")
+
+
+def _model_folder():
+    """The folder of the model that the flags name."""
+    if (_WORKDIR.value is None) == (_MODEL.value is None):
+        raise ValueError(
+            "give either --workdir=DIR of a run or --model=NAME of a trained "
+            "model"
+        )
+    if _WORKDIR.value is None:
+        from tfdecomp import hub
+
+        return hub.resolve(_MODEL.value)
+    folder = pathlib.Path(os.path.expanduser(_WORKDIR.value))
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no work directory {folder}; give the folder that was "
+            "--workdir in training"
+        )
+    return folder
+
+
+def _pictures_folder():
+    """Where pictures go, or None for no pictures."""
+    if _PICTURES.value:
+        return pathlib.Path(os.path.expanduser(_PICTURES.value))
+    if not _WRITE_PICTURES.value:
+        return None
+    if _WORKDIR.value is None:
+        raise ValueError(
+            "--write_pictures with --model needs a folder: --pictures=DIR"
+        )
+    return pathlib.Path(os.path.expanduser(_WORKDIR.value)) / "pictures"
+
+
+def _protocol_file(configs):
+    name = _PROTOCOL.value
+    if name.endswith(".gin"):
+        return configs.find(name)
+    known = sorted(
+        pathlib.Path(path).stem
+        for path in configs.available()
+        if path.startswith("evaluation/")
+    )
+    if name not in known:
+        raise ValueError(
+            f"there is no protocol {name!r}; there are {', '.join(known)}, or "
+            "give the path of a .gin file"
+        )
+    return configs.find(f"evaluation/{name}.gin")
+
+
+def _protocol(configs, path):
+    """The protocol of a file, whatever the run's config says of protocols."""
+    import gin
+
+    own_length = configs.parameter("evaluation.Protocol.num_frames")
+    with configs.parsed([path]):
+        protocol = gin.get_configurable("evaluation.Protocol")()
+    changes = {"num_clips": _NUM_CLIPS.value or protocol.num_clips}
+    if _FRESH_SEED.value is not None:
+        changes["fresh_seed"] = _FRESH_SEED.value
+        changes["num_clips"] = changes["num_clips"] or FRESH_CLIPS
+    if protocol.name == "default" and protocol.num_frames is None:
+        changes["num_frames"] = own_length
+    return dataclasses.replace(protocol, **changes)
+
+
+def _run_info(configs, folder, info):
+    """Where the weights come from; what tells runs and seeds apart."""
+    from tfdecomp.training import workdir
+
+    asked, _ = configs.split_operative(
+        (folder / configs.CONFIG_NAME).read_text()
+    )
+    run_file = folder / workdir.RUN_NAME
+    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
+    return {
+        "workdir": str(folder.resolve()),
+        "seed": run.get("seed", info.get("seed")),
+        "step": info.get("step"),
+        "weights": info.get("weights"),
+        "config": hashlib.sha256(asked.encode()).hexdigest(),
+        "commit": workdir.commit(),
+        "versions": workdir.versions(),
+    }
+
+
+def _show(result):
+    """Prints the scores, one line for each condition."""
+    for part in result.get("conditions", [result]):
+        length = str(part["num_frames"])
+        if part["num_predicted"]:
+            length += f" + {part['num_predicted']} predicted"
+        scores = "  ".join(
+            f"{name} {part[name]:.4f}"
+            for name in SHOWN
+            if part.get(name) is not None
+        )
+        print(
+            f"{part['dataset']}, {part['num_clips']} clips of {length} "
+            f"frames: {scores}"
+        )
+
+
+class _Bar:
+    """A progress bar on a terminal; nothing in a pipe."""
+
+    def __enter__(self):
+        import tqdm
+
+        self._bar = tqdm.tqdm(unit=" clips", disable=None, leave=False)
+        return self
+
+    def update(self, done):
+        """Takes the number of clips done in the present pass."""
+        self._bar.n = done
+        self._bar.refresh()
+
+    def __exit__(self, *exception):
+        self._bar.close()
+
+
+def run():
+    """Entry point of the console command."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,149 @@
+"""Numbers that papers report, to print beside our own.
+
+PROVIDE: "Unsupervised Video Decomposition using Spatio-temporal Iterative
+Inference" (UAI 2021), tables 1 and 2. All three scores are per frame, mean
+over frames, then over clips. IODINE runs on each frame by itself, so the
+paper gives one number for all lengths.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One published model on one dataset.
+
+    Args:
+        data: Name of the data in the paper.
+        model: Name of the model.
+        scores: Score -> one value for each column, or a single one.
+    """
+
+    data: str
+    model: str
+    scores: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A published table.
+
+    Args:
+        title: What it shows.
+        columns: Labels of the columns of each score.
+        rows: Its rows.
+        data_of: Our dataset's name (a pattern, as of file names) -> the
+            paper's.
+        column_key: What tells our conditions' columns apart.
+    """
+
+    title: str
+    columns: tuple
+    rows: tuple
+    data_of: dict
+    column_key: str | None = None
+
+
+def _row(data, model, ari, f_ari, mse):
+    return Row(data, model, {"ari": ari, "f_ari": f_ari, "mse": mse})
+
+
+_BINARY, _COLOR, _CLEVRER = "BB binary", "BB colour", "CLEVRER"
+
+TABLE1 = Table(
+    title="Decomposition, clips of 10 to 40 frames",
+    columns=(10, 20, 30, 40),
+    column_key="num_frames",
+    data_of={
+        "tfdecomp_bouncing_balls/binary*": _BINARY,
+        "tfdecomp_bouncing_balls/color*": _COLOR,
+        "tfdecomp_clevrer*": _CLEVRER,
+    },
+    rows=(
+        _row(
+            _BINARY,
+            "R-NEM",
+            (0.5031, 0.6199, 0.6632, 0.6833),
+            (0.6259, 0.7325, 0.7708, 0.7899),
+            (0.0252, 0.0138, 0.0096, 0.0076),
+        ),
+        _row(_BINARY, "IODINE", (0.0318,), (0.9986,), (0.0018,)),
+        _row(
+            _BINARY,
+            "SEQ-IODINE",
+            (0.0230, 0.0223, 0.0021, -0.0201),
+            (0.8645, 0.6028, 0.5444, 0.4063),
+            (0.0385, 0.0782, 0.0846, 0.0968),
+        ),
+        _row(
+            _BINARY,
+            "PROVIDE",
+            (0.7169, 0.7263, 0.7286, 0.7294),
+            (0.9999, 0.9999, 0.9999, 0.9999),
+            (0.0004, 0.0004, 0.0004, 0.0004),
+        ),
+        _row(_COLOR, "IODINE", (0.5841,), (0.9752,), (0.0014,)),
+        _row(
+            _COLOR,
+            "SEQ-IODINE",
+            (0.3789, 0.3743, 0.3225, 0.2654),
+            (0.7517, 0.8159, 0.7537, 0.6734),
+            (0.0160, 0.0164, 0.0217, 0.0270),
+        ),
+        _row(
+            _COLOR,
+            "PROVIDE",
+            (0.7275, 0.7291, 0.7298, 0.7301),
+            (1.0, 1.0, 0.9999, 0.9999),
+            (0.0002, 0.0002, 0.0002, 0.0002),
+        ),
+        _row(_CLEVRER, "IODINE", (0.1791,), (0.9316,), (0.0004,)),
+        _row(
+            _CLEVRER,
+            "SEQ-IODINE",
+            (0.1171, 0.1378, 0.1558, 0.1684),
+            (0.8520, 0.8774, 0.8780, 0.8759),
+            (0.0009, 0.0009, 0.0010, 0.0010),
+        ),
+        _row(
+            _CLEVRER,
+            "PROVIDE",
+            (0.2220, 0.2403, 0.2555, 0.2681),
+            (0.9182, 0.9258, 0.9309, 0.9312),
+            (0.0003, 0.0003, 0.0003, 0.0003),
+        ),
+    ),
+)
+
+_BINARY6 = "BB binary, 6-8 balls"
+_COLOR6_4 = "BB colour, 6-8 balls, 4 colours"
+_COLOR6_8 = "BB colour, 6-8 balls, 8 colours"
+_CLEVRER6 = "CLEVRER, 6 objects"
+
+TABLE2 = Table(
+    title="More objects than in training",
+    columns=("",),
+    data_of={
+        "tfdecomp_bouncing_balls/binary678*": _BINARY6,
+        "tfdecomp_bouncing_balls/color678_pal4*": _COLOR6_4,
+        "tfdecomp_bouncing_balls/color678_pal8*": _COLOR6_8,
+        "tfdecomp_clevrer*": _CLEVRER6,
+    },
+    rows=(
+        _row(_BINARY6, "R-NEM", (0.4484,), (0.6377,), (0.0328,)),
+        _row(_BINARY6, "IODINE", (0.0271,), (0.9969,), (0.0040,)),
+        _row(_BINARY6, "SEQ-IODINE", (0.0263,), (0.8874,), (0.0521,)),
+        _row(_BINARY6, "PROVIDE", (0.4453,), (0.9999,), (0.0008,)),
+        _row(_COLOR6_4, "IODINE", (0.4136,), (0.8211,), (0.0138,)),
+        _row(_COLOR6_4, "SEQ-IODINE", (0.2068,), (0.5854,), (0.0338,)),
+        _row(_COLOR6_4, "PROVIDE", (0.4275,), (0.9998,), (0.0004,)),
+        _row(_COLOR6_8, "IODINE", (0.2823,), (0.7197,), (0.0281,)),
+        _row(_COLOR6_8, "SEQ-IODINE", (0.1571,), (0.5231,), (0.0433,)),
+        _row(_COLOR6_8, "PROVIDE", (0.4317,), (0.9900,), (0.0114,)),
+        _row(_CLEVRER6, "IODINE", (0.2205,), (0.9305,), (0.0006,)),
+        _row(_CLEVRER6, "SEQ-IODINE", (0.1482,), (0.8645,), (0.0012,)),
+        _row(_CLEVRER6, "PROVIDE", (0.2839,), (0.9355,), (0.0004,)),
+    ),
+)
+
+TABLES = {"table1": TABLE1, "table2": TABLE2}
