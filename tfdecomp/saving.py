@@ -29,12 +29,14 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written or read; says what to do."""
 
 
-def atomic_write(path, data: bytes):
+def atomic_write(path, data: bytes, is_durable=True):
     """Writes a file so that `path` is either the old or the new content.
 
     Args:
         path: Where it goes; the folder must exist.
         data: The content.
+        is_durable: Whether to wait for the disk, so that even a power cut
+            leaves one of the two; a kill always does.
 
     Raises:
         CheckpointError: If the disk is full. What was there before stays.
@@ -45,7 +47,8 @@ def atomic_write(path, data: bytes):
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -59,10 +62,10 @@ def atomic_write(path, data: bytes):
         ) from error
 
 
-def write_json(path, content):
+def write_json(path, content, is_durable=True):
     """`atomic_write` of readable JSON."""
     text = json.dumps(content, indent=2, sort_keys=True, default=str)
-    atomic_write(path, (text + "\n").encode())
+    atomic_write(path, (text + "\n").encode(), is_durable)
 
 
 def sha256(path) -> str:

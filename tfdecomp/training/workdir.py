@@ -116,7 +116,7 @@ class WorkDir:
         self.run |= fields
         self.run["updated"] = _now()
         if self.is_writer:
-            saving.write_json(self.run_path, self.run)
+            saving.write_json(self.run_path, self.run, is_durable=False)
 
     def _lock(self):
         """Takes the lock; the system frees it when the process ends."""
