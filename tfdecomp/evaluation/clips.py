@@ -8,6 +8,7 @@ that are not valid pad the last batch.
 """
 
 import gin
+
 from tfdecomp.data import pipeline, reader
 
 # What a run's config may say about `data.make_dataset` and holds for

@@ -50,8 +50,8 @@ class Painter:
         self.num_clips = num_clips
         self.open_clips = open_clips
         self._batch = None
-        self._decompose = tf.function(self._forward, reduce_retracing=True)
-        self._predict = tf.function(self._forward_and_on, reduce_retracing=True)
+        self._decompose = tf.function(self._forward, autograph=False)
+        self._predict = tf.function(self._forward_and_on, autograph=False)
 
     def draw(self, videos=True, latents=True) -> dict:
         """Pictures by name, such as `slot_grid_0` for the first clip.
@@ -75,7 +75,7 @@ class Painter:
         for clip in range(len(batch["video"])):
             drawn = draw_clip(batch, outputs, clip, videos)
             drawn |= draw_rollout(batch, rolled, clip, videos)
-            if latents and hasattr(self.model, "traverse"):
+            if latents and self._can_traverse():
                 drawn["traversal"] = self._traversal(inputs, outputs, clip)
             pictures |= {f"{name}_{clip}": p for name, p in drawn.items()}
         return pictures
@@ -116,6 +116,11 @@ class Painter:
         outputs = _arrays(self._predict(context, count))
         return {**outputs, "num_observed": total - count}
 
+    def _can_traverse(self):
+        # `traverse` decomposes again, with the model's own settings.
+        changed = runner.model_arguments(self.condition)
+        return hasattr(self.model, "traverse") and not changed
+
     def _traversal(self, inputs, outputs, clip):
         """Sweeps the latents of the largest slot that is no background."""
         one = {name: value[clip : clip + 1] for name, value in inputs.items()}
@@ -125,9 +130,9 @@ class Painter:
             areas = masks[-1].sum((1, 2, 3))
             areas[palette.background_slot(masks)] = -1.0
             slot = int(areas.argmax())
-        dims = kl = None
-        if hasattr(self.model, "latent_kl"):
-            kl = np.asarray(self.model.latent_kl(outputs))[clip, -1, slot]
+        dims, kl = None, latent_kl(self.model, outputs)
+        if kl is not None:
+            kl = kl[clip, slot]
             dims = np.argsort(-kl, kind="stable")[:TRAVERSED]
             kl = kl[dims]
         swept = self.model.traverse(one, slot, dims=dims, values=VALUES)
@@ -138,6 +143,27 @@ class Painter:
             dims=dims,
             max_rows=TRAVERSED,
         )
+
+
+def latent_kl(model, outputs) -> np.ndarray | None:
+    """KL of each latent in the last frame, in nats.
+
+    Args:
+        model: Its `posterior` and `prior` are diagonal Gaussians.
+        outputs: What it returned; `parameters` and `context` are what the two
+            take.
+
+    Returns:
+        `[B, K, D]`, or None where the model gives no such outputs.
+    """
+    if not {"parameters", "context"} <= set(outputs):
+        return None
+    q = model.posterior(outputs["parameters"][:, -1])
+    p = model.prior(outputs["context"][:, -1])
+    ratio = np.square(np.asarray(q.stddev()) / np.asarray(p.stddev()))
+    offset = np.asarray(q.mean()) - np.asarray(p.mean())
+    shift = np.square(offset / np.asarray(p.stddev()))
+    return 0.5 * (ratio - np.log(ratio) - 1.0 + shift)
 
 
 def draw_clip(batch, outputs, clip=0, videos=True) -> dict:

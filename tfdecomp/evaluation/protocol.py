@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 
 import gin
+
 from tfdecomp.data import naming
 from tfdecomp.types import IGNORE_ID
 

@@ -188,7 +188,7 @@ def _compile(model, condition):
     """Compiles the forward pass, with what is scored as its output."""
     arguments = model_arguments(condition)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def step(inputs):
         outputs = model(inputs, training=False, **arguments)
         parts = {"observed": scores_lib.summarize(inputs["video"], outputs)}

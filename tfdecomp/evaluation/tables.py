@@ -3,6 +3,7 @@
 import fnmatch
 import statistics
 
+from tfdecomp.data import naming
 from tfdecomp.evaluation import published
 
 SCORES = {"ari": "ARI", "f_ari": "F-ARI", "mse": "MSE"}
@@ -71,8 +72,9 @@ def markdown(results, protocol=None) -> str:
     lines = []
     for data in dict.fromkeys([r.data for r in table.rows] + sorted(ours)):
         if data in ours:
-            lines += [_published_cells(r, table) for r in table.rows
-                      if r.data == data]  # fmt: skip
+            lines += [
+                _published_cells(r, table) for r in table.rows if r.data == data
+            ]
             lines += [
                 _own_cells(r, table.columns, SCORES)
                 for r in rows
@@ -114,12 +116,20 @@ def _own_rows(results, table):
             }
             for data, cells in per_data.items()
         ]
-    labels = [(row["data"], row["model"]) for row in rows]
+    labels = [_label(row) for row in rows]
     for row, label in zip(rows, labels):
-        row["label"] = f"**{row['model']}, ours**"
+        row["label"] = label
         if labels.count(label) > 1 and row["config"]:
-            row["label"] += f" (config {row['config'][:8]})"
+            row["label"] += f", config {row['config'][:8]}"
     return rows
+
+
+def _label(row):
+    """Names our model and, since sizes may differ, the very clips."""
+    condition = next(iter(row["cells"].values()))[0]
+    height, width = condition["image_size"]
+    data = condition["dataset"].removeprefix(naming.PREFIX)
+    return f"**{row['model']}, ours**, on {data} at {height}x{width}"
 
 
 def _column(condition, table):

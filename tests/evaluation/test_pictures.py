@@ -1,0 +1,143 @@
+"""The painter draws what a model can give, and writes files that open."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfdecomp.data import video_io
+from tfdecomp.evaluation import pictures
+from tfdecomp.evaluation.protocol import Protocol
+
+tfd = tfp.distributions
+SIZE, FRAMES = 10, 6
+
+
+class Still:
+    """Reconstructs its input with two slots; predicts no change."""
+
+    num_slots = 2
+
+    def __call__(self, inputs, training=False, num_slots=None):
+        video = tf.cast(inputs["video"], tf.float32) / 255.0
+        lit = tf.reduce_max(video, -1, keepdims=True)
+        return {
+            "recon": video,
+            "masks": tf.stack([1 - lit, lit], axis=2),
+            "state": video[:, -1],
+            "parameters": tf.zeros([video.shape[0], FRAMES, 2, 6]),
+            "context": tf.zeros([video.shape[0], FRAMES, 2, 4]),
+        }
+
+    def predict_frames(self, state, seed, num_frames):
+        video = tf.repeat(state[:, None], num_frames, axis=1)
+        lit = tf.reduce_max(video, -1, keepdims=True)
+        return {"recon": video, "masks": tf.stack([1 - lit, lit], axis=2)}
+
+
+class Swept(Still):
+    def posterior(self, parameters):
+        mean = parameters[..., :3] + tf.constant([0.0, 2.0, 1.0])
+        return tfd.MultivariateNormalDiag(mean, tf.ones_like(mean))
+
+    def prior(self, context):
+        zeros = tf.zeros([*context.shape[:-1], 3])
+        return tfd.MultivariateNormalDiag(zeros, 2 * tf.ones_like(zeros))
+
+    def traverse(self, inputs, slot, dims=None, values=None):
+        self.asked = slot, list(dims)
+        shape = (1, len(dims), len(values), SIZE, SIZE, 3)
+        return tf.zeros(shape)
+
+
+def _open(condition, model, batch_size):
+    video = np.zeros((batch_size, FRAMES, SIZE, SIZE, 3), np.uint8)
+    video[:, :, 2:4, 2:4] = 255
+    yield {
+        "video": video,
+        "segmentation": (video[..., :1] > 0).astype(np.uint8),
+        "clip_index": np.arange(batch_size),
+        "valid": np.arange(batch_size) < 2,
+    }
+
+
+def _painter(model, **fields):
+    return pictures.Painter(
+        model, Protocol(**fields), trained_on="s", num_clips=3, open_clips=_open
+    )
+
+
+def test_the_standard_set_is_drawn_for_every_real_clip():
+    drawn = _painter(Swept()).draw()
+    names = {"slot_grid", "panels", "overlay", "rollout", "rollout_video"}
+    names |= {"traversal"}
+    assert set(drawn) == {f"{n}_{clip}" for n in names for clip in (0, 1)}
+    for name, picture in drawn.items():
+        assert picture.dtype == np.uint8, name
+        moves = name.startswith(("panels", "overlay", "rollout_video"))
+        assert picture.ndim == (4 if moves else 3), name
+        assert not moves or len(picture) == FRAMES
+
+
+def test_videos_and_latents_can_be_left_out():
+    drawn = _painter(Swept()).draw(videos=False, latents=False)
+    assert {n.rsplit("_", 1)[0] for n in drawn} == {"slot_grid", "rollout"}
+
+
+def test_a_model_that_cannot_predict_has_no_rollout():
+    class Blind(Still):
+        predict_frames = property()
+
+    drawn = _painter(Blind()).draw()
+    assert not any("rollout" in name for name in drawn)
+
+
+def test_the_object_s_slot_is_swept_with_the_largest_kl_first():
+    model = Swept()
+    _painter(model).draw(videos=False)
+    assert model.asked == (1, [1, 2, 0])
+
+
+def test_other_numbers_of_slots_are_not_swept():
+    drawn = _painter(Swept(), num_slots=2).draw(videos=False)
+    assert not any("traversal" in name for name in drawn)
+
+
+def test_latent_kl_agrees_with_the_distributions():
+    model = Swept()
+    parameters = tf.random.stateless_normal([2, FRAMES, 2, 6], [0, 1])
+    context = tf.zeros([2, FRAMES, 2, 4])
+    kl = pictures.latent_kl(
+        model, {"parameters": parameters, "context": context}
+    )
+    expected = tfd.kl_divergence(
+        model.posterior(parameters[:, -1]), model.prior(context[:, -1])
+    )
+    np.testing.assert_allclose(kl.sum(-1), expected, rtol=1e-5)
+
+
+def test_files_can_be_read_back(tmp_path):
+    drawn = _painter(Still()).draw()
+    files = pictures.write(tmp_path / "new", drawn, prefix="step_")
+    assert {f.suffix for f in files} == {".png", ".mp4", ".gif"}
+    for file in files:
+        assert file.name.startswith("step_")
+    png = tmp_path / "new" / "step_slot_grid_0.png"
+    np.testing.assert_array_equal(
+        video_io.read_image(png)[..., :3], drawn["slot_grid_0"]
+    )
+    video, _ = video_io.read_video(tmp_path / "new" / "step_panels_0.mp4")
+    assert video.shape == drawn["panels_0"].shape
+
+
+@pytest.mark.parametrize("predicted", [1, 4])
+def test_a_predicting_protocol_decides_where_the_prediction_starts(predicted):
+    painter = _painter(
+        Still(), num_frames=FRAMES - predicted, num_predicted=predicted
+    )
+    drawn = painter.draw(latents=False)
+    orange = np.all(drawn["rollout_video_0"] == (213, 94, 0), axis=-1)
+    marked = orange.any((1, 2))
+    np.testing.assert_array_equal(
+        marked, np.arange(FRAMES) >= FRAMES - predicted
+    )
