@@ -26,6 +26,7 @@ def scan_frames(step, num_frames, carry, record_names):
         arrays = {n: a.write(t, records[n]) for n, a in arrays.items()}
         return t + 1, carry, arrays
 
+    carry = tf.nest.map_structure(tf.convert_to_tensor, carry)
     arrays = {n: tf.TensorArray(tf.float32, num_frames) for n in record_names}
     start = (tf.constant(0), carry, arrays)
     _, carry, arrays = tf.while_loop(
@@ -43,7 +44,7 @@ def open_shape(value):
     if isinstance(value, tf.TensorArray):
         return tf.TensorShape(None)
     rank = value.shape.rank
-    free = min(max(rank - 1, 0), 2)
+    free = min(max(rank - 1, 1), rank, 2)
     return tf.TensorShape([None] * free + value.shape[free:].as_list())
 
 
