@@ -266,7 +266,7 @@ def _list(argv):
     """Prints all datasets and configs."""
     parser = _sub_parser("list", "Lists all datasets and configs.")
     args = parser.parse_args(argv)
-    print(f"{'name':38}{'source':11}{'T x H x W x C':19}{'clips':>8}  prepared")
+    print(f"{'name':40}{'source':11}{'T x H x W x C':19}{'clips':>8}  prepared")
     for name in builders.names():
         for config in builders.builder_cls(name).builder_configs.values():
             builder = builders.make(f"{name}/{config.name}", args.data_dir)
@@ -279,7 +279,7 @@ def _list(argv):
             clips = sum(config.split_sizes().values())
             done = builders.is_prepared(builder)
             print(
-                f"{name + '/' + config.name:38}{config.source:11}"
+                f"{name + '/' + config.name:40}{config.source:11}"
                 f"{' x '.join(map(str, shape)):19}"
                 f"{clips or '':>8}  {'yes' if done else 'no'}"
             )
