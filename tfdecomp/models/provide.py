@@ -512,10 +512,13 @@ class PROVIDE(IterativeModel):
             rows.append(tf.stack(row, axis=1))
         return tf.stack(rows, axis=1)
 
-    def encode(self, inputs):
+    def encode(self, inputs, num_slots=None, num_refinements=None):
         """Posterior means `slots` `[B, T, K, Z]` and what `decode` needs."""
-        outputs = self(inputs)
-        return {name: outputs[name] for name in ("slots", "context")}
+        outputs = self(
+            inputs, num_slots=num_slots, num_refinements=num_refinements
+        )
+        names = ("slots", "context") if self.conditional else ("slots",)
+        return {name: outputs[name] for name in names}
 
     def get_config(self):
         return {
@@ -534,20 +537,26 @@ class PROVIDE(IterativeModel):
 def check_slots(num_slots, default):
     """The number of slots in use; `ValueError` below 2."""
     num_slots = default if num_slots is None else num_slots
-    if isinstance(num_slots, int) and num_slots < 2:
-        raise ValueError(f"num_slots must be at least 2, got {num_slots}")
-    return num_slots
+    return at_least_two(num_slots, "num_slots must be at least 2")
 
 
 def check_refinements(num_refinements, default=None):
     """R in use; `ValueError` below 2."""
     num_refinements = default if num_refinements is None else num_refinements
-    if isinstance(num_refinements, int) and num_refinements < 2:
-        raise ValueError(
-            "num_refinements must be at least 2 (one refinement and the last "
-            f"decode), got {num_refinements}"
-        )
-    return num_refinements
+    return at_least_two(
+        num_refinements,
+        "num_refinements must be at least 2 (one refinement and the last "
+        "decode)",
+    )
+
+
+def at_least_two(value, message):
+    """`value`; raises below 2, in the graph if it is a tensor."""
+    if tf.is_tensor(value):
+        tf.debugging.assert_greater_equal(value, 2, message)
+    elif value < 2:
+        raise ValueError(f"{message}, got {value}")
+    return value
 
 
 def set_entry(values, slot, dim, value, num_slots):
