@@ -132,3 +132,12 @@ def test_continuous_integration_can_be_started():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_changelog_and_citation_are_about_this_version():
+    import tfdecomp
+
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## (\S+),", changelog, re.M)[1] == tfdecomp.__version__
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {tfdecomp.__version__}\n" in citation
