@@ -88,12 +88,12 @@ def _evaluate():
     folder = _model_folder()
     pictures = _pictures_folder()
     protocol_file = _protocol_file(configs)
+    configs.restore(folder)
 
     from tfdecomp import builders, hub
     from tfdecomp.evaluation import clips, results
     from tfdecomp.evaluation.runner import Evaluator
 
-    configs.restore(folder)
     loaded = hub.load(folder)
     trained_on = configs.parameter("training.run.dataset")
     shared = {

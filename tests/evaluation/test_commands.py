@@ -49,7 +49,11 @@ def _error(command, *arguments):
     [
         ([], "either --workdir=DIR of a run or --model=NAME"),
         (["--workdir=/no/such/folder"], "no work directory /no/such/folder"),
-        (["--model=no_such_model"], "no model 'no_such_model'"),
+        pytest.param(
+            ["--model=no_such_model"],
+            "no model 'no_such_model'",
+            marks=pytest.mark.slow,
+        ),
         (["--workdir=.", "--protocol=tabel1"], "no protocol 'tabel1'.*table1"),
         (["--workdir=.", "--protocol=no.gin"], "no config 'no.gin'"),
         (["--workdir=tests"], "has no config.gin"),
