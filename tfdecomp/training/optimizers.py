@@ -1,8 +1,8 @@
 """Updates of the weights: functions of gradients and saved state alone."""
 
+import gin
 import tensorflow as tf
 
-import gin
 from tfdecomp.ops import schedules
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 
+import gin
 import keras
 
-import gin
 from tfdecomp import configs, saving
 from tfdecomp.ops import schedules as schedules_lib
 from tfdecomp.training import optimizers, strategy
