@@ -8,6 +8,7 @@ so a process killed at any instant leaves only complete files behind.
 import contextlib
 import errno
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -108,7 +109,8 @@ def save_model(folder, model):
 def load_model(folder):
     """Builds the model that `save_model` described; its weights are fresh.
 
-    Does not read or change the active gin config.
+    Does not read or change the active gin config. Imports the modules of
+    this package whose classes the file names.
 
     Args:
         folder: Where `model.json` is.
@@ -116,9 +118,6 @@ def load_model(folder):
     Raises:
         CheckpointError: If there is no readable `model.json`.
     """
-    # Registers the classes that a model may be made of.
-    import tfdecomp.models  # noqa: F401
-
     path = pathlib.Path(folder) / MODEL_NAME
     try:
         content = json.loads(path.read_text())
@@ -130,8 +129,22 @@ def load_model(folder):
         ) from None
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
+    for module in sorted(_modules(config)):
+        importlib.import_module(module)
     with dtype_policy(policy):
         return build(keras.saving.deserialize_keras_object(config))
+
+
+def _modules(config):
+    """Modules of this package that a serialised object is made of."""
+    if isinstance(config, dict):
+        module = config.get("module")
+        if isinstance(module, str) and module.startswith("tfdecomp."):
+            yield module
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            yield from _modules(value)
 
 
 def checkpoint_path(folder, step) -> pathlib.Path:

@@ -1,0 +1,214 @@
+"""Trained models by name or folder."""
+
+import json
+import subprocess
+import sys
+
+import gin
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfdecomp
+from tfdecomp import configs, hub, saving, training
+from tfdecomp.models.provide import PROVIDE
+
+SIZE = 16
+
+
+def small_model():
+    return saving.build(
+        PROVIDE(
+            image_size=SIZE,
+            num_slots=3,
+            num_refinements=2,
+            latent_dim=4,
+            units=8,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A work directory as training leaves one."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "checkpoints").mkdir()
+    keras.utils.set_random_seed(0)
+    model = small_model()
+    saving.save_model(folder, model)
+    arrays = saving.variable_arrays("model", model.variables)
+    saving.write_checkpoint(
+        folder / "checkpoints", 7, arrays, {"step": 7, "best": None}
+    )
+    (folder / "config.gin").write_text("NUM_SLOTS = 3\n")
+    (folder / "run.json").write_text(json.dumps({"seed": 5, "command": "c"}))
+    return folder, model
+
+
+@pytest.fixture
+def packed(run, tmp_path):
+    score = {"f_ari": 0.9}
+    hub.pack(run[0], tmp_path / "packed", "small", score=score)
+    return tmp_path / "packed"
+
+
+def video(*shape, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (*shape, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def test_a_work_directory_loads_with_its_weights(run):
+    folder, model = run
+    loaded = tfdecomp.load(folder)
+    assert loaded.info["step"] == 7
+    for a, b in zip(loaded.model.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_float32_storage_is_exact_and_float16_is_half_the_size(run, tmp_path):
+    folder, model = run
+    sizes = {}
+    for storage, tolerance in (("float32", 0.0), ("float16", 2.0**-11)):
+        output = tmp_path / storage
+        info = hub.pack(folder, output, "small", storage=storage)
+        loaded = tfdecomp.load(output)
+        for a, b in zip(loaded.model.variables, model.variables, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=1e-7)
+        sizes[storage] = (output / hub.WEIGHTS_NAME).stat().st_size
+        assert info["storage"] == storage
+    assert sizes["float16"] < 0.7 * sizes["float32"]
+
+
+def test_the_packed_folder_says_where_it_comes_from(packed, run):
+    info = tfdecomp.load(packed).info
+    assert info["score"] == {"f_ari": 0.9}
+    assert info["seed"] == 5 and info["command"] == "c" and info["step"] == 7
+    assert info["parameters"] == run[1].count_params()
+    assert info["licence"] == "Apache-2.0"
+    for name, checksum in info["sha256"].items():
+        assert saving.sha256(packed / name) == checksum
+
+
+def test_a_plain_keras_reader_finds_the_weights(packed):
+    with h5py.File(packed / hub.WEIGHTS_NAME) as file:
+        assert "layers" in file or "vars" in file
+    again = small_model()
+    again.load_weights(packed / hub.WEIGHTS_NAME)
+
+
+def test_decompose_takes_one_video_or_a_batch(packed):
+    loaded = tfdecomp.load(packed)
+    batch = video(2, 3)
+    parts = loaded.decompose(batch)
+    assert parts["masks"].shape == (2, 3, 3, SIZE, SIZE, 1)
+    assert isinstance(parts["recon"], np.ndarray)
+    one = loaded.decompose(batch[0])
+    assert one["masks"].shape == (3, 3, SIZE, SIZE, 1)
+    np.testing.assert_allclose(one["masks"], parts["masks"][0], atol=1e-4)
+
+
+def test_bytes_and_fractions_are_the_same_video(packed):
+    loaded = tfdecomp.load(packed)
+    clip = video(2)
+    a = loaded.decompose(clip)["recon"]
+    b = loaded.decompose(clip / 255.0)["recon"]
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_slots_refinements_and_seed_can_be_chosen(packed):
+    loaded = tfdecomp.load(packed)
+    clip = video(2)
+    more = loaded.decompose(clip, num_slots=5, num_refinements=3)
+    assert more["masks"].shape[1] == 5
+    a, b = loaded.decompose(clip), loaded.decompose(clip, seed=1)
+    assert np.any(a["masks"] != b["masks"])
+    np.testing.assert_array_equal(
+        a["masks"], loaded.decompose(clip, seed=0)["masks"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros([2, 20, SIZE, 3], np.uint8), "resize the frames"),
+        (np.zeros([2, SIZE, SIZE, 1], np.uint8), "grey"),
+        (np.zeros([SIZE, SIZE, 3], np.uint8), "reads videos"),
+        (np.zeros([0, SIZE, SIZE, 3], np.uint8), "empty"),
+        (np.full([2, SIZE, SIZE, 3], 255.0), "divide by 255"),
+        (np.full([2, SIZE, SIZE, 3], np.nan), "in \\[0, 1\\]"),
+        (np.zeros([2, SIZE, SIZE, 3], np.int64), "astype"),
+    ],
+)
+def test_a_video_that_does_not_fit_is_refused(packed, bad, message):
+    with pytest.raises(hub.HubError, match=message):
+        tfdecomp.load(packed).decompose(bad)
+
+
+def test_a_changed_file_is_refused(packed):
+    with open(packed / hub.WEIGHTS_NAME, "r+b") as file:
+        file.seek(1000)
+        file.write(b"\x00\x01\x02")
+    with pytest.raises(hub.HubError, match="damaged.*sha256"):
+        tfdecomp.load(packed)
+
+
+def test_a_missing_file_is_refused(packed):
+    (packed / hub.WEIGHTS_NAME).unlink()
+    with pytest.raises(hub.HubError, match="lacks weights"):
+        tfdecomp.load(packed)
+
+
+def test_an_unknown_name_says_what_there_is(monkeypatch, packed):
+    monkeypatch.setattr(hub, "folder", lambda: packed.parent)
+    assert tfdecomp.list_models()["packed"]["name"] == "small"
+    assert tfdecomp.load("packed").model.num_slots == 3
+    with pytest.raises(hub.HubError, match="did you mean 'packed'"):
+        tfdecomp.load("pakced")
+
+
+def test_unknown_storage_is_refused(run, tmp_path):
+    with pytest.raises(hub.HubError, match="float32"):
+        hub.pack(run[0], tmp_path, "small", storage="int8")
+
+
+def test_loading_leaves_config_and_policy_alone(packed):
+    with configs.parsed(["smoke/provide.gin"], ["NUM_SLOTS = 6"]):
+        training.build_settings()
+        before = configs.operative(), keras.config.dtype_policy().name
+        loaded = tfdecomp.load(packed)
+        assert loaded.model.num_slots == 3  # its own, not the config's
+        assert (configs.operative(), keras.config.dtype_policy().name) == before
+        assert gin.config_is_locked()
+
+
+def test_a_bfloat16_model_loads_as_such(tmp_path):
+    with saving.dtype_policy("mixed_bfloat16"):
+        model = small_model()
+        saving.save_model(tmp_path, model)
+    loaded = saving.load_model(tmp_path)
+    for a, b in zip(model._flatten_layers(), loaded._flatten_layers()):
+        assert a.compute_dtype == b.compute_dtype, a.name
+    assert {v.dtype for v in loaded.variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_shipped_models_load_and_decompose():
+    for name in tfdecomp.list_models():
+        loaded = tfdecomp.load(name)
+        height, width = loaded.model.image_size
+        shape = (2, height, width, loaded.model.channels)
+        masks = loaded.decompose(np.zeros(shape, np.uint8))["masks"]
+        np.testing.assert_allclose(tf.reduce_sum(masks, 1), 1.0, rtol=1e-5)
+        assert loaded.info["licence"] and loaded.info["score"], name
+
+
+@pytest.mark.slow
+def test_a_fresh_process_loads_a_model(packed):
+    code = f"import tfdecomp; print(tfdecomp.load({str(packed)!r}).model.name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "provide"
