@@ -219,7 +219,7 @@ def open_source(name, data_dir=None, prepared=True):
 def _registered(full, data_dir):
     try:
         return tfds.builder(full, data_dir=data_dir)
-    except tfds.core.registered.DatasetNotFoundError as error:
+    except ValueError as error:  # unknown name or unknown config
         raise errors.MissingFileError(
             "it has neither been prepared nor registered",
             dataset=full,

@@ -203,7 +203,7 @@ class BallsFile:
             "visibility": visibility,
             "visible_fraction": np.zeros(visibility.shape, np.float32),
             "num_objects": len(known),
-            "factors": self._factors(config, arrays, known),
+            "factors": self._factors(config, arrays, known, where),
         }
         example["video"] = self._video(config, lit, segmentation, example)
         return example
@@ -244,7 +244,7 @@ class BallsFile:
         ids[orphans] = builder_base.IGNORE_ID
         return lit, ids
 
-    def _factors(self, config, arrays, known):
+    def _factors(self, config, arrays, known, where):
         shape = (config.num_frames, config.max_objects, 2)
         factors = {
             "position": np.zeros(shape, np.float32),
@@ -252,11 +252,21 @@ class BallsFile:
         }
         if self.transform is not None:
             scale, swap = self.transform
+            rows = known.astype(int) - 1
             for name, key in (
                 ("position", "positions"),
                 ("velocity", "velocities"),
             ):
-                values = arrays[key][:, known.astype(int) - 1] * scale
+                balls = arrays[key].shape[1]
+                if rows.max(initial=0) >= balls:
+                    raise self._layout_error(
+                        f"{where} in {self.path} has a ball {rows.max() + 1}, "
+                        f"but {key} of {balls} balls only",
+                        f"ids up to {balls}",
+                        int(rows.max() + 1),
+                        errors.AnnotationError,
+                    )
+                values = arrays[key][:, rows] * scale
                 values = values[..., ::-1] if swap else values
                 factors[name][:, : len(known)] = values
         if config.channels == 3:

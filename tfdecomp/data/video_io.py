@@ -190,7 +190,8 @@ def _decode(path, expected):
     frames, size = [], 0
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
+            # FFmpeg would draw a text file as a terminal shows it.
+            if not container.streams.video or container.format.name == "tty":
                 raise errors.LayoutError(
                     f"{path} has no video in it",
                     path=str(path),
