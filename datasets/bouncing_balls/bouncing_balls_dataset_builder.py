@@ -103,9 +103,11 @@ _QUICK = {
     "num_train": 8_000,
     "num_validation": 200,
     "num_test": 200,
-    "radius_light": 1.25,
-    "radius_heavy": 1.55,
-    "speed": 0.4,
+    "radius_light": 1.5,
+    "radius_heavy": 1.7,
+    "speed": 0.3,
+    "assign": "random",
+    "antialias": True,
 }
 _COLOR3 = {**_QUICK, "num_balls": (3,), "max_objects": 3, "stream": "quick3"}
 _COLOR2 = {**_QUICK, "num_balls": (2,), "max_objects": 2, "stream": "quick2"}
@@ -115,15 +117,9 @@ _GENERATED = {
     "binary678": {**_BALLS678, **_TEST_ONLY, **_WHITE},
     "color678_pal4": {**_BALLS678, **_TEST_ONLY, "num_colours": 4},
     "color678_pal8": {**_BALLS678, **_TEST_ONLY},
-    "color3_quick": {**_COLOR3, "height": 32, "width": 32},
-    "color3_quick24": {**_COLOR3, "height": 24, "width": 24},
-    "color3_quick_random": {
-        **_COLOR3,
-        "height": 32,
-        "width": 32,
-        "assign": "random",
-    },
-    "color2_quick": {**_COLOR2, "height": 32, "width": 32},
+    "color3_quick": {**_COLOR3, "height": 24, "width": 24},
+    "color3_quick32": {**_COLOR3, "height": 32, "width": 32},
+    "color2_quick": {**_COLOR2, "height": 24, "width": 24},
 }
 _FILE4 = {**_BALLS4, "file_name": "balls4mass64.h5"}
 _FILE678 = {

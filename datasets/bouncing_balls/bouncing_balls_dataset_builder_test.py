@@ -26,7 +26,7 @@ class GeneratedTest(tfds.testing.DatasetBuilderTestCase):
     SKIP_CHECKSUMS = True
     BUILDER_CONFIG_NAMES_TO_TEST = [
         _small(name, num_train=5, num_validation=3, num_test=2)
-        for name in ("binary4", "color4", "color3_quick_random")
+        for name in ("binary4", "color4", "color3_quick")
     ]
     SPLITS = {"train": 5, "validation": 3, "test": 2}
 

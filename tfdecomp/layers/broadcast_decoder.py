@@ -1,5 +1,7 @@
 """The spatial broadcast decoder."""
 
+import math
+
 import gin
 import keras
 import numpy as np
@@ -85,7 +87,11 @@ class BroadcastDecoder(keras.layers.Layer):
         self.coordinate_scale = coordinate_scale
         self.factored = factored
         self._check()
-        options = {"activation": activation, **initial_values(initializer)}
+        options = {
+            "activation": activation,
+            "dtype": self.dtype_policy,
+            **initial_values(initializer),
+        }
         self.dense_layers = [
             Dense(width, name=f"dense_{i}", **options)
             for i, width in enumerate(self.dense)
@@ -97,7 +103,10 @@ class BroadcastDecoder(keras.layers.Layer):
             )
         ]
         self.head = Conv2D(
-            (channels + 1) * upsample**2, self.kernel_sizes[-1], name="head"
+            (channels + 1) * upsample**2,
+            self.kernel_sizes[-1],
+            dtype=self.dtype_policy,
+            name="head",
         )
 
     def _check(self):
@@ -171,6 +180,16 @@ class BroadcastDecoder(keras.layers.Layer):
             )
             return conv.activation(outputs)
         return conv(broadcast_with_coordinates(vectors, self.grid_size))
+
+    def flops(self):
+        """Floating-point operations per vector, as the papers write it.
+
+        The first convolution counts as one over the whole picture.
+        """
+        dense = sum(2 * math.prod(d.kernel.shape) for d in self.dense_layers)
+        convs = [*self.convs, self.head]
+        per_pixel = sum(2 * math.prod(c.kernel.shape) for c in convs)
+        return dense + per_pixel * math.prod(self.grid_size)
 
     def get_config(self):
         return {

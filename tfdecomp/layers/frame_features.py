@@ -33,12 +33,19 @@ class FrameFeatures(keras.layers.Layer):
     def __init__(self, channels=16, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
+        dtype = self.dtype_policy
         self.stem = Conv2D(
-            64, 3, strides=2, padding="valid", activation="relu", name="stem"
+            64,
+            3,
+            strides=2,
+            padding="valid",
+            activation="relu",
+            dtype=dtype,
+            name="stem",
         )
-        self.fires = [Fire(16, name="fire_0"), Fire(16, name="fire_1")]
+        self.fires = [Fire(16, dtype=dtype, name=f"fire_{i}") for i in (0, 1)]
         self.convs = [
-            Conv2D(width, 3, activation="elu", name=f"conv_{i}")
+            Conv2D(width, 3, activation="elu", dtype=dtype, name=f"conv_{i}")
             for i, width in enumerate((64, 32, channels))
         ]
 
@@ -84,11 +91,10 @@ class Fire(keras.layers.Layer):
         super().__init__(**kwargs)
         self.squeeze = squeeze
         self.expand = expand
-        self.narrow = Conv2D(squeeze, 1, activation="relu", name="squeeze")
+        options = {"activation": "relu", "dtype": self.dtype_policy}
+        self.narrow = Conv2D(squeeze, 1, name="squeeze", **options)
         self.wide = [
-            Conv2D(
-                expand, side, activation="relu", name=f"expand_{side}x{side}"
-            )
+            Conv2D(expand, side, name=f"expand_{side}x{side}", **options)
             for side in (1, 3)
         ]
 

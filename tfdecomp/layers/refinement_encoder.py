@@ -1,5 +1,7 @@
 """The network that reads the picture-sized inputs of a refinement."""
 
+import math
+
 import gin
 import keras
 import numpy as np
@@ -56,7 +58,11 @@ class RefinementEncoder(keras.layers.Layer):
         self.pool = pool
         self.units = tuple(units)
         self.initializer = initializer
-        options = {"activation": "elu", **initial_values(initializer)}
+        options = {
+            "activation": "elu",
+            "dtype": self.dtype_policy,
+            **initial_values(initializer),
+        }
         self.convs = [
             Conv2D(
                 width,
@@ -84,9 +90,11 @@ class RefinementEncoder(keras.layers.Layer):
         self.shared_channels = np.flatnonzero(is_shared)
         self.slot_channels = np.flatnonzero(~is_shared)
         shape = tuple(maps_shape)
+        self.num_pixels = []  # that each convolution writes
         for conv in self.convs:
             conv.build(shape)
             shape = conv.compute_output_shape(shape)
+            self.num_pixels.append(shape[1] * shape[2])
         _, height, width, features = shape
         if self.pool == "global":
             height = width = 1
@@ -138,6 +146,18 @@ class RefinementEncoder(keras.layers.Layer):
         if self.pool > 1:
             features = tf.nn.avg_pool2d(features, self.pool, self.pool, "SAME")
         return tf.reshape(features, [-1, int(np.prod(features.shape[1:]))])
+
+    def flops(self):
+        """Floating-point operations per slot, as the papers write it.
+
+        Shared channels count once per slot.
+        """
+        dense = sum(2 * math.prod(d.kernel.shape) for d in self.dense_layers)
+        convs = [
+            2 * math.prod(conv.kernel.shape) * pixels
+            for conv, pixels in zip(self.convs, self.num_pixels)
+        ]
+        return dense + sum(convs)
 
     def get_config(self):
         return {

@@ -15,11 +15,13 @@ References:
     video decomposition. UAI 2021.
 """
 
+import math
+
+import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
-import gin
 from tfdecomp.distributions import gaussians
 from tfdecomp.distributions.pixel_mixture import PixelMixture
 from tfdecomp.layers.conditional_prior import ConditionalPrior
@@ -34,7 +36,7 @@ from tfdecomp.models.iterative import (
     update_initializer,
 )
 
-STEP_WEIGHTS = ("per_frame", "global", "skip_first")
+STEP_WEIGHTS = ("per_frame", "global", "skip_uninformed")
 
 
 @gin.register(module="models")
@@ -54,8 +56,9 @@ class PROVIDE(IterativeModel):
         extra_refinement: Refines once more after a frame's last decode, from
             the second frame on, as the published code does.
         step_weights: Weight of decode r = 1..D in its frame: `"per_frame"`
-            r / D, `"global"` r / R (published code), `"skip_first"`
-            (r - 1) / (D - 1).
+            r / D, `"global"` r / R (published code), `"skip_uninformed"` as
+            `"per_frame"`, but (r - 1) / (D - 1) in a video's first frame,
+            whose first decode knows nothing.
         share_first_noise: The first sample of every frame uses the clip's
             one noise; else fresh noise.
         stop_first_gradient: Cuts dL/d lambda to its KL part in a frame's
@@ -246,13 +249,14 @@ class PROVIDE(IterativeModel):
             return num_refinements - 1
         return tf.maximum(num_refinements - number - 1, 1)
 
-    def step_weight(self, r, decodes, num_refinements):
-        """Weight of decode r = 1..D of a frame with D decodes."""
+    def step_weight(self, r, decodes, num_refinements, number):
+        """Weight of decode r = 1..D of frame `number` with D decodes."""
         r, decodes = tf.cast(r, tf.float32), tf.cast(decodes, tf.float32)
         if self.step_weights == "global":
             return r / tf.cast(num_refinements, tf.float32)
-        if self.step_weights == "skip_first":
-            return (r - 1.0) / (decodes - 1.0)
+        if self.step_weights == "skip_uninformed":
+            skipped = tf.cast(tf.equal(number, 0), tf.float32)
+            return (r - skipped) / (decodes - skipped)
         return r / decodes
 
     def sample(self, cell, parameters):
@@ -342,7 +346,9 @@ class PROVIDE(IterativeModel):
                 weights,
                 self.conditioned(weights, cell, temporal),
                 budget,
-                lambda r: self.step_weight(r, budget + 1, num_refinements),
+                lambda r: self.step_weight(
+                    r, budget + 1, num_refinements, number
+                ),
                 self.extra_cell(number, num_refinements),
             )
             after = tuple(split_slots(v, num_slots) for v in outputs["state"])
@@ -519,6 +525,40 @@ class PROVIDE(IterativeModel):
         )
         names = ("slots", "context") if self.conditional else ("slots",)
         return {name: outputs[name] for name in names}
+
+    def cells(self, num_frames, num_refinements=None):
+        """Numbers of decodes and refinements of a clip from frame 1 on.
+
+        Args:
+            num_frames: T.
+            num_refinements: R, if not the model's.
+
+        Returns:
+            `(decodes, refinements)`; both are affine in T from R - 1 on.
+        """
+        budget = num_refinements or self.num_refinements
+        refinements = sum(
+            max(budget - t - 1, 1) if self.grid else budget - 1
+            for t in range(num_frames)
+        )
+        extra = num_frames - 1 if self.extra_refinement and budget > 2 else 0
+        return refinements + num_frames, refinements + extra
+
+    def step_flops(self, batch_size, num_frames):
+        """Floating-point operations of a training step, as the paper has it.
+
+        Forward, twice that backward, and one product through the decoder for
+        every refinement.
+        """
+        decodes, refinements = self.cells(num_frames)
+        decode = self.decoder.flops()
+        dense = [*self.lstm.kernels, self.head.kernel]
+        refine = self.encoder.flops() + sum(
+            2 * math.prod(k.shape) for k in dense
+        )
+        forward = decodes * decode + refinements * refine
+        clips = batch_size * self.num_slots
+        return clips * (3 * forward + refinements * decode)
 
     def get_config(self):
         return {

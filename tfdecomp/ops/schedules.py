@@ -8,9 +8,8 @@ temperatures all use these.
 
 import math
 
-import tensorflow as tf
-
 import gin
+import tensorflow as tf
 
 
 class Schedule:

@@ -3,10 +3,9 @@
 import json
 import os
 
+import gin
 import keras
 import tensorflow as tf
-
-import gin
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -30,6 +29,26 @@ def set_precision(policy="float32"):
     keras.config.set_dtype_policy(policy)
 
 
+def keep_sums_plain():
+    """Turns off a graph rewrite that breaks large nested loops.
+
+    Where TensorFlow expects a graph to need much memory, it turns sums of
+    gradients into temporary variables. In loops inside loops these survive
+    the call, and the next one fails with "Already exists: ... tmp_var". No
+    public option reaches this rewrite.
+    """
+    from tensorflow.python.eager import context as tf_context
+
+    context = tf_context.context()
+    config = tf.compat.v1.ConfigProto()
+    if context._config is not None:
+        config.CopyFrom(context._config)
+    rewrites = config.graph_options.rewrite_options
+    rewrites.memory_optimization = rewrites.NO_MEM_OPT
+    context._config = config
+    context._thread_local_data.function_call_options = None  # a cache
+
+
 def make_strategy(devices=None) -> tf.distribute.Strategy:
     """The strategy that fits the machine.
 
@@ -44,6 +63,7 @@ def make_strategy(devices=None) -> tf.distribute.Strategy:
     Raises:
         ValueError: If `TF_CONFIG` is no valid JSON.
     """
+    keep_sums_plain()
     if _num_hosts() > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices is None:

@@ -1,0 +1,94 @@
+"""The battery that every layer runs through."""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def check_layer(make, inputs, expected_shapes, *, call=None, xla=True):
+    """Runs a layer through what all layers must do.
+
+    Config round trip through JSON, eager = graph = XLA, a gradient for every
+    weight, batches of one and three, both precisions, save and reload.
+
+    Args:
+        make: `make(**kwargs) -> layer`, unbuilt.
+        inputs: `inputs(batch) -> tuple` of float32 arrays.
+        expected_shapes: Nested structure of shapes without the batch.
+        call: `call(layer, *inputs)`; by default the layer itself.
+        xla: Whether the layer compiles with XLA.
+    """
+    call = call or (lambda layer, *args: layer(*args))
+    keras.utils.set_random_seed(0)
+    layer = make()
+    arguments = [tf.constant(value) for value in inputs(3)]
+    outputs = call(layer, *arguments)
+    _check_shapes(outputs, expected_shapes, 3)
+    _check_shapes(
+        call(layer, *(tf.constant(v) for v in inputs(1))), expected_shapes, 1
+    )
+    _check_config(layer)
+    _check_compiled(layer, call, arguments, outputs, xla)
+    _check_gradients(layer, call, arguments)
+    _check_reload(make, layer, call, arguments, outputs)
+    _check_bfloat16(make, layer, call, arguments, outputs)
+
+
+def _check_shapes(outputs, expected, batch):
+    for output, shape in zip(tf.nest.flatten(outputs), _shapes(expected)):
+        assert output.shape[0] % batch == 0
+        assert tuple(output.shape[1:]) == shape
+
+
+def _shapes(expected):
+    return [expected] if isinstance(expected[0], int) else list(expected)
+
+
+def _check_config(layer):
+    config = json.loads(json.dumps(layer.get_config()))
+    again = type(layer).from_config(config)
+    assert json.loads(json.dumps(again.get_config())) == config
+
+
+def _check_compiled(layer, call, arguments, outputs, xla):
+    for jit in (False, True) if xla else (False,):
+        function = tf.function(
+            lambda *args: call(layer, *args), jit_compile=jit, autograph=False
+        )
+        assert_close(function(*arguments), outputs, 1e-4)
+
+
+def _check_gradients(layer, call, arguments):
+    with tf.GradientTape() as tape:
+        outputs = tf.nest.flatten(call(layer, *arguments))
+        # Squares, so that no symmetric part of the layer cancels.
+        loss = tf.add_n([tf.reduce_sum(tf.square(o)) for o in outputs])
+    weights = layer.trainable_variables
+    for weight, gradient in zip(weights, tape.gradient(loss, weights)):
+        assert gradient is not None, weight.path
+        assert np.any(np.asarray(gradient) != 0), weight.path
+
+
+def _check_reload(make, layer, call, arguments, outputs):
+    again = make()
+    call(again, *arguments)
+    again.set_weights(layer.get_weights())
+    assert_close(call(again, *arguments), outputs, 1e-6)
+
+
+def _check_bfloat16(make, layer, call, arguments, outputs):
+    half = make(dtype="mixed_bfloat16")
+    call(half, *arguments)
+    half.set_weights(layer.get_weights())
+    # Eight bits of mantissa through several layers.
+    assert_close(call(half, *arguments), outputs, 0.1)
+
+
+def assert_close(actual, expected, tolerance):
+    """Compares nested tensors, relative to the largest expected value."""
+    for a, e in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+        a, e = (np.asarray(tf.cast(v, tf.float32)) for v in (a, e))
+        scale = max(np.abs(e).max(), 1e-6)
+        np.testing.assert_allclose(a / scale, e / scale, atol=tolerance)

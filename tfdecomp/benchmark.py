@@ -1,0 +1,103 @@
+"""Measures speed, memory and utilisation of a config.
+
+    python -m tfdecomp.benchmark --gin_file=gin/provide.gin
+    python -m tfdecomp.benchmark --gin_file=gin/provide.gin \\
+        --gin_param="BATCH_SIZE = 2" --frames=4,10,20,40 --output=growth.json
+
+`utilisation` is the arithmetic of the architecture as the paper writes it,
+divided by time, divided by the throughput of a convolution like the
+decoder's, measured in the same process at the same precision. Above 1, exact
+algebra saves more than everything else costs.
+"""
+
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+
+_GIN_FILE = flags.DEFINE_multi_string(
+    "gin_file", None, "Config, as for training.", required=True
+)
+_GIN_PARAM = flags.DEFINE_multi_string(
+    "gin_param", [], "A binding that overrides the files: 'BATCH_SIZE = 2'."
+)
+_FRAMES = flags.DEFINE_list(
+    "frames", [], "Clip lengths to measure; the config's first by default."
+)
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs; the best counts.")
+_PIPELINE = flags.DEFINE_bool(
+    "pipeline", False, "Also measures the input pipeline on the real dataset."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where prepared datasets are. By default, as TFDS."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the results.")
+
+_UNITS = {
+    "seconds": "s",
+    "bytes": "B",
+    "flops": "FLOP",
+    "frames_per_second": "frames/s",
+}
+
+
+def table(results) -> str:
+    """Results as lines of name, value and unit."""
+    lines = []
+    for name, value in results.items():
+        if isinstance(value, (dict, list)):
+            value, unit = json.dumps(value), ""
+        else:
+            unit = next((u for n, u in _UNITS.items() if name.endswith(n)), "")
+            value = f"{value:,.4g}" if isinstance(value, float) else value
+        if name == "peak_bytes":
+            value, unit = f"{results[name] / 2**30:.2f}", "GiB"
+        lines.append(f"{name:28s} {value} {unit}".rstrip())
+    return "\n".join(lines)
+
+
+def run_benchmark():
+    """Measures the active config as the flags say."""
+    from tfdecomp.training import measure
+
+    frames = [int(count) for count in _FRAMES.value]
+    if len(frames) > 1:
+        results = measure.growth(frames, _REPEATS.value)
+        for row in results["rows"]:
+            print(table(row), end="\n\n")
+        print(table({k: v for k, v in results.items() if k != "rows"}))
+    else:
+        results = measure.measure(frames[0] if frames else None, _REPEATS.value)
+        if _PIPELINE.value:
+            results |= measure.pipeline(results, _DATA_DIR.value)
+        print(table(results))
+    return results
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)
+    try:
+        from tfdecomp import configs
+
+        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
+        results = run_benchmark()
+        if _OUTPUT.value:
+            path = os.path.expanduser(_OUTPUT.value)
+            with open(path, "w") as file:
+                json.dump(results, file, indent=2)
+    except (ValueError, OSError, RuntimeError) as error:
+        if flags.FLAGS.verbosity > 0:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)
