@@ -58,7 +58,8 @@ class Painter:
 
         Args:
             videos: Whether to make videos too.
-            latents: Whether to sweep latents, which takes many decodes.
+            latents: Whether to sweep the latents of a slot of the first
+                clip, which takes many decodes.
 
         Returns:
             Name -> `[h, w, 3]` picture or `[T, h, w, 3]` video, uint8. What
@@ -75,7 +76,7 @@ class Painter:
         for clip in range(len(batch["video"])):
             drawn = draw_clip(batch, outputs, clip, videos)
             drawn |= draw_rollout(batch, rolled, clip, videos)
-            if latents and self._can_traverse():
+            if clip == 0 and latents and self._can_traverse():
                 drawn["traversal"] = self._traversal(inputs, outputs, clip)
             pictures |= {f"{name}_{clip}": p for name, p in drawn.items()}
         return pictures
