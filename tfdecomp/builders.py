@@ -446,16 +446,14 @@ def _explained(builder, estimate):
 
 
 def _is_full_disk(error):
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-        ):
+        if isinstance(error, OSError) and error.errno in full:
             return True
         if type(error).__name__ == "ResourceExhaustedError":
             return True
-        if "No space left on device" in str(error):
+        # TensorFlow's own errors carry the system's words only.
+        if any(os.strerror(number) in str(error) for number in full):
             return True
         error = error.__cause__ or error.__context__
     return False
