@@ -190,14 +190,14 @@ def test_rollout_video_frames_the_predicted_panels(clip):
     assert _has_color(frames[3], (213, 94, 0))
 
 
-def test_traversal_orders_latents_by_kl():
+def test_traversal_orders_latents_by_weight():
     shades = np.array([10, 120, 240], np.uint8)
     pictures = np.broadcast_to(
         shades[:, None, None, None, None], (3, 4, 8, 8, 1)
     )
     picture = traversal.traversal(
         pictures,
-        kl=[0.1, 3.0, 1.0],
+        weight=[0.1, 3.0, 1.0],
         values=[-2, -1, 1, 2],
         max_rows=2,
         min_side=8,

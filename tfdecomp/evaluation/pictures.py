@@ -17,7 +17,7 @@ from tfdecomp.visualization import (
     video_panels,
 )
 
-TRAVERSED = 10  # latents, those with the largest KL
+TRAVERSED = 10  # latents, those that say most
 VALUES = tuple(np.linspace(-2.5, 2.5, 7).tolist())
 FPS = 8
 
@@ -131,40 +131,39 @@ class Painter:
             areas = masks[-1].sum((1, 2, 3))
             areas[palette.background_slot(masks)] = -1.0
             slot = int(areas.argmax())
-        dims, kl = None, latent_kl(self.model, outputs)
-        if kl is not None:
-            kl = kl[clip, slot]
-            dims = np.argsort(-kl, kind="stable")[:TRAVERSED]
-            kl = kl[dims]
+        weight, measure = latent_weight(outputs, clip, slot)
+        dims = np.argsort(-weight, kind="stable")[:TRAVERSED]
         swept = self.model.traverse(one, slot, dims=dims, values=VALUES)
         return traversal.traversal(
             np.asarray(swept)[0],
-            kl=kl,
+            weight[dims],
             values=VALUES,
             dims=dims,
+            measure=measure,
             max_rows=TRAVERSED,
         )
 
 
-def latent_kl(model, outputs) -> np.ndarray | None:
-    """KL of each latent in the last frame, in nats.
+def latent_weight(outputs, clip, slot):
+    """How much each latent of a slot says, and the name of that measure.
+
+    The KL of the last frame in nats where the model gives `latent_kl`
+    `[B, T, K, D]`. Otherwise the variance of the posterior means over all
+    slots, frames and clips at hand: a latent that follows its prior hardly
+    moves (Burda et al., Importance Weighted Autoencoders, 2016).
 
     Args:
-        model: Its `posterior` and `prior` are diagonal Gaussians.
-        outputs: What it returned; `parameters` and `context` are what the two
-            take.
+        outputs: A `Decomposition` as arrays.
+        clip: Which clip.
+        slot: Which slot.
 
     Returns:
-        `[B, K, D]`, or None where the model gives no such outputs.
+        `([D], name)`.
     """
-    if not {"parameters", "context"} <= set(outputs):
-        return None
-    q = model.posterior(outputs["parameters"][:, -1])
-    p = model.prior(outputs["context"][:, -1])
-    ratio = np.square(np.asarray(q.stddev()) / np.asarray(p.stddev()))
-    offset = np.asarray(q.mean()) - np.asarray(p.mean())
-    shift = np.square(offset / np.asarray(p.stddev()))
-    return 0.5 * (ratio - np.log(ratio) - 1.0 + shift)
+    if "latent_kl" in outputs:
+        return np.asarray(outputs["latent_kl"])[clip, -1, slot], "KL"
+    slots = np.asarray(outputs["slots"])
+    return slots.reshape(-1, slots.shape[-1]).var(0), "variance"
 
 
 def draw_clip(batch, outputs, clip=0, videos=True) -> dict:

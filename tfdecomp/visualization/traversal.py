@@ -7,20 +7,22 @@ from tfdecomp.visualization import canvas
 
 def traversal(
     pictures,
-    kl=None,
+    weight=None,
     values=None,
     dims=None,
+    measure="KL",
     max_rows=10,
     min_side=canvas.MIN_SIDE,
 ) -> np.ndarray:
-    """Rows: latents, those with the largest KL first; columns: values.
+    """Rows: latents, those with the largest weight first; columns: values.
 
     Args:
         pictures: `[D, V, H, W, C]`; `D` swept latents, `V` values each.
-        kl: `[D]` nats per latent, for order and labels; without it rows keep
-            their order.
+        weight: `[D]` how much each latent says, such as its KL in nats, for
+            order and labels; without it rows keep their order.
         values: `[V]` for the labels of the columns.
         dims: `[D]` numbers of the latents; by default from 0.
+        measure: What `weight` is called in the labels.
         max_rows: Rows to show.
         min_side: Smaller pictures are enlarged to at least this.
 
@@ -35,12 +37,15 @@ def traversal(
             f"{len(dims)}"
         )
     order = np.arange(len(pictures))
-    if kl is not None:
-        # Stable, so that latents of equal KL stay in their order.
-        order = np.argsort(-np.asarray(kl), kind="stable")
+    if weight is not None:
+        # Stable, so that latents of equal weight stay in their order.
+        order = np.argsort(-np.asarray(weight), kind="stable")
     order = order[:max_rows]
     labels = [f"z{dims[i]}" for i in order]
-    if kl is not None:
-        labels = [f"{label}  KL {kl[i]:.2f}" for label, i in zip(labels, order)]
+    if weight is not None:
+        labels = [
+            f"{label}  {measure} {weight[i]:.2f}"
+            for label, i in zip(labels, order)
+        ]
     columns = None if values is None else [f"{v:+.2f}" for v in values]
     return canvas.grid([list(pictures[i]) for i in order], columns, labels)
