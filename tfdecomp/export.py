@@ -53,46 +53,48 @@ def main(argv):
 
 
 def _export():
-    if (_WORKDIR.value is None) == (_MODEL.value is None):
-        raise ValueError(
-            "give either --workdir=DIR of a run or --model=NAME of a trained "
-            "model"
-        )
-    if _MODEL.value is not None and _CHECKPOINT.value != "latest":
-        raise ValueError("--checkpoint goes with --workdir, not with --model")
+    folder = _model_folder()
     import tensorflow as tf
 
+    from tfdecomp import hub, saving
     from tfdecomp.exporting import saved_model
 
     # The graph runs anywhere; the check compares with a process on the CPU.
     tf.config.set_visible_devices([], "GPU")
     saved_model.check_output(_OUTPUT.value, _OVERWRITE.value)
-    model, info = _load()
+    if _MODEL.value is not None:
+        loaded = hub.load(_MODEL.value)
+        model, info = loaded.model, loaded.info
+    else:
+        which = _CHECKPOINT.value
+        which = int(which) if which.isdigit() else which
+        model, info = saving.restore_model(folder, which)
     content = saved_model.export(
         model, _OUTPUT.value, overwrite=_OVERWRITE.value, info=info
     )
     _show(content)
 
 
-def _load():
-    """The model that the flags name, and where it comes from."""
+def _model_folder():
+    """The work directory, if the flags name one; checks them."""
+    if (_WORKDIR.value is None) == (_MODEL.value is None):
+        raise ValueError(
+            "give either --workdir=DIR of a run or --model=NAME of a trained "
+            "model"
+        )
     if _MODEL.value is not None:
-        from tfdecomp import hub
-
-        loaded = hub.load(_MODEL.value)
-        return loaded.model, loaded.info
-    from tfdecomp import saving
-
+        if _CHECKPOINT.value != "latest":
+            raise ValueError(
+                "--checkpoint goes with --workdir, not with --model"
+            )
+        return None
     folder = pathlib.Path(os.path.expanduser(_WORKDIR.value))
     if not folder.is_dir():
         raise ValueError(
             f"there is no work directory {folder}; give the folder that was "
             "--workdir in training"
         )
-    which = _CHECKPOINT.value
-    return saving.restore_model(
-        folder, int(which) if which.isdigit() else which
-    )
+    return folder
 
 
 def _show(content):

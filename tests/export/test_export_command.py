@@ -1,0 +1,87 @@
+"""`python -m tfdecomp.export`, as typed."""
+
+import json
+import subprocess
+import sys
+
+import export_models
+import numpy as np
+import pytest
+
+from tfdecomp import saving
+from tfdecomp.exporting.check import run_fresh
+
+
+def _export(*flags):
+    command = [sys.executable, "-m", "tfdecomp.export", *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """A run with checkpoints of steps 1 and 2; the weights of 1 differ."""
+    folder = tmp_path / "run"
+    (folder / saving.CHECKPOINT_FOLDER).mkdir(parents=True)
+    model = export_models.tiny_provide()
+    saving.save_model(folder, model)
+    for step, scale in ((1, 0.0), (2, 1.0)):
+        arrays = saving.variable_arrays("model", model.variables)
+        arrays = {name: scale * value for name, value in arrays.items()}
+        saving.write_checkpoint(
+            folder / saving.CHECKPOINT_FOLDER, step, arrays, {"step": step}
+        )
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_work_directory_becomes_a_saved_model(step, workdir, tmp_path):
+    flags = [] if step == 2 else [f"--checkpoint={step}"]
+    output = tmp_path / "model"
+    done = _export(f"--workdir={workdir}", f"--output={output}", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "predict_frames(state_h, " in done.stdout
+    content = json.loads((output / "signatures.json").read_text())
+    assert content["info"]["step"] == step
+    video = np.random.default_rng(0).random((1, 1, 16, 16, 3), np.float32)
+    found = run_fresh(output, {"serving_default": {"video": video}})
+    slots = found["serving_default"]["slots"]
+    if step == 1:  # zero weights never move the zero posterior
+        np.testing.assert_array_equal(slots, 0.0)
+        return
+    expected = export_models.tiny_provide()({"video": video})["slots"]
+    np.testing.assert_allclose(slots, expected, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "either --workdir=DIR"),
+        (["--workdir=a", "--model=b"], "either --workdir=DIR"),
+        (["--workdir=nowhere"], "there is no work directory nowhere"),
+        (["--model=b", "--checkpoint=3"], "--checkpoint goes with --workdir"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(flags, message, tmp_path):
+    done = _export(f"--output={tmp_path / 'out'}", *flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--workdir={tmp}"], "there is no checkpoint in"),
+        (["--model=provde_balls"], "there is no model 'provde_balls'"),
+        (["--workdir={tmp}", "--output={tmp}"], "is not empty"),
+    ],
+)
+def test_a_model_that_cannot_be_exported_is_one_line(flags, message, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    flags = [flag.format(tmp=tmp_path) for flag in flags]
+    done = _export(f"--output={tmp_path / 'out'}", *flags)
+    assert done.returncode == 1
+    assert "error: " in done.stderr and message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
