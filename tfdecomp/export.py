@@ -20,7 +20,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags
+from absl import app, flags, logging
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
@@ -42,6 +42,8 @@ _OVERWRITE = flags.DEFINE_boolean(
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # TensorFlow reports each file
     try:
         _export()
     except (ValueError, OSError, RuntimeError) as error:
@@ -69,6 +71,10 @@ def _export():
         which = _CHECKPOINT.value
         which = int(which) if which.isdigit() else which
         model, info = saving.restore_model(folder, which)
+    print(
+        f"exporting {type(model).__name__}, then checking it in a fresh "
+        "process: about a minute"
+    )
     content = saved_model.export(
         model, _OUTPUT.value, overwrite=_OVERWRITE.value, info=info
     )
