@@ -9,11 +9,9 @@ TensorFlow.
 import contextlib
 import dataclasses
 import difflib
-import errno
 import importlib
 import io
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -25,13 +23,11 @@ import types
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfdecomp.data import builder_base, errors, naming
+from tfdecomp.data import builder_base, building, errors, naming
 
 _PACKAGE = "tfdecomp.builders_data"
 # Fields of a config that do not change the content of the dataset.
 _FREE_FIELDS = ("block_size", "workers", "use_beam", "description", "tags")
-_PROBE = 16  # examples made to estimate time and size
-_WRITING = 1.3  # whole time over the time to make and encode the examples
 REBUILD_PREFIX = ".rebuild-"
 
 
@@ -207,30 +203,31 @@ def prepare(
         _check_prepared(builder)
         return builder
     settings = builder.builder_config
+    label = building.label(builder)
     if settings.source != builder_base.GENERATED and not manual:
         raise errors.MissingFileError(
             f"the set is {settings.source}, not generated, and has not been "
             f"prepared in {builder.data_path.parent}",
-            dataset=_label(builder),
+            dataset=label,
             path=str(builder.data_path),
             expected="prepared data",
             found="none",
             hint="run 'python -m tfdecomp.prepare "
-            f"{naming.short_name(_label(builder))} --manual_dir=FOLDER'",
+            f"{naming.short_name(label)} --manual_dir=FOLDER'",
         )
     root = pathlib.Path(builder.data_dir_root)
     root.mkdir(parents=True, exist_ok=True)
-    estimate = _estimate(builder, download_config)
-    _check_disk(builder, root, estimate)
+    estimate = building.estimate(builder, download_config)
+    building.check_disk(builder, root, estimate)
     if progress:
-        _announce(builder, root, estimate)
+        building.announce(builder, root, estimate)
     options = {
         "download_config": download_config,
         "download_dir": download_dir or root / "downloads",
         "file_format": file_format,
     }
     with (
-        _explained(builder, estimate),
+        building.explained(builder, estimate),
         _progress(builder, estimate.examples, progress, workers) as watch,
         contextlib.redirect_stdout(io.StringIO()),  # TFDS prints to it
     ):
@@ -246,14 +243,10 @@ def is_prepared(builder):
     return (builder.data_path / "dataset_info.json").exists()
 
 
-def _label(builder):
-    return f"{builder.name}/{builder.builder_config.name}"
-
-
 def _check_prepared(builder):
     """Refuses prepared data that the present code or config would not give."""
     stored = builder.info.metadata or {}
-    naming.check_schema(stored, _label(builder))
+    naming.check_schema(stored, building.label(builder))
     old = dict(stored.get("config") or {})
     new = json.loads(json.dumps(builder.builder_config.fields()))
     changed = [
@@ -266,7 +259,7 @@ def _check_prepared(builder):
         raise errors.DatasetInputError(
             f"the data in {builder.data_path} were made with {field} = "
             f"{old.get(field)!r}, the config now says {new[field]!r}",
-            dataset=_label(builder),
+            dataset=building.label(builder),
             path=str(builder.data_path),
             expected=new[field],
             found=old.get(field),
@@ -282,87 +275,11 @@ def _warn_of_part(builder):
             logging.warning(
                 "%s: split %s holds %d of %d examples; prepare it with "
                 "--overwrite to have all",
-                _label(builder),
+                building.label(builder),
                 split,
                 info.num_examples,
                 size,
             )
-
-
-@dataclasses.dataclass
-class Estimate:
-    """What building a set will cost."""
-
-    examples: int = 0
-    seconds: float = 0.0
-    size: float = 0.0
-
-
-def _estimate(builder, download_config=None):
-    """Makes a few examples and extrapolates; generated sets only."""
-    config = builder.builder_config
-    if config.source != builder_base.GENERATED:
-        return Estimate()
-    sizes = config.split_sizes()
-    limit = getattr(download_config, "max_examples_per_split", None)
-    total = sum(min(n, n if limit is None else limit) for n in sizes.values())
-    split, available = next(iter(sizes.items()))
-    count = min(_PROBE, available)
-    begin = time.perf_counter()
-    make_block = builder.make_block(config)
-    block = builder_base.make_complete(make_block, config, split, 0, count)
-    encoded = [builder.info.features.encode_example(e) for _, e in block]
-    seconds = (time.perf_counter() - begin) / count * _WRITING
-    size = sum(_encoded_size(example) for example in encoded) / count
-    return Estimate(total, seconds * total, size * total)
-
-
-def _encoded_size(value):
-    """About how many bytes a value takes in a record, its name included."""
-    if isinstance(value, dict):
-        return sum(_encoded_size(v) + len(k) + 12 for k, v in value.items())
-    return len(value) if isinstance(value, bytes) else 8
-
-
-def _check_disk(builder, root, estimate):
-    """Refuses to start what cannot end for want of disk."""
-    # TFDS sorts the examples through temporary files of the same size.
-    needed, free = 2 * estimate.size, shutil.disk_usage(root).free
-    if needed > free:
-        raise errors.DatasetInputError(
-            f"building it takes about {_bytes(needed)} in {root} (half of it "
-            f"for good), where {_bytes(free)} are free",
-            dataset=_label(builder),
-            path=str(root),
-            expected=needed,
-            found=free,
-            hint="free some space or choose another --data_dir",
-        )
-
-
-def _announce(builder, root, estimate):
-    if not estimate.examples:
-        return
-    print(
-        f"{_label(builder)}: building {estimate.examples:,} examples, "
-        f"about {_time(estimate.seconds)} and {_bytes(estimate.size)}, "
-        f"in {root}",
-        file=sys.stderr,
-    )
-
-
-def _bytes(size):
-    for unit in ("B", "kB", "MB"):
-        if size < 999.5:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
-def _time(seconds):
-    if seconds < 90:
-        return f"{max(1, math.ceil(seconds))} s"
-    return f"{math.ceil(seconds / 60)} min"
 
 
 @contextlib.contextmanager
@@ -382,7 +299,7 @@ def _progress(builder, total, show, workers):
 
     def on_progress(split, done):
         if done == 1:
-            bar.set_description(f"{_label(builder)} {split}")
+            bar.set_description(f"{building.label(builder)} {split}")
         bar.update()
 
     def watch(some_builder):
@@ -398,8 +315,8 @@ def _progress(builder, total, show, workers):
     finally:
         tfds.enable_progress_bar()
     if show:
-        took = _time(time.perf_counter() - begin)
-        print(f"{_label(builder)}: done in {took}", file=sys.stderr)
+        took = building.duration(time.perf_counter() - begin)
+        print(f"{building.label(builder)}: done in {took}", file=sys.stderr)
 
 
 def _rebuild(builder, root, watch, options):
@@ -420,43 +337,6 @@ def _rebuild(builder, root, watch, options):
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _explained(builder, estimate):
-    """Gives a full disk an error that says so."""
-    try:
-        yield
-    except errors.DatasetInputError:
-        raise
-    except Exception as error:
-        if not _is_full_disk(error):
-            raise
-        raise errors.DatasetInputError(
-            f"the disk became full while writing to {builder.data_dir_root}; "
-            "nothing was left behind there",
-            dataset=_label(builder),
-            path=str(builder.data_dir_root),
-            expected=f"about {_bytes(2 * estimate.size)} free",
-            found=str(error),
-            hint=f"the set takes about {_bytes(estimate.size)}, and as much "
-            "again while it is written; free some space or choose another "
-            "--data_dir",
-        ) from error
-
-
-def _is_full_disk(error):
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in full:
-            return True
-        if type(error).__name__ == "ResourceExhaustedError":
-            return True
-        # TensorFlow's own errors carry the system's words only.
-        if any(os.strerror(number) in str(error) for number in full):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def fresh_clips(name, split="test", *, seed, num_clips):
@@ -481,7 +361,7 @@ def fresh_clips(name, split="test", *, seed, num_clips):
         raise errors.DatasetInputError(
             f"new clips can be made of generated sets only, this one is "
             f"{config.source}",
-            dataset=_label(builder),
+            dataset=building.label(builder),
             expected=builder_base.GENERATED,
             found=config.source,
             hint="score on one of its stored splits",

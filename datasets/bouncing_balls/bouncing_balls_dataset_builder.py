@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, rnem_hdf5
+from tfdecomp.data import builder_base, manual, rnem_hdf5
 from tfdecomp.simulation import ball_physics, bouncing_balls, palettes
 
 _WORLD_FIELDS = [f.name for f in dataclasses.fields(ball_physics.BallWorld)]
@@ -218,7 +218,7 @@ class Builder(builder_base.DecompositionBuilder):
         config = self.builder_config
         if config.source == builder_base.GENERATED:
             return config.split_sizes()
-        path = builder_base.manual_file(
+        path = manual.manual_file(
             dl_manager,
             config.file_name,
             dataset=f"{self.name}/{config.name}",

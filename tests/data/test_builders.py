@@ -13,7 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfdecomp import builders
-from tfdecomp.data import builder_base, errors, naming, reader
+from tfdecomp.data import builder_base, building, errors, naming, reader
 
 NAME = "bouncing_balls/color4_tiny"
 SMALL = {
@@ -302,7 +302,7 @@ def test_the_original_file_becomes_a_prepared_set(tmp_path):
 
 def test_the_estimate_is_near_the_truth(tmp_path, capsys):
     builder = _prepare(tmp_path, progress=True)
-    size = builders._estimate(builder).size
+    size = building.estimate(builder).size
     assert 0.7 < size / int(builder.info.dataset_size) < 1.4
     shown = capsys.readouterr().err
     assert "building 40 examples, about" in shown
@@ -311,7 +311,7 @@ def test_the_estimate_is_near_the_truth(tmp_path, capsys):
 
 def test_too_little_disk_is_said_before_the_start(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(builders.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(errors.DatasetInputError, match="1 kB are free"):
         _prepare(tmp_path)
     assert not list(tmp_path.rglob("*.tfrecord*"))

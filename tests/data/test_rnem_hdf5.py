@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfdecomp import builders
-from tfdecomp.data import builder_base, errors, rnem_hdf5
+from tfdecomp.data import errors, manual, rnem_hdf5
 from tfdecomp.simulation import palettes
 
 DUMMY = builders.folder() / "bouncing_balls" / "dummy_data"
@@ -275,7 +275,7 @@ class _NoFolder:
 
 
 def _find(manager):
-    return builder_base.manual_file(
+    return manual.manual_file(
         manager,
         "balls4mass64.h5",
         dataset="tfdecomp_bouncing_balls/h5_color4",

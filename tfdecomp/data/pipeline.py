@@ -13,114 +13,8 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from tfdecomp.data import plan as plan_lib
 from tfdecomp.data import preprocess, reader
-
-CLIPS = ("random", "first", "windows", "all")
-
-
-@dataclasses.dataclass
-class _Plan:
-    """The arguments of `make_dataset`, checked against a `Source`."""
-
-    source: reader.Source
-    batch_size: int
-    num_frames: int | None = None
-    clip: str = "random"
-    frame_stride: int = 1
-    max_frames: int | None = None
-    crop: tuple | None = None
-    resize: tuple | int | None = None
-    resize_method: str = "bilinear"
-    channels: int = 3
-    dtype: str = "uint8"
-    labels: tuple = ("segmentation",)
-    shuffle: bool = True
-    shuffle_buffer: int = 1000
-    seed: int = 0
-    repeat: bool = True
-    cache: str = "none"
-    max_objects: int | None = None
-    deterministic: bool = True
-    drop_remainder: bool = True
-    pad_last: bool = False
-    filter_objects: tuple | None = None
-
-    def __post_init__(self):
-        total = self.source.video_shape[0]
-        if self.max_frames is not None:
-            if self.max_frames > total:
-                self._refuse("max_frames", self.max_frames, f"at most {total}")
-            total = self.max_frames
-        self.total = total
-        for name, allowed in (
-            ("clip", CLIPS),
-            ("dtype", ("uint8", "float32")),
-            ("channels", (1, 3)),
-            ("resize_method", preprocess.RESIZE_METHODS),
-        ):
-            if getattr(self, name) not in allowed:
-                self._refuse(name, getattr(self, name), f"one of {allowed}")
-        if self.batch_size < 1:
-            self._refuse("batch_size", self.batch_size, "at least 1")
-        self._check_clip()
-        self._check_frames()
-        self._check_labels()
-
-    def _refuse(self, name, value, expected):
-        raise ValueError(
-            f"{self.source.label}: {name} is {value!r}, expected {expected}"
-        )
-
-    def _check_clip(self):
-        if self.num_frames is None or self.clip == "all":
-            wanted = self.num_frames or self.total
-            if wanted != self.total:
-                self._refuse(
-                    "num_frames", wanted, f"{self.total} with clip='all'"
-                )
-            self.num_frames, self.clip = self.total, "first"
-        if self.num_frames < 1 or self.frame_stride < 1:
-            self._refuse("num_frames", self.num_frames, "at least 1")
-        self.span = (self.num_frames - 1) * self.frame_stride + 1
-        if self.span > self.total:
-            self._refuse(
-                "the clip length",
-                self.span,
-                f"at most the {self.total} frames of the stored videos; "
-                "lower CLIP_LENGTH (num_frames) or frame_stride",
-            )
-        self.windows = self.total // self.span if self.clip == "windows" else 1
-
-    def _check_frames(self):
-        _, height, width, _ = self.source.video_shape
-        if self.crop is not None:
-            top, left, rows, columns = self.crop
-            inside = 0 <= top <= height - rows and 0 <= left <= width - columns
-            if rows < 1 or columns < 1 or not inside:
-                self._refuse(
-                    "crop", self.crop, f"a window inside {height}x{width}"
-                )
-            height, width = rows, columns
-        if isinstance(self.resize, int):
-            self.resize = (self.resize, self.resize)
-        if self.resize is not None and min(self.resize) < 1:
-            self._refuse("resize", self.resize, "a size in pixels")
-        if self.resize is not None and tuple(self.resize) == (height, width):
-            self.resize = None
-
-    def _check_labels(self):
-        self.stored = {n: self.source.resolve(n) for n in self.labels}
-        slots = self.source.metadata["max_objects"]
-        if self.max_objects is not None and self.max_objects < slots:
-            self._refuse("max_objects", self.max_objects, f"at least {slots}")
-
-    def names(self):
-        """What must be parsed."""
-        extra = ["num_objects"] if self.filter_objects else []
-        names = ["video", *self.stored.values(), *extra]
-        if "boxes" in names and (self.crop or self.resize):
-            names.append("visibility")
-        return list(dict.fromkeys(names))
 
 
 @gin.configurable(
@@ -200,7 +94,7 @@ def make_dataset(
         MissingFileError: If it has not been prepared.
     """
     source = reader.open_source(name, data_dir)
-    plan = _Plan(
+    plan = plan_lib.Plan(
         source=source,
         batch_size=batch_size,
         num_frames=num_frames,
@@ -244,7 +138,7 @@ def element_spec(name, data_dir=None, **arguments):
         Dictionary of `tf.TensorSpec`.
     """
     source = reader.open_source(name, data_dir, prepared=False)
-    plan = _Plan(source=source, **arguments)
+    plan = plan_lib.Plan(source=source, **arguments)
     signature = source.signature(plan.names())
     nothing = {
         key: tf.zeros(spec.shape, spec.dtype)
@@ -272,7 +166,7 @@ def from_examples(examples, source, **arguments):
     metadata["config"] = {**metadata["config"], "encoding": "bytes"}
     source = dataclasses.replace(source, metadata=metadata)
     settings = {"shuffle": False, "repeat": False, "clip": "first"}
-    plan = _Plan(source=source, **{**settings, **arguments})
+    plan = plan_lib.Plan(source=source, **{**settings, **arguments})
     names = plan.names()
 
     def generate():
@@ -301,7 +195,7 @@ def _assemble(records, plan, start, per_epoch):
         path = os.path.expanduser(plan.cache.removeprefix("file:"))
         records = records.cache(path)
     elif plan.cache != "none":
-        plan._refuse("cache", plan.cache, "'none', 'memory' or 'file:PATH'")
+        plan.refuse("cache", plan.cache, "'none', 'memory' or 'file:PATH'")
     if plan.windows > 1:
         records = records.flat_map(_expand(plan.windows))
     clips = _stream(records, plan, start, per_epoch)

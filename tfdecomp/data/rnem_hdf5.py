@@ -6,7 +6,7 @@ import pathlib
 import h5py
 import numpy as np
 
-from tfdecomp.data import builder_base, errors
+from tfdecomp.data import builder_base, errors, manual
 from tfdecomp.simulation import palettes
 
 LAYOUT = """\
@@ -72,7 +72,7 @@ class BallsFile:
                 {
                     "name": self.path.name,
                     "size": self.path.stat().st_size,
-                    "sha256": builder_base.sha256(self.path),
+                    "sha256": manual.sha256(self.path),
                 }
             ],
         }
@@ -194,7 +194,7 @@ class BallsFile:
         table[known] = np.arange(1, len(known) + 1)
         table[builder_base.IGNORE_ID] = builder_base.IGNORE_ID
         segmentation = table[ids]
-        boxes, visibility = builder_base.modal_boxes(
+        boxes, visibility = manual.modal_boxes(
             segmentation[..., 0], config.max_objects
         )
         example = {
