@@ -3,6 +3,7 @@
 python datasets/bouncing_balls/make_files.py
 """
 
+import importlib
 import pathlib
 
 import h5py
@@ -12,7 +13,7 @@ from tfdecomp.data import video_io
 from tfdecomp.simulation import ball_physics, bouncing_balls, palettes
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-MARGIN, SCALE = 2, 2
+COLUMNS, CELL, MARGIN = 6, 128, 2
 
 
 def main():
@@ -31,37 +32,33 @@ def main():
 
 
 def picture():
-    """Every tenth frame of a white, a coloured and a crowded video."""
-    four = ball_physics.BallWorld()
-    many = ball_physics.BallWorld(num_balls=(6, 7, 8))
-    quick = ball_physics.BallWorld(
-        (3,), radius_light=1.25, radius_heavy=1.55, speed=0.4
-    )
-    looks = [
-        bouncing_balls.BallVideo(four, channels=1),
-        bouncing_balls.BallVideo(four),
-        bouncing_balls.BallVideo(many, max_objects=8),
-        bouncing_balls.BallVideo(quick, max_objects=3),
-    ]
+    """Some frames of a white, a coloured, a crowded and a quick video."""
+    # Beside this script the builder is a plain module.
+    module = importlib.import_module("bouncing_balls_dataset_builder")
+    configs = module.Builder.builder_configs
     rows = []
-    for look in looks:
-        stream = f"balls{''.join(map(str, look.world.num_balls))}"
+    for name in ("binary4", "color4", "color678_pal8", "color3_quick"):
+        config = configs[name]
         (example,) = bouncing_balls.generate(
-            look, "test", 0, 1, seed=0, stream=stream
+            config.look(), "test", 0, 1, seed=config.seed, stream=config.stream
         )
-        frames = np.repeat(example["video"], 3 // look.channels, -1)[::10]
-        rows.append(_row(frames))
-        if look is looks[1]:
-            ids = example["segmentation"][::10, ..., 0]
+        picked = np.linspace(0, config.num_frames - 1, COLUMNS).astype(int)
+        frames = example["video"][picked]
+        rows.append(_row(np.repeat(frames, 3 // config.channels, -1)))
+        if name == "color4":
+            ids = example["segmentation"][picked, ..., 0]
             rows.append(_row(palettes.lookup(ids + 4 * (ids > 0))))
     return np.concatenate(rows)
 
 
 def _row(frames):
-    """Frames `[T, H, W, 3]` side by side, enlarged, with a grey margin."""
-    frames = frames.repeat(SCALE, 1).repeat(SCALE, 2)
-    edge = [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)]
-    return np.concatenate(list(np.pad(frames, edge, constant_values=128)), 1)
+    """Frames `[T, H, W, 3]` side by side in cells of one size."""
+    scale = CELL // frames.shape[1]
+    frames = frames.repeat(scale, 1).repeat(scale, 2)
+    space = CELL + 2 * MARGIN - frames.shape[1]
+    edge = (space // 2, space - space // 2)
+    frames = np.pad(frames, [(0, 0), edge, edge, (0, 0)], constant_values=128)
+    return np.concatenate(list(frames), 1)
 
 
 def write_original(path, world, groups, frames=51, size=64):
