@@ -37,6 +37,13 @@ def command(*arguments):
             ["--gin_file=smoke/provide.gin", "--gin_param=CLIP_LENGTH = 99"],
             "99",
         ),
+        (
+            [
+                "--gin_file=smoke/provide.gin",
+                "--gin_param=data.make_dataset.resize = None",
+            ],
+            "set IMAGE_SIZE",
+        ),
     ],
 )
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """What a run says about itself, and when it stops."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -224,3 +226,41 @@ def test_two_devices_train_as_one_does(tmp_path):
         rows = workdir.History(folder / "train" / "scalars.jsonl").read()
         losses.append([row["loss"] for row in rows])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_hosts_train_as_one_does(tmp_path):
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    command = [sys.executable, tiny_model.__file__]
+    subprocess.run(
+        [*command, tmp_path / "one"], check=True, capture_output=True
+    )
+    processes = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        cluster = {"cluster": {"worker": hosts}, "task": task}
+        processes.append(
+            subprocess.Popen(
+                [*command, tmp_path / "two"],
+                env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "finished" in outputs[0] and "step" not in outputs[1]
+    losses = []
+    for name in ("one", "two"):
+        path = tmp_path / name / "train" / "scalars.jsonl"
+        losses.append([row["loss"] for row in workdir.History(path).read()])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports

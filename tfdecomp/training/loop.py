@@ -116,6 +116,7 @@ class Session:
         name = self.settings.dataset
         if isinstance(name, str) and self.is_writer:
             builders.prepare(name, data_dir=self.data_dir)
+        strategy_lib.wait_for_all(self.strategy)
 
     def open_data(self):
         """The stream of batches from the current clip on."""
@@ -136,6 +137,7 @@ class Session:
             )
         else:
             dataset = settings.dataset(**arguments)
+        _check_frames(dataset, settings.model)
         self.iterator = iter(strategy_lib.distribute(self.strategy, dataset))
         self.stage_end = settings.stage_end(self.state.step)
 
@@ -176,13 +178,36 @@ def _call(session, num_steps):
     """Takes steps and moves the state on."""
     state = session.state
     begin = time.perf_counter()
-    rows, state.carry = session.train_step(
-        session.iterator, state.step, num_steps, state.carry
-    )
+    try:
+        rows, state.carry = session.train_step(
+            session.iterator, state.step, num_steps, state.carry
+        )
+    except tf.errors.OutOfRangeError as error:
+        raise callbacks.TrainingError(
+            f"the dataset ended before step {state.step + num_steps}; let it "
+            "repeat (data.make_dataset.repeat = True)"
+        ) from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise callbacks.TrainingError(
+            "out of memory; lower training.run.micro_batch_size, or set "
+            f"rematerialize = True on the model ({error.message[:200]})"
+        ) from error
     state.step += num_steps
     state.clips += num_steps * session.settings.batch_size
     state.window.append(rows)
     state.seconds += time.perf_counter() - begin
+
+
+def _check_frames(dataset, model):
+    """Refuses frames of another size than the model's, before any tracing."""
+    found = tuple(dataset.element_spec["video"].shape[2:])
+    expected = (*model.image_size, model.channels)
+    if found != expected:
+        raise ValueError(
+            f"the dataset has frames [H, W, C] = {list(found)}, the model "
+            f"reads {list(expected)}; set IMAGE_SIZE to the dataset's size, or "
+            "let data.make_dataset.resize and .channels change the frames"
+        )
 
 
 class _Watch:
@@ -238,6 +263,10 @@ class _Watch:
         )
         ends = [step + p - step % p for p in periods if p]
         size = min(*ends, session_end(self.session)) - step
+        if strategy_lib.num_hosts() > 1:
+            # What hosts exchange is matched by its place in the call, so all
+            # must cut the run alike, whatever their speed.
+            return min(size, settings.steps_per_call)
         if self.progress.rate is None:
             return 1  # the speed is not known yet
         affordable = max(1, int(CALL_SECONDS * self.progress.rate))

@@ -64,7 +64,7 @@ def make_strategy(devices=None) -> tf.distribute.Strategy:
         ValueError: If `TF_CONFIG` is no valid JSON.
     """
     keep_sums_plain()
-    if _num_hosts() > 1:
+    if num_hosts() > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if devices is None:
         devices = [d.name for d in tf.config.list_logical_devices("GPU")]
@@ -82,6 +82,21 @@ def is_chief(strategy) -> bool:
     return not has_chief and resolver.task_id == 0
 
 
+def wait_for_all(strategy):
+    """Returns once every host of the run is here."""
+
+    @tf.function
+    def meet():
+        def one():
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.ones([]))
+
+        return strategy.run(one)
+
+    if num_hosts() > 1:
+        meet()
+
+
 def distribute(strategy, dataset):
     """Deals the global batches of a dataset out to the replicas.
 
@@ -91,7 +106,7 @@ def distribute(strategy, dataset):
     policy = tf.data.experimental.AutoShardPolicy
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
-        policy.DATA if _num_hosts() > 1 else policy.OFF
+        policy.DATA if num_hosts() > 1 else policy.OFF
     )
     return strategy.experimental_distribute_dataset(
         dataset.with_options(options)
@@ -128,7 +143,8 @@ def check_batch(batch_size, micro_batch_size, replicas):
     return share, micro
 
 
-def _num_hosts():
+def num_hosts() -> int:
+    """Hosts of the run, as `TF_CONFIG` names them."""
     text = os.environ.get("TF_CONFIG", "")
     if not text.strip():
         return 1
