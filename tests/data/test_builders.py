@@ -397,7 +397,6 @@ def test_fresh_clips_are_a_function_of_seed_and_number():
         ({"channels": 2}, "channels"),
         ({"max_objects": 255}, "max_objects"),
         ({"num_frames": 0}, "num_frames"),
-        ({"on_error": "ignore"}, "on_error"),
         ({"height": 32}, "square"),
     ],
 )

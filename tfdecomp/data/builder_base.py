@@ -41,7 +41,6 @@ class Config(tfds.core.BuilderConfig):
         block_size: Examples made at once. Does not change the content.
         workers: Processes that make examples. Does not change the content.
         use_beam: Whether Beam runs the generation.
-        on_error: What a bad item of a big set does: `"fail"` or `"skip"`.
     """
 
     seed: int = 0
@@ -59,13 +58,11 @@ class Config(tfds.core.BuilderConfig):
     block_size: int = 64
     workers: int = 1
     use_beam: bool = False
-    on_error: str = "fail"
 
     def __post_init__(self):
         for name, allowed in (
             ("source", (GENERATED, DOWNLOADED, MANUAL)),
             ("encoding", ("zlib", "bytes")),
-            ("on_error", ("fail", "skip")),
             ("channels", (1, 3)),
         ):
             value = getattr(self, name)
