@@ -22,8 +22,8 @@ def run(workdir_path, seed=0, data_dir=None, devices=None, command=None):
     """Trains what the active config describes; resumes where it stopped.
 
     Args:
-        workdir_path: Folder of the run; see `style of a work directory` in
-            the README.
+        workdir_path: Folder of the run: `config.gin`, `run.json`,
+            `checkpoints/`, `train/`, `eval/` and `pictures/` go there.
         seed: Seed of weights, noise and the order of the data.
         data_dir: Where prepared datasets are; by default where TFDS looks.
         devices: Device names; by default all GPUs, or the CPU.
