@@ -40,6 +40,7 @@ class Decomposition(TypedDict, total=False):
         masks: `[B, T, K, H, W, 1]` float32, sum over `K` is one.
         components: `[B, T, K, H, W, C]` float32.
         slots: `[B, T, K, D]` posterior means.
+        latent_kl: `[B, T, K, D]` nats, KL of each latent from its prior.
         presence: `[B, T, K]` probability that the slot is in use.
         boxes: `[B, T, K, 4]` `(ymin, xmin, ymax, xmax)`, pixel edges.
         track_ids: `[B, T, K]` int32 from 1; 0 where presence is at most 0.5.
@@ -51,6 +52,7 @@ class Decomposition(TypedDict, total=False):
     masks: Array
     components: Array
     slots: Array
+    latent_kl: Array
     presence: Array
     boxes: Array
     track_ids: Array

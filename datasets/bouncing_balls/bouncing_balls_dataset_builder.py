@@ -104,7 +104,7 @@ _QUICK = {
     "num_validation": 200,
     "num_test": 200,
     "radius_light": 1.5,
-    "radius_heavy": 1.7,
+    "radius_heavy": 1.6,
     "speed": 0.3,
     "assign": "random",
     "antialias": True,
@@ -117,9 +117,9 @@ _GENERATED = {
     "binary678": {**_BALLS678, **_TEST_ONLY, **_WHITE},
     "color678_pal4": {**_BALLS678, **_TEST_ONLY, "num_colours": 4},
     "color678_pal8": {**_BALLS678, **_TEST_ONLY},
-    "color3_quick": {**_COLOR3, "height": 24, "width": 24},
+    "color3_quick": {**_COLOR3, "height": 20, "width": 20},
     "color3_quick32": {**_COLOR3, "height": 32, "width": 32},
-    "color2_quick": {**_COLOR2, "height": 24, "width": 24},
+    "color2_quick": {**_COLOR2, "height": 20, "width": 20},
 }
 _FILE4 = {**_BALLS4, "file_name": "balls4mass64.h5"}
 _FILE678 = {

@@ -52,12 +52,12 @@ def sample(parameters, noise, parameterization="log_variance"):
     return mean + tf.sqrt(variance) * noise
 
 
-def kl_divergence(
+def kl_terms(
     parameters, prior_mean, prior_log_variance, parameterization="log_variance"
 ):
-    """KL(q || p) of diagonal Gaussians, in nats.
+    """KL(q || p) of diagonal Gaussians by dimension, in nats.
 
-        1/2 sum_d [log s'_d - log s_d + (s_d + (m_d - m'_d)^2) / s'_d - 1]
+        1/2 [log s' - log s + (s + (m - m')^2) / s' - 1]
 
     Args:
         parameters: `[..., 2 D]`, the posterior q with means m, variances s.
@@ -66,14 +66,23 @@ def kl_divergence(
         parameterization: See the module.
 
     Returns:
-        `[...]`.
+        `[..., D]`.
     """
     mean, variance = split(parameters, parameterization)
     ratio = (variance + tf.square(mean - prior_mean)) * tf.exp(
         -prior_log_variance
     )
-    terms = prior_log_variance - tf.math.log(variance) + ratio - 1.0
-    return 0.5 * tf.reduce_sum(terms, axis=-1)
+    return 0.5 * (prior_log_variance - tf.math.log(variance) + ratio - 1.0)
+
+
+def kl_divergence(
+    parameters, prior_mean, prior_log_variance, parameterization="log_variance"
+):
+    """The sum of `kl_terms` over dimensions, `[...]`."""
+    terms = kl_terms(
+        parameters, prior_mean, prior_log_variance, parameterization
+    )
+    return tf.reduce_sum(terms, axis=-1)
 
 
 def kl_gradient(

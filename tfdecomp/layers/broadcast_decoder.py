@@ -69,6 +69,7 @@ class BroadcastDecoder(keras.layers.Layer):
         activation="elu",
         initializer="fan_in_uniform",
         coordinate_scale=None,
+        vector_scale=None,
         factored=True,
         **kwargs,
     ):
@@ -85,6 +86,7 @@ class BroadcastDecoder(keras.layers.Layer):
         self.activation = activation
         self.initializer = initializer
         self.coordinate_scale = coordinate_scale
+        self.vector_scale = vector_scale
         self.factored = factored
         self._check()
         options = {
@@ -137,25 +139,34 @@ class BroadcastDecoder(keras.layers.Layer):
             layer.build((None, width))
             width = layer.units
         shape = (None, *self.grid_size, width + 2)
-        if self.coordinate_scale is not None:
-            self._spread_coordinates(self.convs[0])
+        self._set_scales(self.convs[0])
         for conv in [*self.convs, self.head]:
             conv.build(shape)
             shape = (*shape[:-1], conv.filters)
         self.plan = first_layer.plan(*self.grid_size, self.kernel_sizes[0])
 
-    def _spread_coordinates(self, conv):
-        inner, scale = conv.kernel_initializer, self.coordinate_scale
+    def _set_scales(self, conv):
+        """Initial values of the first convolution, by kind of input."""
+        plain, scale = conv.kernel_initializer, self.coordinate_scale
+
+        def part(shape, scale, dtype):
+            if scale is None:
+                return None
+            return keras.random.normal(shape, stddev=scale, dtype=dtype)
 
         def kernel(shape, dtype=None):
-            height, width, channels, filters = shape
-            vector = inner((height, width, channels - 2, filters), dtype=dtype)
-            shape = (height, width, 2, filters)
-            grid = keras.random.normal(shape, stddev=scale, dtype=dtype)
+            values = plain(shape, dtype=dtype)
+            *size, channels, filters = shape
+            grid = part((*size, 2, filters), scale, dtype)
+            vector = (*size, channels - 2, filters)
+            vector = part(vector, self.vector_scale, dtype)
+            grid = values[:, :, :2] if grid is None else grid
+            vector = values[:, :, 2:] if vector is None else vector
             return keras.ops.concatenate([grid, vector], axis=2)
 
         conv.kernel_initializer = kernel
-        conv.bias_rule = keras.initializers.RandomUniform(-scale, scale)
+        if scale is not None:
+            conv.bias_rule = keras.initializers.RandomUniform(-scale, scale)
 
     def call(self, vectors):
         for layer in self.dense_layers:
@@ -204,6 +215,7 @@ class BroadcastDecoder(keras.layers.Layer):
             "activation": self.activation,
             "initializer": self.initializer,
             "coordinate_scale": self.coordinate_scale,
+            "vector_scale": self.vector_scale,
             "factored": self.factored,
         }
 

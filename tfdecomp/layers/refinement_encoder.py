@@ -27,7 +27,8 @@ class RefinementEncoder(keras.layers.Layer):
         pool: Side of the average pooling after the convolutions, or
             `"global"`; 1 for none.
         units: Widths of the dense layers after it.
-        initializer: Rule of initial values; see `layers.conv`.
+        initializer: Rule of the convolutions' initial values; see
+            `layers.conv`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -58,11 +59,7 @@ class RefinementEncoder(keras.layers.Layer):
         self.pool = pool
         self.units = tuple(units)
         self.initializer = initializer
-        options = {
-            "activation": "elu",
-            "dtype": self.dtype_policy,
-            **initial_values(initializer),
-        }
+        options = {"activation": "elu", "dtype": self.dtype_policy}
         self.convs = [
             Conv2D(
                 width,
@@ -70,6 +67,7 @@ class RefinementEncoder(keras.layers.Layer):
                 strides=strides,
                 name=f"conv_{i}",
                 **options,
+                **initial_values(initializer),
             )
             for i, width in enumerate(self.filters)
         ]

@@ -74,8 +74,8 @@ class IterativeModel(base.DecompositionModel):
         reconstruction_weight: beta.
         kl_weight: psi.
         entropy_weight: gamma; positive values sharpen the masks.
-        initial_log_variance: Start of lambda's second half; None draws both
-            halves from U(-0.5, 0.5), as published.
+        initial_log_variance: Start of lambda's second half, the means being
+            zero; None draws both halves from U(-0.5, 0.5), as published.
         update_bias: Start of the update head's bias, for means and raw
             scales; None draws it as published.
         features: Optional layer `[B, H, W, C] -> [B, H, W, F]` that adds
@@ -196,12 +196,10 @@ class IterativeModel(base.DecompositionModel):
         )
 
     def _initialize_parameters(self, shape, dtype=None):
-        values = keras.random.uniform(shape, -0.5, 0.5, dtype=dtype)
         if self.initial_log_variance is None:
-            return values
-        means = values[: self.latent_dim]
-        raw = tf.fill([self.latent_dim], float(self.initial_log_variance))
-        return tf.concat([means, tf.cast(raw, means.dtype)], axis=0)
+            return keras.random.uniform(shape, -0.5, 0.5, dtype=dtype)
+        values = np.repeat([0.0, self.initial_log_variance], self.latent_dim)
+        return tf.constant(values, dtype or tf.float32)
 
     def read_weights(self):
         """All weights as tensors, read once, outside of every loop."""

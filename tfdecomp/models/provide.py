@@ -87,6 +87,8 @@ class PROVIDE(IterativeModel):
     >>> masks = model({"video": video})["masks"]  # [B, T, 4, 32, 32, 1]
     """
 
+    looks_ahead = False  # a frame depends on no later one
+
     def __init__(
         self,
         decoder=None,
@@ -342,9 +344,10 @@ class PROVIDE(IterativeModel):
                 "frame": base.as_float(tf.gather(video, t, axis=1)),
                 "noise": noise(t, number, budget + 1),
             }
+            cell = self.conditioned(weights, cell, temporal)
             outputs = self.infer_frame(
                 weights,
-                self.conditioned(weights, cell, temporal),
+                cell,
                 budget,
                 lambda r: self.step_weight(
                     r, budget + 1, num_refinements, number
@@ -352,7 +355,16 @@ class PROVIDE(IterativeModel):
                 self.extra_cell(number, num_refinements),
             )
             after = tuple(split_slots(v, num_slots) for v in outputs["state"])
-            records = {**outputs, "context": temporal[0]}
+            latent_kl = gaussians.kl_terms(
+                outputs["parameters"],
+                cell["prior_mean"],
+                cell["prior_log_variance"],
+            )
+            records = {
+                **outputs,
+                "context": temporal[0],
+                "latent_kl": latent_kl,
+            }
             return (after, total + outputs["loss"]), records
 
         names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
@@ -362,13 +374,14 @@ class PROVIDE(IterativeModel):
             frame,
             num_frames,
             (temporal, total),
-            names if training else [*names, "context"],
+            names if training else [*names, "context", "latent_kl"],
         )
         outputs = self.decomposition(
             records, scalars["variance"], with_components=not training
         )
         if not training:
             outputs["context"] = records["context"]
+            outputs["latent_kl"] = records["latent_kl"]
         h, c = temporal
         state = {"h": h, "c": c, "frame": first + num_frames}
         return {**outputs, "loss": total, "state": state}
@@ -507,15 +520,19 @@ class PROVIDE(IterativeModel):
         values = np.linspace(-2.5, 2.5, 7) if values is None else values
         num_slots = latents.shape[1]
         rows = []
-        for dim in dims:
-            row = []
-            for value in values:
-                swept = set_entry(latents, slot, dim, value, num_slots)
-                context = hidden
-                if joint:
-                    context = set_entry(hidden, slot, dim, value, num_slots)
-                row.append(self.decode(swept, self._context(context))["recon"])
-            rows.append(tf.stack(row, axis=1))
+        for dim in dims:  # all values of a dimension in one decode
+            swept = [
+                set_entry(latents, slot, dim, v, num_slots) for v in values
+            ]
+            context = [hidden] * len(values)
+            if joint:
+                context = [
+                    set_entry(hidden, slot, dim, v, num_slots) for v in values
+                ]
+            pictures = self.decode(
+                tf.concat(swept, 0), self._context(tf.concat(context, 0))
+            )["recon"]
+            rows.append(tf.stack(tf.split(pictures, len(values)), axis=1))
         return tf.stack(rows, axis=1)
 
     def encode(self, inputs, num_slots=None, num_refinements=None):
