@@ -52,7 +52,7 @@ def main(argv=None) -> int:
 def _parse(argv):
     """Flags as TFDS has them, and `--workers`."""
     import simple_parsing
-    from tensorflow_datasets.scripts.cli import build, cli_utils
+    from tensorflow_datasets.scripts.cli import build
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Args(build.Args):
@@ -61,8 +61,13 @@ def _parse(argv):
         # Processes that simulate; the content does not depend on it.
         workers: int = simple_parsing.field(default=1)
 
-    parser = cli_utils.make_flags_parser(Args, __doc__)
-    return parser(argv)
+    # Not TFDS's own parser: that one adds all absl flags of the process,
+    # which clash with these where a training command is loaded too.
+    parser = simple_parsing.ArgumentParser(
+        description=__doc__, allow_abbrev=False
+    )
+    parser.add_arguments(Args, dest="args")
+    return parser.parse_args(argv[1:]).args
 
 
 def _build(argv):
