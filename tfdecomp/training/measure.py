@@ -15,13 +15,14 @@ from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.step import TrainStep
 
 
-def measure(num_frames=None, repeats=3, seed=0):
+def measure(num_frames=None, repeats=3, seed=0, strategy=None):
     """Runs training steps and decompositions of the active config.
 
     Args:
         num_frames: Frames per clip; by default what the run starts with.
         repeats: Timed runs of each; the best counts.
         seed: Seed of weights and of the random clips.
+        strategy: `tf.distribute` strategy; by default what fits the machine.
 
     Returns:
         A dictionary, JSON-safe: `parameters`, `step_seconds`,
@@ -35,7 +36,7 @@ def measure(num_frames=None, repeats=3, seed=0):
         `num_frames`, `num_slots`, `num_refinements`, `micro_batch_size`.
     """
     begin = time.perf_counter()
-    strategy = strategy_lib.make_strategy()
+    strategy = strategy or strategy_lib.make_strategy()
     with strategy.scope():
         settings = settings_lib.build_settings()
         weights = [v.value for v in settings.model.trainable_variables]
@@ -153,7 +154,8 @@ def growth(frames, repeats=3):
         through seconds per clip against frames: `seconds_per_frame`,
         `seconds_offset`, `largest_residual` (as a share of the longest).
     """
-    rows = [measure(count, repeats) for count in frames]
+    strategy = strategy_lib.make_strategy()  # one: they do not mix
+    rows = [measure(count, repeats, strategy=strategy) for count in frames]
     lengths = np.array([row["num_frames"] for row in rows], float)
     seconds = [row["step_seconds"] / row["batch_size"] for row in rows]
     slope, offset = np.polyfit(lengths, seconds, 1)
