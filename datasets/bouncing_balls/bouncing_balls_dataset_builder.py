@@ -17,8 +17,6 @@ class BallsConfig(builder_base.Config):
     """A set of ball videos; lengths in units of the box.
 
     Args:
-        stream: Configs with the same stream and seed show the same scenes.
-            By default the name of the config.
         num_balls: Possible numbers of balls, drawn uniformly per video.
         box: Side of the box.
         radius_light: Radius of a light ball.
@@ -42,7 +40,6 @@ class BallsConfig(builder_base.Config):
     """
 
     num_frames: int = 51
-    stream: str = ""
     num_balls: tuple = (4,)
     box: float = 10.0
     radius_light: float = 0.9
@@ -66,7 +63,6 @@ class BallsConfig(builder_base.Config):
         super().__post_init__()
         self.num_balls = tuple(self.num_balls)
         self.splits = tuple(self.splits)
-        self.stream = self.stream or self.name
         if self.height != self.width:
             raise ValueError(
                 "the box is square: height and width must be equal, not "
@@ -136,12 +132,6 @@ _MANUAL = {
 }
 
 
-def _tiny(fields):
-    """The same with splits of a few examples."""
-    sizes = {"num_train": 64, "num_validation": 16, "num_test": 16}
-    return {**fields, **{name: sizes[name] for name in sizes if name in fields}}
-
-
 class Builder(builder_base.DecompositionBuilder):
     """Balls that bounce in a box and collide, with everything known."""
 
@@ -149,14 +139,7 @@ class Builder(builder_base.DecompositionBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     DEFAULT_BUILDER_CONFIG_NAME = "color4"
-    BUILDER_CONFIGS = [
-        BallsConfig(name=name, **fields)
-        for base, tiny in ((_GENERATED, False), (_GENERATED, True))
-        for name, fields in (
-            (f"{name}_tiny" if tiny else name, _tiny(f) if tiny else f)
-            for name, f in base.items()
-        )
-    ]
+    BUILDER_CONFIGS = builder_base.with_tiny(BallsConfig, _GENERATED)
     MANUAL_CONFIGS = tuple(
         BallsConfig(
             name=name,

@@ -17,6 +17,7 @@ from tfdecomp.data import naming
 
 GENERATED, DOWNLOADED, MANUAL = "generated", "downloaded", "manual"
 IGNORE_ID = 255
+_TINY = {"num_train": 64, "num_validation": 16, "num_test": 16}
 
 
 @dataclasses.dataclass
@@ -27,9 +28,12 @@ class Config(tfds.core.BuilderConfig):
         seed: Seed of all examples.
         source: Where the data come from: `"generated"`, `"downloaded"` or
             `"manual"`. A builder never replaces one by another.
+        stream: Generated configs with the same stream and seed show the same
+            scenes. By default the name of the config.
         num_train: Examples of the split; 0: there is no such split.
         num_validation: The same.
         num_test: The same.
+        extra_splits: Further splits, name to number of examples.
         num_frames: `T`.
         height: `H`.
         width: `W`.
@@ -45,9 +49,11 @@ class Config(tfds.core.BuilderConfig):
 
     seed: int = 0
     source: str = GENERATED
+    stream: str = ""
     num_train: int = 0
     num_validation: int = 0
     num_test: int = 0
+    extra_splits: dict | None = None
     num_frames: int = 1
     height: int = 64
     width: int = 64
@@ -60,6 +66,7 @@ class Config(tfds.core.BuilderConfig):
     use_beam: bool = False
 
     def __post_init__(self):
+        self.stream = self.stream or self.name
         for name, allowed in (
             ("source", (GENERATED, DOWNLOADED, MANUAL)),
             ("encoding", ("zlib", "bytes")),
@@ -79,6 +86,13 @@ class Config(tfds.core.BuilderConfig):
             raise ValueError(
                 f"max_objects must be in 1..254, not {self.max_objects}"
             )
+        taken = {"train", "validation", "test", "all"}
+        if taken & set(self.extra_splits or ()):
+            raise ValueError(
+                f"extra_splits is {self.extra_splits}, but its names must not "
+                f"be one of {sorted(taken)}; train, validation and test have "
+                "fields of their own"
+            )
 
     def split_sizes(self):
         """Sizes of the splits, those with no example left out."""
@@ -86,6 +100,7 @@ class Config(tfds.core.BuilderConfig):
             "train": self.num_train,
             "validation": self.num_validation,
             "test": self.num_test,
+            **(self.extra_splits or {}),
         }
         return {split: size for split, size in sizes.items() if size}
 
@@ -94,6 +109,30 @@ class Config(tfds.core.BuilderConfig):
         fields = dataclasses.asdict(self)
         fields["version"] = self.version and str(self.version)
         return fields
+
+
+def with_tiny(config_cls, fields):
+    """Configs, each with a `_tiny` sibling: its first few examples.
+
+    Args:
+        config_cls: Class of the configs.
+        fields: Name to fields of each config.
+
+    Returns:
+        A list of `config_cls`, the siblings behind.
+    """
+    configs = {**fields}
+    for name, values in fields.items():
+        configs[f"{name}_tiny"] = {
+            **values,
+            **{key: size for key, size in _TINY.items() if key in values},
+            "stream": values.get("stream", name),
+        }
+        extra = values.get("extra_splits")
+        if extra:
+            tiny = dict.fromkeys(extra, _TINY["num_test"])
+            configs[f"{name}_tiny"]["extra_splits"] = tiny
+    return [config_cls(name=name, **configs[name]) for name in configs]
 
 
 def features(config, factors, optional=()):
