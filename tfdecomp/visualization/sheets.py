@@ -1,0 +1,43 @@
+"""Sample sheets: some examples of each config of a dataset."""
+
+import numpy as np
+
+from tfdecomp.visualization import canvas
+
+_PAD = 128  # grey value around pictures that do not fill their cell
+
+
+def sheet(rows, cell=105) -> np.ndarray:
+    """Rows of pictures, each with its name.
+
+    Args:
+        rows: Name to pictures `[N, H, W, C]`; sizes may differ between rows.
+        cell: Side of a cell in pixels. Pictures are enlarged by the largest
+            whole factor that fits.
+
+    Returns:
+        `[h, w, 3]` uint8.
+
+    Raises:
+        ValueError: If a picture is larger than a cell.
+    """
+    cells = [
+        [_fit(picture, name, cell) for picture in canvas.to_uint8(pictures)]
+        for name, pictures in rows.items()
+    ]
+    return canvas.grid(cells, row_labels=list(rows))
+
+
+def _fit(picture, name, cell):
+    height, width = picture.shape[:2]
+    factor = cell // max(height, width)
+    if not factor:
+        raise ValueError(
+            f"pictures of {name} have {height}x{width} pixels, more than a "
+            f"cell of {cell}; pass a larger cell"
+        )
+    picture = picture.repeat(factor, 0).repeat(factor, 1)
+    out = np.full((cell, cell, 3), _PAD, np.uint8)
+    top, left = ((cell - side) // 2 for side in picture.shape[:2])
+    out[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return out
