@@ -5,33 +5,27 @@ python datasets/tetrominoes/make_files.py
 
 import pathlib
 
-import numpy as np
-
 from tfdecomp import builders
 from tfdecomp.data import video_io
-from tfdecomp.visualization import palette, sheets
+from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+CONFIGS = ("paper17", "flat", "ambiguous", "quick14")
 COLUMNS = 8
 
 
 def main():
     """Writes `tetrominoes.png`."""
-    video_io.write_png(FOLDER / "tetrominoes.png", picture())
+    examples = {name: first(name) for name in CONFIGS}
+    picture = sheets.of_examples(examples)
+    video_io.write_png(FOLDER / "tetrominoes.png", picture)
 
 
-def picture():
-    """The first test images of some configs, and labels of the first one."""
-    rows = {}
-    for name in ("paper17", "flat", "ambiguous", "quick14"):
-        builder = builders.make(f"tetrominoes/{name}")
-        make = builder.make_block(builder.builder_config)
-        examples = make("test", 0, COLUMNS)
-        rows[name] = np.concatenate([e["video"] for e in examples])
-        if name == "paper17":
-            ids = np.concatenate([e["segmentation"] for e in examples])
-            rows["labels"] = palette.paint_ids(ids)
-    return sheets.sheet(rows)
+def first(name):
+    """The first test examples of a config."""
+    builder = builders.make(f"tetrominoes/{name}")
+    make = builder.make_block(builder.builder_config)
+    return make("test", 0, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,28 @@
 
 import numpy as np
 
-from tfdecomp.visualization import canvas
+from tfdecomp.visualization import canvas, palette
 
 _PAD = 128  # grey value around pictures that do not fill their cell
+
+
+def of_examples(examples, cell=105) -> np.ndarray:
+    """A row of first frames for each config, and the labels of the first one.
+
+    Args:
+        examples: Name of a config to a list of its examples.
+        cell: See `sheet`.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    rows = {}
+    for name, some in examples.items():
+        rows[name] = np.stack([e["video"][0] for e in some])
+        if "labels" not in rows:
+            ids = np.stack([e["segmentation"][0] for e in some])
+            rows["labels"] = palette.paint_ids(ids)
+    return sheet(rows, cell)
 
 
 def sheet(rows, cell=105) -> np.ndarray:
