@@ -25,9 +25,9 @@ COLOURS = {
 RADII = np.array([0.35, 0.7])
 NATIVE = (240, 320)
 WHOLE = (0, 0, *NATIVE)
-# Top, left, height and width of the part that models are shown.
+# Top, left, height and width of the part that models are shown, at 128 x 128.
 CROP = (29, 64, 192, 192)
-CROP_SIZE = 128  # side to which it is resized
+CROP_SIZE = 128
 
 _FOCAL = 350.0  # pixels of the native picture: 49 degrees across
 _DISTANCE, _ELEVATION, _AZIMUTH = 12.0, np.deg2rad(35.0), np.deg2rad(45.0)
@@ -45,23 +45,25 @@ class ClevrPicture:
         max_objects: `K`, slots of every label.
         height: `H`.
         width: `W`.
-        window: `(top, left, height, width)` of the part of the 240 x 320
-            picture that is filmed.
+        window: `(top, left, height, width)` of the part of CLEVR's picture of
+            240 x 320 pixels that is filmed.
+        samples: Rays per pixel along both axes; 1: hard edges.
         area: Objects have their centres within this far of the middle, along
             both axes of the ground.
         gap: Least distance between outlines on the ground.
         jitter: The camera moves by up to this along each axis.
         light_jitter: The light does.
-        min_visible: Pixels seen of every object when the usual window of the
-            picture is resized to 128 x 128.
+        min_visible: Pixels seen of every object in the usual window at
+            128 x 128 pixels, whatever the window and size that are filmed.
         shadows: Whether objects throw shadows.
     """
 
     num_objects: tuple = (3, 4, 5, 6, 7, 8, 9, 10)
     max_objects: int = 10
-    height: int = NATIVE[0]
-    width: int = NATIVE[1]
-    window: tuple = WHOLE
+    height: int = CROP_SIZE
+    width: int = CROP_SIZE
+    window: tuple = CROP
+    samples: int = 2
     area: float = 3.0
     gap: float = 0.25
     jitter: float = 0.2
@@ -76,6 +78,8 @@ class ClevrPicture:
                 "num_objects are numbers from 0 to max_objects = "
                 f"{self.max_objects}, not {list(counts)}"
             )
+        if self.samples < 1:
+            raise ValueError(f"samples is at least 1, not {self.samples}")
         if len(self.window) != 4 or min(self.window[2:]) < 1:
             raise ValueError(
                 f"window is (top, left, height, width), not {list(self.window)}"
@@ -121,16 +125,21 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
         )
         draws.append(functools.partial(draw_objects, rng, look, count[-1]))
     eye, light = np.array(eye), np.array(light)
+    checked = dataclasses.replace(
+        look, height=CROP_SIZE, width=CROP_SIZE, window=CROP
+    )
 
     def pixels(drawn):
         chosen = [n for n, _ in drawn]
         scene = _scene(_stack([s for _, s in drawn]), light[chosen])
-        view = raycast.film(scene, _checking(eye[chosen]), picture=False)
+        view = raycast.film(scene, _camera(eye[chosen], checked), samples=0)
         return view.visible_pixels, np.array(count)[chosen]
 
     objects = _stack(ray_scenes.settle(draws, pixels, look.min_visible))
     scene, camera = _scene(objects, light), _camera(eye, look)
-    view = raycast.film(scene, camera, shadows=look.shadows)
+    view = raycast.film(
+        scene, camera, shadows=look.shadows, samples=look.samples
+    )
     factors = _factors(objects, camera, count, look)
     return ray_scenes.examples(view, count, 1, factors)
 
@@ -204,39 +213,30 @@ def _scene(objects, light):
     )
 
 
-def _aimed(eye, rows, columns):
+def _camera(eye, look):
     away = _TARGET - eye
     flat = np.hypot(away[:, 0], away[:, 1])
     axes = raycast.aim(
         np.arctan2(away[:, 1], away[:, 0]), np.arctan2(away[:, 2], flat)
     )
-    middle = (NATIVE[0] / 2, NATIVE[1] / 2)
-    return raycast.Camera(eye, axes, _FOCAL, middle, rows, columns)
-
-
-def _camera(eye, look):
     top, left, height, width = look.window
     rows = top + (np.arange(look.height) + 0.5) * height / look.height
     columns = left + (np.arange(look.width) + 0.5) * width / look.width
-    return _aimed(eye, rows, columns)
-
-
-def _checking(eye):
-    """Sees the pixels that resizing the window by nearest would pick."""
-    top, left, height, width = CROP
-    steps = np.arange(CROP_SIZE) + 0.5
-    rows = top + np.floor(steps * height / CROP_SIZE) + 0.5
-    columns = left + np.floor(steps * width / CROP_SIZE) + 0.5
-    return _aimed(eye, rows, columns)
+    middle = (NATIVE[0] / 2, NATIVE[1] / 2)
+    return raycast.Camera(eye, axes, _FOCAL, middle, rows, columns)
 
 
 def _factors(objects, camera, count, look):
     """What is known of every object, in the pixels of the picture."""
     top, left, height, width = look.window
-    pixels, _ = camera.project(objects["centre"])
+    pixels, depth = camera.project(objects["centre"])
     scale = np.array([look.height / height, look.width / width])
     position = (pixels - np.array([top, left])) * scale
-    timed = {"position": position, "location_3d": objects["centre"]}
+    timed = {
+        "position": position,
+        "depth": depth,
+        "location_3d": objects["centre"],
+    }
     factors = {
         name: ray_scenes.hidden_where_absent(values[:, None], count).astype(
             np.float32

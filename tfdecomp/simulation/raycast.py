@@ -96,6 +96,15 @@ class Camera:
         rays = np.moveaxis(rays, 1, 0)
         return np.ascontiguousarray(rays).reshape(3, len(rays[0]), -1)
 
+    def finer(self, samples):
+        """The camera with `samples` rays for each along both axes."""
+        places = []
+        for place in (self.rows, self.columns):
+            step = place[1] - place[0] if len(place) > 1 else 1.0
+            inside = (np.arange(samples) + 0.5) / samples - 0.5
+            places.append((place[:, None] + step * inside).reshape(-1))
+        return dataclasses.replace(self, rows=places[0], columns=places[1])
+
     def project(self, points):
         """Where points are seen, as `(row, column)` in pixels, and how deep.
 
@@ -140,18 +149,35 @@ class View:
     picture: np.ndarray | None = None
 
 
-def film(scene, camera, *, shadows=False, picture=True):
+def film(scene, camera, *, shadows=False, samples=1):
     """Films a scene.
+
+    With several rays per pixel the picture has soft edges. The labels are
+    those of the ray through the middle of the pixel in any case.
 
     Args:
         scene: A `Scene`.
         camera: A `Camera` of as many frames.
         shadows: Whether solids throw shadows, with hard edges.
-        picture: Whether to paint; False: the labels alone.
+        samples: Rays per pixel of the picture along both axes, for evenly
+            spaced rows and columns; 0: the labels alone.
 
     Returns:
         A `View`.
     """
+    if samples <= 1:
+        return _film(scene, camera, shadows, samples == 1)
+    view = _film(scene, camera, shadows, False)
+    fine = _film(scene, camera.finer(samples), shadows, True).picture
+    frames, height, width = view.owner.shape
+    fine = fine.reshape(frames, height, samples, width, samples, 3)
+    total = fine.sum((2, 4), dtype=np.int64)
+    picture = (total + samples**2 // 2) // samples**2
+    return dataclasses.replace(view, picture=picture.astype(np.uint8))
+
+
+def _film(scene, camera, shadows, picture):
+    """`film` with one ray per pixel."""
     frames = len(camera.position)
     step = max(1, RAYS // (len(camera.rows) * len(camera.columns)))
     parts = []

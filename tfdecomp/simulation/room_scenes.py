@@ -48,6 +48,7 @@ class RoomFilm:
         max_pitch_speed: It tilts by up to this many degrees per frame.
         min_visible: Pixels seen of every object in the first frame.
         shadows: Whether objects throw shadows.
+        samples: Rays per pixel along both axes; 1: hard edges.
     """
 
     num_frames: int = 1
@@ -62,6 +63,7 @@ class RoomFilm:
     max_pitch_speed: float = 1.5
     min_visible: int = 20
     shadows: bool = True
+    samples: int = 1
 
     def __post_init__(self):
         counts = self.num_objects
@@ -70,6 +72,8 @@ class RoomFilm:
                 "num_objects are numbers from 0 to max_objects = "
                 f"{self.max_objects}, not {list(counts)}"
             )
+        if self.samples < 1:
+            raise ValueError(f"samples is at least 1, not {self.samples}")
         if not 0 < self.radius[0] <= self.radius[1]:
             raise ValueError(
                 "radius is (least, largest), both positive, not "
@@ -126,13 +130,15 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
         chosen = [n for n, _ in drawn]
         scene = _scene(_stack([s for _, s in drawn]), planes[chosen], 1)
         first = {k: v[chosen, :1] for k, v in flights.items()}
-        view = raycast.film(scene, _camera(first, look), picture=False)
+        view = raycast.film(scene, _camera(first, look), samples=0)
         return view.visible_pixels, np.array(count)[chosen]
 
     objects = _stack(ray_scenes.settle(draws, pixels, look.min_visible))
     camera = _camera(flights, look)
     scene = _scene(objects, planes, look.num_frames)
-    view = raycast.film(scene, camera, shadows=look.shadows)
+    view = raycast.film(
+        scene, camera, shadows=look.shadows, samples=look.samples
+    )
     behind = np.append(_PLANE_ENTITY, CEILING).astype(np.uint8)[view.plane]
     entities = np.where(view.owner > 0, view.owner + WALL_B, behind)
     factors = _factors(objects, camera, count, look)
@@ -264,10 +270,11 @@ def _camera(flight, look):
 def _factors(objects, camera, count, look):
     """What is known of every object."""
     still = np.repeat(objects["centre"], look.num_frames, axis=0)
-    pixels, _ = camera.project(still)
+    pixels, depth = camera.project(still)
     lead = (len(count), look.num_frames, look.max_objects)
     timed = {
         "position": pixels.reshape(*lead, 2),
+        "depth": depth.reshape(lead),
         "location_3d": still.reshape(*lead, 3),
     }
     factors = {
