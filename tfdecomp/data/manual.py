@@ -21,18 +21,13 @@ def manual_file(dl_manager, name, *, dataset, layout, stand_in):
     Raises:
         MissingFileError: If it is not there.
     """
-    found, folder = [], None
-    try:
-        folder = pathlib.Path(dl_manager.manual_dir)
-        found = sorted(entry.name for entry in folder.iterdir())
-    except (AssertionError, FileNotFoundError, NotADirectoryError) as error:
-        folder = folder or getattr(dl_manager, "_manual_dir", None) or error
+    folder, found = listing(dl_manager)
     if name in found:
         return folder / name
     stem = name.split(".")[0].lower()
     similar = [other for other in found if stem in other.lower()]
-    listing = found[:10] or "nothing"
-    seen = f"similar names there: {similar}" if similar else f"found {listing}"
+    names = found[:10] or "nothing"
+    seen = f"similar names there: {similar}" if similar else f"found {names}"
     raise errors.MissingFileError(
         f"{name} is missing in the manual folder {folder}; {seen}",
         dataset=dataset,
@@ -42,6 +37,33 @@ def manual_file(dl_manager, name, *, dataset, layout, stand_in):
         hint=f"put it there or pass --manual_dir; or use the generated set "
         f"{stand_in!r}, which needs no file.\n{layout}",
     )
+
+
+def listing(dl_manager):
+    """The manual folder and the names in it.
+
+    Args:
+        dl_manager: TFDS's download manager.
+
+    Returns:
+        `(folder, names)`; the folder may not exist, there are no names then.
+    """
+    folder = None
+    try:
+        folder = pathlib.Path(dl_manager.manual_dir)
+        return folder, sorted(entry.name for entry in folder.iterdir())
+    except (AssertionError, FileNotFoundError, NotADirectoryError) as error:
+        return folder or getattr(dl_manager, "_manual_dir", None) or error, []
+
+
+def describe(path):
+    """Name, size and checksum of a file, for the metadata of a dataset."""
+    path = pathlib.Path(path)
+    return {
+        "name": path.name,
+        "size": path.stat().st_size,
+        "sha256": sha256(path),
+    }
 
 
 def sha256(path):

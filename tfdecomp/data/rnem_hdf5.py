@@ -68,13 +68,7 @@ class BallsFile:
             names += ["position", "velocity"]
         return {
             "factor_names": sorted(names),
-            "source_files": [
-                {
-                    "name": self.path.name,
-                    "size": self.path.stat().st_size,
-                    "sha256": manual.sha256(self.path),
-                }
-            ],
+            "source_files": [manual.describe(self.path)],
         }
 
     def block_size(self, wanted):
