@@ -1,0 +1,116 @@
+"""The builder as TFDS tests it, on small configs."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import pytest
+import tensorflow_datasets as tfds
+
+from tfdecomp import builders
+
+Builder = builders.builder_cls("raycast")
+FOLDER = pathlib.Path(builders.folder()) / "raycast"
+SIZES = {"num_train": 4, "num_validation": 3, "num_test": 2}
+
+
+def _small(name, **sizes):
+    config = Builder.builder_configs[name]
+    return dataclasses.replace(config, name=f"{name}_test", **sizes)
+
+
+@pytest.mark.slow
+class GeneratedTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+    EXAMPLE_DIR = FOLDER / "dummy_data"
+    SKIP_CHECKSUMS = True
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        _small(name, **SIZES)
+        for name in (
+            "clevr_like",
+            "clevr_like_native",
+            "room",
+            "room_sequence",
+        )
+    ]
+    SPLITS = {"train": 4, "validation": 3, "test": 2}
+
+
+class SmallTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+    EXAMPLE_DIR = FOLDER / "dummy_data"
+    SKIP_CHECKSUMS = True
+    BUILDER_CONFIG_NAMES_TO_TEST = [_small("clevr_like_64", **SIZES)]
+    SPLITS = {"train": 4, "validation": 3, "test": 2}
+
+
+class TestOnlyTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+    EXAMPLE_DIR = FOLDER / "dummy_data"
+    SKIP_CHECKSUMS = True
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        _small(name, num_test=3)
+        for name in ("room_empty", "room_six_objects", "room_identical_color")
+    ]
+    SPLITS = {"test": 3}
+
+
+def _answers():
+    """Config to its answers, from the README."""
+    text = (FOLDER / "README.md").read_text()
+    table = text.split("## Four questions")[1].split("##")[0]
+    rows = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        for name in re.findall(r"`(\w+)`", cells[0]):
+            rows[name] = cells[1:]
+    return rows
+
+
+@pytest.mark.parametrize("name", list(Builder.builder_configs))
+def test_readme_answers_the_four_questions_as_the_metadata_do(name, tmp_path):
+    background, ignore, boxes, objects = _answers()[name.removesuffix("_tiny")]
+    metadata = builders.make(f"raycast/{name}", tmp_path).info.metadata
+    assert background == "0"
+    assert (ignore == "255") == metadata["has_ignore"]
+    assert ignore in ("255", "none")
+    assert boxes == metadata["box_kind"]
+    assert int(objects) == metadata["max_objects"]
+    json.dumps(dict(metadata))
+
+
+def test_readme_gives_the_codes_that_the_metadata_give(tmp_path):
+    text = (FOLDER / "README.md").read_text()
+    metadata = builders.make("raycast/clevr_like", tmp_path).info.metadata
+    for factor, values in metadata["value_names"].items():
+        line = ", ".join(f"{code} {name}" for name, code in values.items())
+        assert re.search(rf"`{factor}` \| .* \| {line} \|", text), factor
+
+
+def test_every_config_has_a_tiny_sibling_of_the_same_scenes():
+    configs = Builder.builder_configs
+    for name, config in configs.items():
+        if not name.endswith("_tiny"):
+            tiny = configs[f"{name}_tiny"]
+            assert tiny.split_sizes().keys() == config.split_sizes().keys()
+            assert tiny.stream == config.stream
+            assert max(tiny.split_sizes().values()) <= 64
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"scene": "street"}, "scene is one of"),
+        ({"channels": 1}, "channels must be 3"),
+        ({"scene": "clevr", "num_frames": 2}, "num_frames must be 1"),
+        ({"scene": "room", "height": 32}, "must be equal"),
+        ({"num_objects": (9,)}, "max_objects = 4"),
+        ({"samples": 0}, "samples"),
+        ({"window": (0, 0)}, "window"),
+        ({"num_objects": (40,), "max_objects": 40}, "at most 60%"),
+    ],
+)
+def test_impossible_configs_are_refused_when_they_are_made(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Builder.builder_config_cls(name="wrong", **fields)
