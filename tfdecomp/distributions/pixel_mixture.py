@@ -3,7 +3,8 @@
     p(x) = prod_i sum_k m_ik N(x_i; mu_ik, s I)
 
 with `i` a pixel and a channel (`granularity="channel"`, PROVIDE) or a pixel
-whose channels belong together (`"pixel"`, IODINE). The gradients that
+whose channels belong together (`"pixel"`, IODINE). N is a normal density, or
+a logistic one of the same variance (IODINE's code). The gradients that
 iterative inference feeds to its refinement network have closed forms
 (spec of PROVIDE, 5.3), so nothing here is differentiated to get them.
 """
@@ -16,29 +17,50 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 GRANULARITIES = ("channel", "pixel")
+COMPONENTS = ("normal", "logistic")
 _MAX_LOG_RATIO = 27.6  # log(1e12): N_k / sum_j m_j N_j where m_k vanishes
 _ENTROPY_FLOOR = 1e-9
 
 
+def logistic_scale(variance):
+    """Scale of the logistic distribution of this variance."""
+    return tf.sqrt(3.0 * tf.cast(variance, tf.float32)) / math.pi
+
+
+def density_constant(component, variance):
+    """What the log-densities below leave out, `-log p(mode)`, per channel."""
+    variance = tf.cast(variance, tf.float32)
+    if component == "logistic":
+        return tf.math.log(4.0 * logistic_scale(variance))
+    return 0.5 * tf.math.log(2.0 * math.pi * variance)
+
+
 class PixelMixture:
-    """A mixture of Gaussians over slots at every pixel.
+    """A mixture over slots at every pixel.
 
     Args:
         means: `[B, K, H, W, C]` float32, mu.
         logits: `[B, K, H, W, 1]` float32; masks are their softmax over `K`.
         variance: Scalar s.
         granularity: `"channel"` or `"pixel"`.
+        component: `"normal"` or `"logistic"`.
 
     Raises:
-        ValueError: If `granularity` is unknown.
+        ValueError: If `granularity` or `component` is unknown.
     """
 
-    def __init__(self, means, logits, variance, granularity="channel"):
-        if granularity not in GRANULARITIES:
-            raise ValueError(
-                f"granularity must be one of {GRANULARITIES}, got "
-                f"{granularity!r}"
-            )
+    def __init__(
+        self, means, logits, variance, granularity="channel", component="normal"
+    ):
+        for name, value, known in (
+            ("granularity", granularity, GRANULARITIES),
+            ("component", component, COMPONENTS),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"{name} must be one of {known}, got {value!r}"
+                )
+        self.component = component
         self.means = means
         self.logits = logits
         self.variance = variance
@@ -56,18 +78,20 @@ class PixelMixture:
         Event `[C]`, batch `[B, H, W]` for pixels; event `[]`, batch
         `[B, H, W, C]` for channels.
         """
-        scale = tf.sqrt(tf.cast(self.variance, tf.float32))
+        family, scale = tfd.Normal, tf.sqrt(tf.cast(self.variance, tf.float32))
+        if self.component == "logistic":
+            family, scale = tfd.Logistic, logistic_scale(self.variance)
         means = tf.transpose(self.means, [0, 2, 3, 1, 4])  # [B, H, W, K, C]
         logits = tf.transpose(self.logits[..., 0], [0, 2, 3, 1])
         if self.granularity == "pixel":
             return tfd.MixtureSameFamily(
                 tfd.Categorical(logits=logits),
-                tfd.Independent(tfd.Normal(means, scale), 1),
+                tfd.Independent(family(means, scale), 1),
             )
         means = tf.transpose(means, [0, 1, 2, 4, 3])  # [B, H, W, C, K]
         logits = tf.broadcast_to(logits[..., None, :], tf.shape(means))
         return tfd.MixtureSameFamily(
-            tfd.Categorical(logits=logits), tfd.Normal(means, scale)
+            tfd.Categorical(logits=logits), family(means, scale)
         )
 
     def score(self, frames):
@@ -85,8 +109,8 @@ class PixelMixture:
 class Score:
     """How a `PixelMixture` explains pictures; see `PixelMixture.score`.
 
-    The log-likelihoods leave out the constant `-1/2 log(2 pi s)` per channel
-    unless said otherwise.
+    The log-likelihoods leave out the constant of the density, `-1/2 log(2 pi
+    s)` per channel for a normal one, unless said otherwise.
 
     Attributes:
         pixel_log_likelihood: `[B, 1, H, W, 1]`, summed over channels.
@@ -98,7 +122,7 @@ class Score:
         self.mixture = mixture
         self.frames = frames[:, None]  # [B, 1, H, W, C]
         self._error = self.frames - mixture.means
-        log_normal = -0.5 * tf.square(self._error) / mixture.variance
+        log_normal = self._log_density()
         self._log_pixel = tf.reduce_sum(log_normal, -1, keepdims=True)
         if mixture.granularity == "pixel":
             log_normal = self._log_pixel
@@ -112,11 +136,27 @@ class Score:
         )
         self.nll = -tf.reduce_sum(self._log_total, axis=[1, 2, 3, 4])
 
+    def _log_density(self):
+        """log p(x_c | mu_kc) over its value at the mode."""
+        mixture = self.mixture
+        if mixture.component == "normal":
+            return -0.5 * tf.square(self._error) / mixture.variance
+        distance = tf.abs(self._error) / logistic_scale(mixture.variance)
+        return 2.0 * math.log(2.0) - distance - 2.0 * tf.nn.softplus(-distance)
+
+    def _slope(self):
+        """d log p(x_c | mu_kc) / d mu_kc, `[B, K, H, W, C]`."""
+        mixture = self.mixture
+        if mixture.component == "normal":
+            return self._error / mixture.variance
+        scale = logistic_scale(mixture.variance)
+        return tf.tanh(0.5 * self._error / scale) / scale
+
     @property
     def nll_constant(self):
         count = tf.cast(tf.size(self.frames[0]), tf.float32)
-        variance = tf.cast(self.mixture.variance, tf.float32)
-        return 0.5 * count * tf.math.log(2.0 * math.pi * variance)
+        mixture = self.mixture
+        return count * density_constant(mixture.component, mixture.variance)
 
     def responsibilities(self):
         """rho = m_k N_k / sum_j m_j N_j, `[B, K, H, W, C or 1]`."""
@@ -142,9 +182,16 @@ class Score:
         removed = tf.math.log1p(-tf.minimum(self.mixture.masks, 1 - 1e-6))
         return tf.reduce_sum(self._log_total + rest - removed, -1, True)
 
+    def leave_one_out_ratio(self):
+        """log p(x) - log p(x) with slot k removed: `[B, K, H, W, 1]`."""
+        return self.pixel_log_likelihood - self.leave_one_out()
+
     def gradient_by_means(self):
-        """d nll / d mu_kc = -rho_kc (x_c - mu_kc) / s, `[B, K, H, W, C]`."""
-        return -self.responsibilities() * self._error / self.mixture.variance
+        """d nll / d mu_kc, `[B, K, H, W, C]`.
+
+        -rho_kc (x_c - mu_kc) / s for the normal density.
+        """
+        return -self.responsibilities() * self._slope()
 
     def gradient_by_masks(self):
         """d nll / d m_k = -sum N_k / sum_j m_j N_j, `[B, K, H, W, 1]`."""

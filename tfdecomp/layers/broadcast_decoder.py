@@ -31,7 +31,9 @@ class BroadcastDecoder(keras.layers.Layer):
         upsample: The convolutions run on a grid smaller by this factor and
             the last one draws a block of `upsample x upsample` pixels.
         activation: Hidden activation.
-        initializer: Rule of initial values; see `layers.conv`.
+        initializer: Rule of the hidden layers' initial values; see
+            `layers.conv`.
+        head_initializer: That of the last convolution.
         coordinate_scale: Standard deviation of the first convolution's
             weights on the coordinates, and half-width of its uniform bias, at
             the start; None treats them like the others. At 2 or so the edges
@@ -68,6 +70,7 @@ class BroadcastDecoder(keras.layers.Layer):
         upsample=1,
         activation="elu",
         initializer="fan_in_uniform",
+        head_initializer="fan_in_uniform",
         coordinate_scale=None,
         vector_scale=None,
         factored=True,
@@ -85,6 +88,7 @@ class BroadcastDecoder(keras.layers.Layer):
         self.upsample = upsample
         self.activation = activation
         self.initializer = initializer
+        self.head_initializer = head_initializer
         self.coordinate_scale = coordinate_scale
         self.vector_scale = vector_scale
         self.factored = factored
@@ -109,6 +113,7 @@ class BroadcastDecoder(keras.layers.Layer):
             self.kernel_sizes[-1],
             dtype=self.dtype_policy,
             name="head",
+            **initial_values(head_initializer),
         )
 
     def _check(self):
@@ -214,6 +219,7 @@ class BroadcastDecoder(keras.layers.Layer):
             "upsample": self.upsample,
             "activation": self.activation,
             "initializer": self.initializer,
+            "head_initializer": self.head_initializer,
             "coordinate_scale": self.coordinate_scale,
             "vector_scale": self.vector_scale,
             "factored": self.factored,

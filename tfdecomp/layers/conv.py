@@ -1,5 +1,7 @@
 """Convolution and dense layers with the initial values of the sources."""
 
+import math
+
 import gin
 import keras
 import tensorflow as tf
@@ -16,15 +18,43 @@ def fan_in_uniform():
     )
 
 
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class TruncatedFanInNormal(keras.initializers.Initializer):
+    """Normal values of deviation `1/sqrt(fan_in)`, cut at two deviations.
+
+    The default of the framework that IODINE was published in. Unlike Keras'
+    `VarianceScaling`, it does not make up for what the cut takes away.
+
+    Args:
+        fan_in: Number of inputs; by default that of a kernel `[..., I, O]`.
+    """
+
+    def __init__(self, fan_in=None):
+        self.fan_in = fan_in
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        fan_in = self.fan_in or math.prod(shape[:-1])
+        return keras.random.truncated_normal(
+            shape, stddev=fan_in**-0.5, dtype=dtype
+        )
+
+    def get_config(self):
+        return {"fan_in": self.fan_in}
+
+
 def initial_values(name):
     """Arguments of `Conv2D` and `Dense` for one rule of initial values.
 
     Args:
-        name: `"fan_in_uniform"` for kernels and biases as published, or any
-            Keras initializer for kernels (`"he_normal"`), with zero biases.
+        name: `"fan_in_uniform"` for kernels and biases as PROVIDE has them,
+            `"truncated_normal"` for kernels as IODINE has them, or any Keras
+            initializer for kernels (`"he_normal"`); the latter two with zero
+            biases.
     """
     if name == "fan_in_uniform":
         return {}
+    if name == "truncated_normal":
+        name = TruncatedFanInNormal()
     return {"kernel_initializer": name, "bias": "zeros"}
 
 

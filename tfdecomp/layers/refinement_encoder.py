@@ -29,6 +29,9 @@ class RefinementEncoder(keras.layers.Layer):
         units: Widths of the dense layers after it.
         initializer: Rule of the convolutions' initial values; see
             `layers.conv`.
+        dense_initializer: That of the dense layers.
+        code_activation: Activation of the last dense layer; the others and
+            the convolutions have ELU.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -50,6 +53,8 @@ class RefinementEncoder(keras.layers.Layer):
         pool=4,
         units=(128,),
         initializer="fan_in_uniform",
+        dense_initializer="fan_in_uniform",
+        code_activation="elu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -59,6 +64,8 @@ class RefinementEncoder(keras.layers.Layer):
         self.pool = pool
         self.units = tuple(units)
         self.initializer = initializer
+        self.dense_initializer = dense_initializer
+        self.code_activation = code_activation
         options = {"activation": "elu", "dtype": self.dtype_policy}
         self.convs = [
             Conv2D(
@@ -72,9 +79,17 @@ class RefinementEncoder(keras.layers.Layer):
             for i, width in enumerate(self.filters)
         ]
         self.dense_layers = [
-            Dense(width, name=f"dense_{i}", **options)
+            Dense(
+                width,
+                name=f"dense_{i}",
+                **options,
+                **initial_values(dense_initializer),
+            )
             for i, width in enumerate(self.units)
         ]
+        if self.dense_layers:
+            last = self.dense_layers[-1]
+            last.activation = keras.activations.get(code_activation)
 
     def build(self, maps_shape, is_shared=None):
         """Creates the weights.
@@ -111,9 +126,13 @@ class RefinementEncoder(keras.layers.Layer):
             maps: `[B, H, W, c']`.
 
         Returns:
-            `[B, h, w, F]` in the compute type.
+            `[B, h, w, F]` in the compute type; `[B, 1, 1, F]`, the bias
+            alone, if no channel is shared.
         """
         conv, dtype = self.convs[0], self.compute_dtype
+        if not self.shared_channels.size:
+            bias = tf.cast(conv.bias, dtype)[None, None, None]
+            return tf.tile(bias, [tf.shape(maps)[0], 1, 1, 1])
         kernel = tf.gather(conv.kernel, self.shared_channels, axis=2)
         outputs = self._convolve(tf.cast(maps, dtype), tf.cast(kernel, dtype))
         return tf.nn.bias_add(outputs, tf.cast(conv.bias, dtype))
@@ -166,4 +185,6 @@ class RefinementEncoder(keras.layers.Layer):
             "pool": self.pool,
             "units": self.units,
             "initializer": self.initializer,
+            "dense_initializer": self.dense_initializer,
+            "code_activation": self.code_activation,
         }

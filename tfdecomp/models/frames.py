@@ -1,7 +1,5 @@
 """Loops over frames, and the randomness of a clip."""
 
-import math
-
 import tensorflow as tf
 
 _CLIP = -1  # folded into a clip's seed for the noise that its frames share
@@ -104,9 +102,3 @@ class CellNoise:
         if self.first is None:
             return noise
         return tf.concat([self.first, noise[:, 1:]], axis=1)
-
-
-def gaussian_constant(size, variance):
-    """1/2 n log(2 pi s): what an unnormalised Gaussian nll leaves out."""
-    variance = tf.cast(variance, tf.float32)
-    return 0.5 * math.prod(size) * tf.math.log(2.0 * math.pi * variance)

@@ -16,6 +16,8 @@ included. So a cell can be recomputed in the backward pass, and it can stand
 in a `tf.while_loop`, whose graph does not grow with frames or refinements.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,18 +25,25 @@ import tensorflow as tf
 from tfdecomp.distributions import gaussians
 from tfdecomp.distributions.pixel_mixture import (
     PixelMixture,
+    density_constant,
     mask_entropy,
     mask_entropy_gradient,
     through_softmax,
 )
 from tfdecomp.models import base
-from tfdecomp.models.frames import gaussian_constant, open_shape
-from tfdecomp.ops.coords import pixel_grid
+from tfdecomp.models.frames import open_shape
+from tfdecomp.ops.coords import cosine_grid, pixel_grid
 from tfdecomp.ops.normalization import standardize
 from tfdecomp.ops.rematerialize import rematerialize
 
 # Picture-sized inputs that all slots and refinements of a frame share ...
-SHARED_INPUTS = ("frame", "coordinates", "features")
+SHARED_INPUTS = (
+    "frame",
+    "coordinates",
+    "cosine_coordinates",
+    "constant",
+    "features",
+)
 # ... and those that differ, with whether they are normalised and stopped.
 SLOT_INPUTS = {
     "means": False,
@@ -42,10 +51,13 @@ SLOT_INPUTS = {
     "mask_logits": False,
     "mean_gradient": True,
     "mask_gradient": True,
+    "mask_logit_gradient": True,
     "mask_posterior": False,
     "pixel_log_likelihood": True,
     "leave_one_out": True,
+    "leave_one_out_ratio": True,
 }
+_CONSTANT = 0.5  # the value of the input of that name (IODINE's code)
 
 
 class IterativeModel(base.DecompositionModel):
@@ -65,10 +77,13 @@ class IterativeModel(base.DecompositionModel):
         latent_dim: `D`.
         variance: Pixel variance of the likelihood.
         granularity: `"channel"` or `"pixel"` mixture.
+        component: `"normal"` or `"logistic"`, of the mixture.
         parameterization: Of lambda; see `distributions.gaussians`.
         refinement_inputs: Picture-sized inputs, in the order of the first
             convolution's channels: names out of `SHARED_INPUTS` and
             `SLOT_INPUTS`.
+        affine_norm: Whether normalised inputs get a trainable scale and
+            offset per channel.
         flat_mask_posterior: Feeds the published code's softmax of likelihood
             values instead of the posterior ratio.
         reconstruction_weight: beta.
@@ -85,6 +100,7 @@ class IterativeModel(base.DecompositionModel):
         **kwargs: Passed to `keras.Model`.
     """
 
+    vector_inputs = ("parameters", "parameter_gradient")
     scheduled_weights = (
         "reconstruction_weight",
         "kl_weight",
@@ -114,6 +130,8 @@ class IterativeModel(base.DecompositionModel):
         update_bias,
         features,
         rematerialize,
+        component="normal",
+        affine_norm=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -126,6 +144,8 @@ class IterativeModel(base.DecompositionModel):
         self.latent_dim = latent_dim
         self.variance = variance
         self.granularity = granularity
+        self.component = component
+        self.affine_norm = affine_norm
         self.parameterization = gaussians.check_parameterization(
             parameterization
         )
@@ -172,11 +192,12 @@ class IterativeModel(base.DecompositionModel):
             return self.channels
         if name == "features":
             return self.features.channels
-        return 2 if name == "coordinates" else 1
+        return {"coordinates": 2, "cosine_coordinates": 8}.get(name, 1)
 
     def build_inference(self, decoder_width):
         """Builds what refinement needs: lambda_0, decoder, encoder, head."""
         self.coordinates = pixel_grid(*self.image_size)[None]
+        self.cosines = cosine_grid(*self.image_size)[None]
         if not self.decoder.built:  # a reloaded child arrives built
             self.decoder.build((None, decoder_width))
         if self.features is not None and not self.features.built:
@@ -193,6 +214,42 @@ class IterativeModel(base.DecompositionModel):
             shape=(2 * self.latent_dim,),
             initializer=self._initialize_parameters,
             autocast=False,
+        )
+        if self.affine_norm:
+            self._build_norms()
+
+    def _build_norms(self):
+        """Scale and offset of every normalised input."""
+        sizes = {
+            name: self._input_channels(name)
+            for name in self.refinement_inputs
+            if SLOT_INPUTS.get(name)
+        }
+        if "parameter_gradient" in self.vector_inputs:
+            sizes["parameter_gradient"] = 2 * self.latent_dim
+        self.norms = {
+            name: [
+                self.add_weight(
+                    name=f"{name}_{part}",
+                    shape=(size,),
+                    initializer=initializer,
+                    autocast=False,
+                )
+                for part, initializer in (
+                    ("scale", "ones"),
+                    ("offset", "zeros"),
+                )
+            ]
+            for name, size in sizes.items()
+        }
+
+    def _affine(self, name, values):
+        """A normalised input with its scale and offset, if it has them."""
+        if not self.affine_norm or name not in self.norms:
+            return values
+        scale, offset = self.norms[name]
+        return values * tf.convert_to_tensor(scale) + tf.convert_to_tensor(
+            offset
         )
 
     def _initialize_parameters(self, shape, dtype=None):
@@ -232,6 +289,13 @@ class IterativeModel(base.DecompositionModel):
         means, logits = self.decoder(merge_slots(latents))
         return split_slots(means, num_slots), split_slots(logits, num_slots)
 
+    def mixture(self, means, logits, variance=None):
+        """The likelihood of decoded slots, a `PixelMixture`."""
+        variance = self.variance if variance is None else variance
+        return PixelMixture(
+            means, logits, variance, self.granularity, self.component
+        )
+
     def objective(self, cell, means, logits, parameters):
         """Scores a decode.
 
@@ -240,9 +304,7 @@ class IterativeModel(base.DecompositionModel):
             beta NLL + psi KL + gamma H), `nll` (without its constant), `kl`,
             `entropy`; and the mixture with its score, for the gradients.
         """
-        mixture = PixelMixture(
-            means, logits, cell["variance"], self.granularity
-        )
+        mixture = self.mixture(means, logits, cell["variance"])
         score = mixture.score(tf.stop_gradient(cell["frame"]))
         divergence = gaussians.kl_divergence(
             parameters,
@@ -308,9 +370,12 @@ class IterativeModel(base.DecompositionModel):
             maps = self.slot_maps(mixture, score, logits, gradients)
             code = self.encoder(maps, cell["shared"])
             state, update = self.update(
-                cell, merge_slots(parameters), merge_slots(saved), code,
+                cell,
+                merge_slots(parameters),
+                merge_slots(self._affine("parameter_gradient", saved)),
+                code,
                 arguments["state"],
-            )  # fmt: skip
+            )
         num_slots = tf.shape(parameters)[1]
         outputs = {
             **terms,
@@ -361,6 +426,7 @@ class IterativeModel(base.DecompositionModel):
             "mask_logits": lambda: logits,
             "mean_gradient": lambda: gradients["means"],
             "mask_gradient": lambda: gradients["masks"],
+            "mask_logit_gradient": lambda: gradients["logits"],
             "mask_posterior": (
                 score.flat_mask_posterior
                 if self.flat_mask_posterior
@@ -370,6 +436,7 @@ class IterativeModel(base.DecompositionModel):
                 score.pixel_log_likelihood, num_slots, axis=1
             ),
             "leave_one_out": score.leave_one_out,
+            "leave_one_out_ratio": score.leave_one_out_ratio,
         }
         maps = []
         for name in self.refinement_inputs:
@@ -382,7 +449,8 @@ class IterativeModel(base.DecompositionModel):
                 maps.append(tf.repeat(tf.zeros_like(logits), channels, -1))
             else:
                 value = tf.stop_gradient(values[name]())
-                maps.append(standardize(value, axes=[2, 3, 4]))
+                value = standardize(value, axes=[2, 3, 4])
+                maps.append(self._affine(name, value))
         return tf.concat(maps, axis=-1)
 
     def shared_maps(self, frame):
@@ -391,11 +459,23 @@ class IterativeModel(base.DecompositionModel):
         values = {
             "frame": lambda: frame,
             "coordinates": lambda: tf.tile(self.coordinates, [batch, 1, 1, 1]),
+            "cosine_coordinates": lambda: tf.tile(
+                self.cosines, [batch, 1, 1, 1]
+            ),
+            "constant": lambda: tf.fill(
+                [batch, *self.image_size, 1], _CONSTANT
+            ),
             "features": lambda: tf.cast(self.features(frame), tf.float32),
         }
         names = [n for n in self.refinement_inputs if n in SHARED_INPUTS]
-        maps = tf.concat([values[name]() for name in names], axis=-1)
+        none = tf.zeros([batch, *self.image_size, 0])
+        maps = tf.concat([none, *(values[name]() for name in names)], axis=-1)
         return self.encoder.shared(maps)
+
+    def carried(self, r, parameters, state):
+        """What cell r gets from the one before; a hook to cut gradients."""
+        del r
+        return parameters, state
 
     def run_cell(self, cell_function, arguments):
         """Runs a cell, rematerialised if the model is."""
@@ -435,6 +515,7 @@ class IterativeModel(base.DecompositionModel):
                 "noise": noise[:, r],
                 "is_first": tf.cast(tf.equal(r, 0), tf.float32),
             }
+            parameters, state = self.carried(r, parameters, state)
             return {
                 "weights": weights,
                 "cell": {**cell, **here},
@@ -498,7 +579,10 @@ class IterativeModel(base.DecompositionModel):
             frames = tf.cast(tf.shape(means)[1], tf.float32)
             nll = tf.reduce_sum(records["nll"], axis=1)
             outputs |= {
-                "nll": nll + frames * gaussian_constant(size, variance),
+                "nll": nll
+                + frames
+                * math.prod(size)
+                * density_constant(self.component, variance),
                 "nll_unnormalised": nll,
                 "nll_last_frame": records["nll"][:, -1],
                 "kl": tf.reduce_sum(records["kl"], axis=1),
@@ -518,12 +602,27 @@ class IterativeModel(base.DecompositionModel):
             `[N, K, H, W, C]`.
         """
         means, logits = self.decode_latents(slots, context)
-        mixture = PixelMixture(means, logits, self.variance, self.granularity)
+        mixture = self.mixture(means, logits)
         return {
             "recon": mixture.mean(),
             "masks": mixture.masks,
             "components": means,
         }
+
+    def step_flops(self, batch_size, num_frames):
+        """Floating-point operations of a training step, as the papers have it.
+
+        Forward, twice that backward, and one product through the decoder for
+        every refinement.
+        """
+        decodes, refinements = self.cells(num_frames)
+        decode = self.decoder.flops()
+        refine = self.encoder.flops() + sum(
+            2 * math.prod(kernel.shape) for kernel in self.refinement_kernels()
+        )
+        forward = decodes * decode + refinements * refine
+        clips = batch_size * self.num_slots
+        return clips * (3 * forward + refinements * decode)
 
     def get_config(self):
         return {
@@ -580,3 +679,32 @@ def update_initializer(bias, latent_dim):
         return tf.reshape(tf.cast(values, dtype or tf.float32), shape)
 
     return initialize
+
+
+def check_slots(num_slots, default):
+    """The number of slots in use; `ValueError` below 2."""
+    num_slots = default if num_slots is None else num_slots
+    return at_least(2, num_slots, "num_slots must be at least 2")
+
+
+def at_least(minimum, value, message):
+    """`value`; raises below the minimum, in the graph if it is a tensor."""
+    if tf.is_tensor(value):
+        tf.debugging.assert_greater_equal(value, minimum, message)
+    elif value < minimum:
+        raise ValueError(f"{message}, got {value}")
+    return value
+
+
+def sweep(latents, slot, dim, values):
+    """Copies of `[B, K, D]` whose entry `[:, slot, dim]` takes each value.
+
+    Returns:
+        `[len(values) * B, K, D]`, value by value.
+    """
+    here = np.zeros((1, *latents.shape[1:]), bool)
+    here[0, slot, dim] = True
+    copies = [
+        tf.where(here, tf.cast(v, latents.dtype), latents) for v in values
+    ]
+    return tf.concat(copies, axis=0)

@@ -15,15 +15,12 @@ References:
     video decomposition. UAI 2021.
 """
 
-import math
-
 import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfdecomp.distributions import gaussians
-from tfdecomp.distributions.pixel_mixture import PixelMixture
 from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
@@ -31,8 +28,11 @@ from tfdecomp.models import base
 from tfdecomp.models.frames import CellNoise, scan_frames
 from tfdecomp.models.iterative import (
     IterativeModel,
+    at_least,
+    check_slots,
     merge_slots,
     split_slots,
+    sweep,
     update_initializer,
 )
 
@@ -238,7 +238,7 @@ class PROVIDE(IterativeModel):
             A `PixelMixture`; its `distribution()` is the TFP object.
         """
         means, logits = self.decode_latents(latents, self._context(hidden))
-        return PixelMixture(means, logits, self.variance, self.granularity)
+        return self.mixture(means, logits)
 
     def _context(self, hidden):
         return hidden if self.conditional else None
@@ -464,9 +464,7 @@ class PROVIDE(IterativeModel):
             means, logits = self.decode_latents(
                 self.sample(cell, parameters), cell.get("context")
             )
-            mixture = PixelMixture(
-                means, logits, self.variance, self.granularity
-            )
+            mixture = self.mixture(means, logits)
             picture = mixture.mean()
             maps = self.slot_maps(
                 mixture, mixture.score(picture), logits, gradients=nothing
@@ -518,19 +516,13 @@ class PROVIDE(IterativeModel):
         latents, hidden = outputs["slots"][:, -1], outputs["state"]["h"]
         dims = range(self.latent_dim) if dims is None else dims
         values = np.linspace(-2.5, 2.5, 7) if values is None else values
-        num_slots = latents.shape[1]
         rows = []
         for dim in dims:  # all values of a dimension in one decode
-            swept = [
-                set_entry(latents, slot, dim, v, num_slots) for v in values
-            ]
-            context = [hidden] * len(values)
+            context = tf.tile(hidden, [len(values), 1, 1])
             if joint:
-                context = [
-                    set_entry(hidden, slot, dim, v, num_slots) for v in values
-                ]
+                context = sweep(hidden, slot, dim, values)
             pictures = self.decode(
-                tf.concat(swept, 0), self._context(tf.concat(context, 0))
+                sweep(latents, slot, dim, values), self._context(context)
             )["recon"]
             rows.append(tf.stack(tf.split(pictures, len(values)), axis=1))
         return tf.stack(rows, axis=1)
@@ -561,21 +553,9 @@ class PROVIDE(IterativeModel):
         extra = num_frames - 1 if self.extra_refinement and budget > 2 else 0
         return refinements + num_frames, refinements + extra
 
-    def step_flops(self, batch_size, num_frames):
-        """Floating-point operations of a training step, as the paper has it.
-
-        Forward, twice that backward, and one product through the decoder for
-        every refinement.
-        """
-        decodes, refinements = self.cells(num_frames)
-        decode = self.decoder.flops()
-        dense = [*self.lstm.kernels, self.head.kernel]
-        refine = self.encoder.flops() + sum(
-            2 * math.prod(k.shape) for k in dense
-        )
-        forward = decodes * decode + refinements * refine
-        clips = batch_size * self.num_slots
-        return clips * (3 * forward + refinements * decode)
+    def refinement_kernels(self):
+        """Kernels of the dense layers that run once per refinement."""
+        return [*self.lstm.kernels, self.head.kernel]
 
     def get_config(self):
         return {
@@ -591,33 +571,12 @@ class PROVIDE(IterativeModel):
         }
 
 
-def check_slots(num_slots, default):
-    """The number of slots in use; `ValueError` below 2."""
-    num_slots = default if num_slots is None else num_slots
-    return at_least_two(num_slots, "num_slots must be at least 2")
-
-
 def check_refinements(num_refinements, default=None):
     """R in use; `ValueError` below 2."""
     num_refinements = default if num_refinements is None else num_refinements
-    return at_least_two(
+    return at_least(
+        2,
         num_refinements,
         "num_refinements must be at least 2 (one refinement and the last "
         "decode)",
     )
-
-
-def at_least_two(value, message):
-    """`value`; raises below 2, in the graph if it is a tensor."""
-    if tf.is_tensor(value):
-        tf.debugging.assert_greater_equal(value, 2, message)
-    elif value < 2:
-        raise ValueError(f"{message}, got {value}")
-    return value
-
-
-def set_entry(values, slot, dim, value, num_slots):
-    """`[B, K, D]` with entry `[:, slot, dim]` set to `value`."""
-    here = np.zeros((1, num_slots, values.shape[-1]), bool)
-    here[0, slot, dim] = True
-    return tf.where(here, tf.cast(value, values.dtype), values)

@@ -1,0 +1,641 @@
+"""IODINE: iterative object decomposition inference.
+
+    p(z_k) = N(0, I)
+    p(x | z) = prod_i sum_k m_ik N(x_i; mu_ik, s I),  mu_k, m_k = g(z_k)
+    lambda_{j+1} = lambda_j + f(a_j, h_j),  j = 0 ... R - 1
+    loss = sum_j w_j (NLL_j + KL_j),  w_j = j / R
+
+R refinements, R + 1 decodes; all slots start from the same trainable
+lambda_0 and part by their noise alone.
+
+References:
+    Greff et al., Multi-Object Representation Learning with Iterative
+    Variational Inference. ICML 2019.
+"""
+
+import math
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.distributions import gaussians
+from tfdecomp.layers.conv import Dense, initial_values
+from tfdecomp.layers.lstm_cell import LSTMCell
+from tfdecomp.models import base
+from tfdecomp.models.frames import CellNoise, scan_frames
+from tfdecomp.models.iterative import (
+    IterativeModel,
+    at_least,
+    check_slots,
+    sweep,
+    update_initializer,
+)
+
+PICTURE_INPUTS = (
+    "frame",
+    "means",
+    "masks",
+    "mask_logits",
+    "mask_posterior",
+    "mean_gradient",
+    "mask_logit_gradient",
+    "pixel_log_likelihood",
+    "leave_one_out_ratio",
+    "coordinates",
+)
+VECTOR_INPUTS = ("parameter_gradient", "parameters")
+STEP_WEIGHTS = ("linspace", "per_decode", "constant")
+UPDATE_RULES = ("additive", "predictor_corrector")
+_CORRECTOR_UNITS = 64
+
+
+@gin.register(module="models")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class IODINE(IterativeModel):
+    """IODINE; the defaults are the paper's for CLEVR, 128x128.
+
+    The frames of a video are decomposed one by one, each from scratch; see
+    `SequentialIODINE` for a model of video.
+
+    Args:
+        decoder: See `IterativeModel`; `layers.BroadcastDecoder` by default,
+            `layers.DeconvDecoder` for the paper's ablation.
+        encoder: See `IterativeModel`.
+        units: Size of the LSTM; None or 0 for none (Tetrominoes).
+        lstm_initializer: See `layers.LSTMCell`.
+        forget_offset: See `layers.LSTMCell`.
+        without: Names of inputs to leave out, of pictures or vectors
+            (`"parameter_gradient"`, `"parameters"`): the paper's ablation.
+        step_weights: Weights of the decodes j = 0 ... R: `"linspace"` j / R,
+            `"per_decode"` (j + 1) / (R + 1), `"constant"` 1, or a sequence
+            of R + 1 numbers.
+        update_rule: `"additive"`, or `"predictor_corrector"`: the gated
+            update of IODINE's code for sequences.
+        prior_variance: Of p(z); 1, or log 2 in IODINE's code.
+        latent_constant: A number appended to every latent before it is
+            decoded (5 in IODINE's code), or None.
+        head_initializer: Of the update head; see `layers.conv`.
+        deterministic: Takes the posterior mean from the first refinement on.
+            The first sample stays noisy, or all slots would remain equal.
+        truncate_bptt: Cuts the gradient between cells after every so many; 0
+            never does.
+        **kwargs: See `IterativeModel`.
+
+    Call arguments:
+        inputs: A `tfdecomp.types.Batch`; `noise` `[B, T, R + 1, K, Z]` may
+            replace the noise drawn from the seeds.
+        training: Whether in training mode: leaves out what the loss does not
+            need.
+        num_slots: `K`, if not the model's.
+        num_refinements: `R`, if not the model's.
+
+    Returns:
+        A `tfdecomp.types.Decomposition`.
+
+    Raises:
+        ValueError: If `num_refinements` is below 1 or `num_slots` below 2,
+            an option is unknown, or the video's shape does not fit.
+
+    Example:
+
+    >>> model = IODINE(num_slots=4, image_size=32)
+    >>> masks = model({"video": images[:, None]})["masks"]  # [B, 1, 4, ...]
+    """
+
+    looks_ahead = False  # a frame depends on no other
+
+    def __init__(
+        self,
+        decoder=None,
+        encoder=None,
+        *,
+        image_size=128,
+        channels=3,
+        num_slots=7,
+        num_refinements=5,
+        latent_dim=64,
+        units=256,
+        lstm_initializer="truncated_normal",
+        forget_offset=1.0,
+        variance=0.01,
+        granularity="pixel",
+        component="normal",
+        parameterization="softplus",
+        refinement_inputs=PICTURE_INPUTS,
+        without=(),
+        affine_norm=True,
+        flat_mask_posterior=False,
+        step_weights="linspace",
+        update_rule="additive",
+        reconstruction_weight=1.0,
+        kl_weight=1.0,
+        entropy_weight=0.0,
+        prior_variance=1.0,
+        latent_constant=None,
+        initial_log_variance=None,
+        head_initializer="truncated_normal",
+        update_bias=None,
+        deterministic=False,
+        truncate_bptt=0,
+        features=None,
+        rematerialize=False,
+        **kwargs,
+    ):
+        side = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        known = (*refinement_inputs, *VECTOR_INPUTS)
+        if set(without) - set(known):
+            raise ValueError(
+                f"without names {sorted(set(without) - set(known))}, which "
+                f"are no inputs of this model; it has {known}"
+            )
+        super().__init__(
+            decoder or default_decoder(side, channels),
+            encoder or default_encoder(),
+            image_size=image_size,
+            channels=channels,
+            num_slots=num_slots,
+            num_refinements=num_refinements,
+            latent_dim=latent_dim,
+            variance=variance,
+            granularity=granularity,
+            component=component,
+            parameterization=parameterization,
+            refinement_inputs=[
+                n for n in refinement_inputs if n not in without
+            ],
+            affine_norm=affine_norm,
+            flat_mask_posterior=flat_mask_posterior,
+            reconstruction_weight=reconstruction_weight,
+            kl_weight=kl_weight,
+            entropy_weight=entropy_weight,
+            initial_log_variance=initial_log_variance,
+            update_bias=update_bias,
+            features=features,
+            rematerialize=rematerialize,
+            **kwargs,
+        )
+        self.units = units or 0
+        self.lstm_initializer = lstm_initializer
+        self.forget_offset = forget_offset
+        self.all_inputs = tuple(refinement_inputs)
+        self.without = tuple(without)
+        self.vector_inputs = [n for n in VECTOR_INPUTS if n not in without]
+        self.step_weights = check_step_weights(step_weights, num_refinements)
+        self.update_rule = update_rule
+        self.prior_variance = prior_variance
+        self.latent_constant = latent_constant
+        self.head_initializer = head_initializer
+        self.deterministic = deterministic
+        self.truncate_bptt = truncate_bptt
+        check_refinements(num_refinements)
+        self._make_update()
+
+    # ---- weights -----------------------------------------------------------
+
+    def _make_update(self):
+        if self.update_rule not in UPDATE_RULES:
+            raise ValueError(
+                f"update_rule must be one of {UPDATE_RULES}, got "
+                f"{self.update_rule!r}"
+            )
+        self.lstm = None
+        if self.units:
+            self.lstm = LSTMCell(
+                self.units,
+                self.forget_offset,
+                self.lstm_initializer,
+                name="lstm",
+            )
+        size = 2 * self.latent_dim
+        options = {"dtype": "float32", **initial_values(self.head_initializer)}
+        bias = update_initializer(self.update_bias, self.latent_dim)
+        if self.update_bias is not None:
+            options["bias"] = bias
+        self.head = Dense(size, name="update", **options)
+        self.corrector = []
+        if self.update_rule == "predictor_corrector":
+            self.corrector = [
+                Dense(size, name="gate", **options),
+                Dense(
+                    _CORRECTOR_UNITS,
+                    activation="elu",
+                    name="predictor_hidden",
+                    **options,
+                ),
+                Dense(2 * size, name="predictor", **options),
+            ]
+
+    def build(self, input_shape=None):
+        """Builds all weights; no input is needed."""
+        if self.built:
+            return
+        constant = 0 if self.latent_constant is None else 1
+        self.build_inference(self.latent_dim + constant)
+        size = 2 * self.latent_dim
+        width = self.encoder.units[-1] + size * len(self.vector_inputs)
+        if self.lstm is not None:
+            self.lstm.build((None, width))
+            width = self.units
+        self.head.build((None, width))
+        if self.corrector:
+            gate, hidden, predictor = self.corrector
+            gate.build((None, width))
+            hidden.build((None, size))
+            predictor.build((None, _CORRECTOR_UNITS))
+        self.built = True
+
+    def _initialize_parameters(self, shape, dtype=None):
+        """lambda_0: U(+-sqrt(3 / (2 Z))), or a chosen variance around 0."""
+        if self.initial_log_variance is None:
+            limit = math.sqrt(3.0 / shape[0])
+            return keras.random.uniform(shape, -limit, limit, dtype=dtype)
+        raw = self.initial_log_variance
+        if self.parameterization == "softplus":
+            raw = math.log(math.expm1(math.exp(raw)))
+        values = np.repeat([0.0, raw], self.latent_dim)
+        return tf.constant(values, dtype or tf.float32)
+
+    # ---- the generative model ----------------------------------------------
+
+    def prior(self):
+        """p(z_k). Event `[Z]`, no batch."""
+        log_variance = tf.fill([self.latent_dim], math.log(self.prior_variance))
+        parameters = tf.concat([tf.zeros([self.latent_dim]), log_variance], 0)
+        return gaussians.gaussian(parameters)
+
+    def posterior(self, parameters):
+        """q(z_k | x). Event `[Z]`, batch `[B, K]`."""
+        return gaussians.gaussian(parameters, self.parameterization)
+
+    def likelihood(self, latents):
+        """p(x | z), mixed over slots, a `PixelMixture` of `[B, K, Z]`."""
+        return self.mixture(*self.decode_latents(latents))
+
+    def decode_latents(self, latents, context=None):
+        if self.latent_constant is not None:
+            constant = tf.fill(tf.shape(latents[..., :1]), self.latent_constant)
+            latents = tf.concat([latents, constant], axis=-1)
+        return super().decode_latents(latents, context)
+
+    def sample_prior(self, num_samples, seed=(0, 0), num_slots=None):
+        """Draws scenes: every slot from the prior, means clipped to [0, 1].
+
+        Args:
+            num_samples: `N`.
+            seed: Two integers.
+            num_slots: `K`, if not the model's.
+
+        Returns:
+            As `decode`, with `slots` `[N, K, Z]`.
+        """
+        num_slots = check_slots(num_slots, self.num_slots)
+        latents = tf.random.stateless_normal(
+            [num_samples, num_slots, self.latent_dim], seed
+        )
+        latents *= math.sqrt(self.prior_variance)
+        outputs = self.decode(latents)
+        for name in ("recon", "components"):
+            outputs[name] = tf.clip_by_value(outputs[name], 0.0, 1.0)
+        return {**outputs, "slots": latents}
+
+    # ---- refinement --------------------------------------------------------
+
+    def sample(self, cell, parameters):
+        latents = super().sample(cell, parameters)
+        if not self.deterministic:
+            return latents
+        mean = parameters[..., : self.latent_dim]
+        return tf.where(cell["is_first"] > 0.5, latents, mean)
+
+    def _parameter_gradient(self, tape, cell, parameters, *rest):
+        if "parameter_gradient" in self.vector_inputs:
+            return super()._parameter_gradient(tape, cell, parameters, *rest)
+        return tf.zeros_like(parameters)
+
+    def update(self, cell, parameters, gradient, code, state):
+        """f: the LSTM, if there is one, and the linear head.
+
+        Args:
+            cell: Not read.
+            parameters: `[B * K, 2 Z]`.
+            gradient: dL/d lambda, normalised, `[B * K, 2 Z]`.
+            code: `[B * K, U']` from the encoder.
+            state: `(h, c)`, `[B * K, U]` each; `()` without an LSTM.
+
+        Returns:
+            The next state, and the update of lambda `[B * K, 2 Z]`.
+        """
+        del cell
+        vectors = {"parameter_gradient": gradient, "parameters": parameters}
+        features = tf.concat(
+            [
+                tf.cast(code, tf.float32),
+                *(vectors[name] for name in self.vector_inputs),
+            ],
+            axis=-1,
+        )
+        if self.lstm is not None:
+            state = self.lstm(features, tuple(state))
+            features = state[0]
+        update = self.head(features)
+        if self.corrector:
+            update = self._corrected(parameters, features, update)
+        return state, update
+
+    def _corrected(self, parameters, features, target):
+        """lambda' - lambda of the gated update.
+
+        corrected = lambda + sigmoid(gate) (target - lambda)
+        p, q = predictor(lambda)
+        lambda' = corrected + sigmoid(q) (p - corrected)
+        """
+        gate, hidden, predictor = self.corrector
+        weight = tf.sigmoid(gate(features))
+        corrected = parameters + weight * (target - parameters)
+        predicted, trust = tf.split(predictor(hidden(parameters)), 2, axis=-1)
+        after = corrected + tf.sigmoid(trust) * (predicted - corrected)
+        return after - parameters
+
+    def zero_state(self, count):
+        """The LSTM starts from zeros."""
+        if self.lstm is None:
+            return ()
+        zeros = tf.zeros([count, self.units])
+        return zeros, zeros
+
+    def carried(self, r, parameters, state):
+        if not self.truncate_bptt:
+            return parameters, state
+        cut = tf.equal(r % self.truncate_bptt, 0)
+
+        def carry(value):
+            return tf.where(cut, tf.stop_gradient(value), value)
+
+        return carry(parameters), tf.nest.map_structure(carry, state)
+
+    def step_weight(self, r, decodes):
+        """Weight of decode r = 1 ... D out of D = R + 1."""
+        r, decodes = tf.cast(r, tf.float32), tf.cast(decodes, tf.float32)
+        if self.step_weights == "linspace":
+            return (r - 1.0) / (decodes - 1.0)
+        if self.step_weights == "per_decode":
+            return r / decodes
+        if self.step_weights == "constant":
+            return tf.ones([])
+        weights = tf.constant(self.step_weights, tf.float32)
+        last = tf.size(weights) - 1  # more decodes at test time
+        return tf.gather(weights, tf.minimum(tf.cast(r, tf.int32) - 1, last))
+
+    def cell(self, inputs, batch, num_slots):
+        """What all cells share: loss weights and the prior."""
+        scalars = {n: self.weight(inputs, n) for n in self.scheduled_weights}
+        zeros = tf.zeros([batch, num_slots, self.latent_dim])
+        return {
+            **scalars,
+            "prior_mean": zeros,
+            "prior_log_variance": zeros + math.log(self.prior_variance),
+        }
+
+    def latent_kl(self, cell, parameters):
+        """KL of every latent, `[B, K, Z]` nats."""
+        return gaussians.kl_terms(
+            parameters,
+            cell["prior_mean"],
+            cell["prior_log_variance"],
+            self.parameterization,
+        )
+
+    # ---- images and clips --------------------------------------------------
+
+    def call(
+        self, inputs, training=False, num_slots=None, num_refinements=None
+    ):
+        self.check_video(inputs["video"])
+        num_slots = check_slots(num_slots, self.num_slots)
+        budget = check_refinements(num_refinements, self.num_refinements)
+        video = base.without_gradient(inputs["video"])
+        batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]
+        first = tf.cast(inputs.get("first_frame", 0), tf.int32)
+        weights = self.read_weights()
+        shared = self.cell(inputs, batch, num_slots)
+        noise = self._noise(inputs, num_slots)
+
+        def frame(t, total):
+            cell = {
+                **shared,
+                "frame": base.as_float(tf.gather(video, t, axis=1)),
+                "noise": noise(t, first + t, budget + 1),
+            }
+            outputs = self.infer_frame(
+                weights, cell, budget, lambda r: self.step_weight(r, budget + 1)
+            )
+            latent_kl = self.latent_kl(cell, outputs["parameters"])
+            return total + outputs["loss"], {**outputs, "latent_kl": latent_kl}
+
+        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
+        total, records = scan_frames(
+            frame,
+            num_frames,
+            tf.zeros([batch]),
+            names if training else [*names, "latent_kl"],
+        )
+        outputs = self.decomposition(
+            records, shared["variance"], with_components=not training
+        )
+        if not training:
+            outputs["latent_kl"] = records["latent_kl"]
+        return {**outputs, "loss": total}
+
+    def _noise(self, inputs, num_slots):
+        return CellNoise(
+            base.clip_seeds(inputs),
+            (num_slots, self.latent_dim),
+            share_first=False,
+            given=inputs.get("noise"),
+        )
+
+    def refinement_history(self, inputs, num_refinements=None, num_slots=None):
+        """Every decode of one picture, not just the last.
+
+        Args:
+            inputs: As for `call`, of one frame: `[B, 1, H, W, C]`.
+            num_refinements: `R`, if not the model's.
+            num_slots: `K`, if not the model's.
+
+        Returns:
+            A `Decomposition` whose frames are the decodes: `recon` is `[B,
+            R + 1, H, W, C]`, and so on; also `nll_by_step` and `kl_by_step`
+            `[B, R + 1]` and `parameters` `[B, R + 1, K, 2 Z]`.
+        """
+        self.check_video(inputs["video"])
+        num_slots = check_slots(num_slots, self.num_slots)
+        budget = check_refinements(num_refinements, self.num_refinements)
+        frame = base.as_float(tf.convert_to_tensor(inputs["video"])[:, 0])
+        noise = self._noise(inputs, num_slots)(0, 0, budget + 1)
+        shared = self.cell(inputs, tf.shape(frame)[0], num_slots)
+        _, records = self.scan_cells(
+            {**shared, "frame": frame},
+            budget + 1,
+            lambda j: {"noise": noise[:, j], "is_first": is_zero(j)},
+            self.start(tf.shape(frame)[0], num_slots),
+        )
+        outputs = self.decomposition(records, shared["variance"])
+        return {
+            **outputs,
+            "nll_by_step": records["nll"],
+            "kl_by_step": records["kl"],
+            "parameters": records["parameters"],
+        }
+
+    def start(self, batch, num_slots):
+        """`(lambda_0, recurrent state)` of every slot."""
+        initial = tf.convert_to_tensor(self.initial_parameters)
+        return (
+            tf.tile(initial[None, None], [batch, num_slots, 1]),
+            self.zero_state(batch * num_slots),
+        )
+
+    def scan_cells(self, shared, num_cells, cell_of, start):
+        """Decodes and refines cell by cell, keeping every decode.
+
+        Args:
+            shared: What all cells share; with `frame`, if that is the same.
+            num_cells: Number of cells; each decodes, then refines.
+            cell_of: `cell_of(j)`: what cell j has beside.
+            start: From `start`.
+
+        Returns:
+            `((parameters, state), records)`.
+        """
+        weights = self.read_weights()
+
+        def step(j, carry):
+            cell = {**shared, **cell_of(j)}
+            with self.using(weights):
+                cell["shared"] = self.shared_maps(cell["frame"])
+            arguments = {
+                "weights": weights,
+                "cell": cell,
+                "parameters": carry[0],
+                "state": carry[1],
+            }
+            outputs = self.run_cell(self.refine_cell, arguments)
+            records = {**outputs, "parameters": carry[0]}
+            return (outputs["parameters"], outputs["state"]), records
+
+        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
+        return scan_frames(step, num_cells, start, names)
+
+    # ---- beyond decomposition ----------------------------------------------
+
+    def encode(self, inputs, num_slots=None, num_refinements=None):
+        """Posterior means `slots` `[B, T, K, Z]`."""
+        outputs = self(
+            inputs, num_slots=num_slots, num_refinements=num_refinements
+        )
+        return {"slots": outputs["slots"]}
+
+    def traverse(self, inputs, slot, dims=None, values=None):
+        """Sweeps latents of one slot in the last frame.
+
+        Args:
+            inputs: As for `call`.
+            slot: The slot to change.
+            dims: Latent dimensions; all of them by default. The paper sorts
+                them by the outputs' `latent_kl`.
+            values: Values to set; `linspace(-1.25, 1.25, 9)` by default.
+
+        Returns:
+            `[B, len(dims), len(values), H, W, C]`.
+        """
+        values = np.linspace(-1.25, 1.25, 9) if values is None else values
+        dims = range(self.latent_dim) if dims is None else dims
+        latents = self(inputs)["slots"][:, -1]
+        rows = []
+        for dim in dims:  # all values of a dimension in one decode
+            swept = self.decode(sweep(latents, slot, dim, values))["recon"]
+            rows.append(tf.stack(tf.split(swept, len(values)), axis=1))
+        return tf.stack(rows, axis=1)
+
+    def cells(self, num_frames, num_refinements=None):
+        """`(decodes, refinements)` of a clip."""
+        budget = num_refinements or self.num_refinements
+        return num_frames * (budget + 1), num_frames * budget
+
+    def refinement_kernels(self):
+        """Kernels of the dense layers that run once per refinement."""
+        lstm = [] if self.lstm is None else [self.lstm]
+        return [layer.kernel for layer in [*lstm, self.head, *self.corrector]]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "lstm_initializer": self.lstm_initializer,
+            "forget_offset": self.forget_offset,
+            "component": self.component,
+            "parameterization": self.parameterization,
+            "refinement_inputs": self.all_inputs,
+            "without": self.without,
+            "affine_norm": self.affine_norm,
+            "step_weights": self.step_weights,
+            "update_rule": self.update_rule,
+            "prior_variance": self.prior_variance,
+            "latent_constant": self.latent_constant,
+            "head_initializer": self.head_initializer,
+            "deterministic": self.deterministic,
+            "truncate_bptt": self.truncate_bptt,
+        }
+
+
+def default_decoder(image_size, channels):
+    """The broadcast decoder of the paper's CLEVR models."""
+    from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+
+    return BroadcastDecoder(
+        image_size,
+        channels=channels,
+        dense=(),
+        mean_activation="linear",
+        initializer="truncated_normal",
+        head_initializer="truncated_normal",
+    )
+
+
+def default_encoder():
+    """The refinement encoder of the paper's CLEVR models."""
+    from tfdecomp.layers.refinement_encoder import RefinementEncoder
+
+    return RefinementEncoder(
+        strides=2,
+        pool="global",
+        units=(256,),
+        initializer="truncated_normal",
+        dense_initializer="truncated_normal",
+    )
+
+
+def check_refinements(num_refinements, default=None):
+    """R in use; `ValueError` below 1."""
+    num_refinements = default if num_refinements is None else num_refinements
+    return at_least(1, num_refinements, "num_refinements must be at least 1")
+
+
+def check_step_weights(weights, num_refinements):
+    """`weights`, as a tuple if numbers; `ValueError` if they do not fit."""
+    if isinstance(weights, str):
+        if weights in STEP_WEIGHTS:
+            return weights
+    elif len(weights) == num_refinements + 1:
+        return tuple(weights)
+    raise ValueError(
+        f"step_weights must be one of {STEP_WEIGHTS}, or one number for each "
+        f"of the {num_refinements + 1} decodes, got {weights!r}"
+    )
+
+
+def is_zero(j):
+    """1.0 where `j` is 0, else 0.0."""
+    return tf.cast(tf.equal(j, 0), tf.float32)
