@@ -46,6 +46,9 @@ def make_dataset(
     drop_remainder=True,
     pad_last=False,
     filter_objects=None,
+    without=None,
+    only=None,
+    grey=False,
     start=0,
     input_context=None,
 ):
@@ -80,7 +83,13 @@ def make_dataset(
         drop_remainder: Whether an incomplete last batch is left out.
         pad_last: Fill an incomplete last batch with zeros instead, and say in
             `valid` `[B]` which clips are real. Overrides `drop_remainder`.
-        filter_objects: `(least, most)` number of objects.
+        filter_objects: `(least, most)` number of objects, the background not
+            counted.
+        without: Leave out examples with an object that has all of these
+            properties: `("green", "sphere")` if the set knows the names, or
+            `{"color": 4, "shape": "sphere"}`.
+        only: Keep such examples only.
+        grey: Whether to take the colours out.
         start: Clips to skip, to resume.
         input_context: `tf.distribute.InputContext` of a worker.
 
@@ -117,10 +126,13 @@ def make_dataset(
         drop_remainder=drop_remainder,
         pad_last=pad_last,
         filter_objects=filter_objects,
+        without=without,
+        only=only,
+        grey=grey,
     )
     per_epoch = source.num_examples(split) * plan.windows
     records = source.read(split, plan.names(), input_context)
-    if filter_objects or input_context is not None:
+    if plan.filters or input_context is not None:
         per_epoch = None  # not known without reading
     return _assemble(records, plan, start, per_epoch)
 
@@ -187,8 +199,8 @@ def from_examples(examples, source, **arguments):
 
 def _assemble(records, plan, start, per_epoch):
     """Everything behind the reading of records."""
-    if plan.filter_objects:
-        records = records.filter(preprocess.count_filter(*plan.filter_objects))
+    for keep in plan.filters:
+        records = records.filter(keep)
     if plan.cache == "memory":
         records = records.cache()
     elif plan.cache.startswith("file:"):
@@ -299,6 +311,8 @@ def _finish(batch, plan):
     """What is cheaper on whole batches than on clips."""
     if plan.resize is not None:
         batch = preprocess.resize(batch, plan.resize, plan.resize_method)
+    if plan.grey:
+        batch = preprocess.to_grey(batch)
     batch = preprocess.to_channels(batch, plan.channels)
     if plan.dtype == "float32":
         batch = preprocess.to_float(batch)

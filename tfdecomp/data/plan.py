@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfdecomp.data import preprocess, reader
+from tfdecomp.data import combinations, preprocess, reader
 
 CLIPS = ("random", "first", "windows", "all")
 
@@ -33,6 +33,9 @@ class Plan:
     drop_remainder: bool = True
     pad_last: bool = False
     filter_objects: tuple | None = None
+    without: tuple | dict | None = None
+    only: tuple | dict | None = None
+    grey: bool = False
 
     def __post_init__(self):
         total = self.source.video_shape[0]
@@ -54,6 +57,7 @@ class Plan:
         self._check_clip()
         self._check_frames()
         self._check_labels()
+        self._make_filters()
 
     def refuse(self, name, value, expected):
         """Raises the error of an argument that does not fit."""
@@ -104,10 +108,30 @@ class Plan:
         if self.max_objects is not None and self.max_objects < slots:
             self.refuse("max_objects", self.max_objects, f"at least {slots}")
 
+    def _make_filters(self):
+        """Predicates of examples, and the labels that they look at."""
+        self.filters, self.filtered_by = [], []
+        if self.filter_objects:
+            low, high = self.filter_objects
+            if low > high:
+                self.refuse(
+                    "filter_objects", self.filter_objects, "(least, most)"
+                )
+            self.filters.append(preprocess.count_filter(low, high))
+        for name, wanted in (("without", False), ("only", True)):
+            asked = getattr(self, name)
+            if asked:
+                values = combinations.resolve(self.source, name, asked)
+                self.filtered_by += values
+                self.filters.append(
+                    preprocess.combination_filter(values, wanted)
+                )
+        if self.filters:
+            self.filtered_by.append("num_objects")
+
     def names(self):
         """What must be parsed."""
-        extra = ["num_objects"] if self.filter_objects else []
-        names = ["video", *self.stored.values(), *extra]
+        names = ["video", *self.stored.values(), *self.filtered_by]
         if "boxes" in names and (self.crop or self.resize):
             names.append("visibility")
         return list(dict.fromkeys(names))

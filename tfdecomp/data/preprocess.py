@@ -28,6 +28,31 @@ def count_filter(low, high):
     return keep
 
 
+def combination_filter(values, wanted):
+    """A predicate that looks for an object with several properties at once.
+
+    Args:
+        values: Name of a label, such as `factors/shape`, to `(value, whether
+            the label has frames)`.
+        wanted: Whether to keep the examples with such an object, in the first
+            frame, or those without.
+
+    Returns:
+        A function of an example with these labels and `num_objects`.
+    """
+
+    def keep(example):
+        found = True
+        for name, (value, has_time) in values.items():
+            label = example[name][0] if has_time else example[name]
+            same = label == tf.constant(value, label.dtype)  # [K] or [K, n]
+            found &= tf.reduce_all(tf.reshape(same, (len(label), -1)), 1)
+        real = tf.range(tf.size(found)) < example["num_objects"]
+        return tf.reduce_any(found & real) == wanted
+
+    return keep
+
+
 def decode_frames(data, encoding, shape, start, num_frames, stride=1):
     """Frames of a stored video, without touching the others.
 
@@ -176,6 +201,12 @@ def to_channels(example, channels):
         mean = tf.reduce_mean(tf.cast(video, tf.float32), -1, keepdims=True)
         video = tf.cast(tf.round(mean), video.dtype)
     return {**example, "video": video}
+
+
+def to_grey(example):
+    """Frames without colour: every channel is the mean of all."""
+    channels = example["video"].shape[-1]
+    return to_channels(to_channels(example, 1), channels)
 
 
 def to_float(example):

@@ -20,6 +20,7 @@ _PICTURE_ARGUMENTS = (
     "resize",
     "resize_method",
     "filter_objects",
+    "grey",
 )
 
 
