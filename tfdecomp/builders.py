@@ -213,7 +213,12 @@ def prepare(
             expected="prepared data",
             found="none",
             hint="run 'python -m tfdecomp.prepare "
-            f"{naming.short_name(label)} --manual_dir=FOLDER'",
+            f"{naming.short_name(label)} --manual_dir=FOLDER'"
+            + (
+                "; what is not in the folder is downloaded"
+                if settings.source == builder_base.DOWNLOADED
+                else ""
+            ),
         )
     root = pathlib.Path(builder.data_dir_root)
     root.mkdir(parents=True, exist_ok=True)

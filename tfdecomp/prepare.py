@@ -2,6 +2,7 @@
 
     python -m tfdecomp.prepare bouncing_balls/color4
     python -m tfdecomp.prepare bouncing_balls/h5_color4 --manual_dir=~/rnem
+    python -m tfdecomp.prepare multi_object/tetrominoes
     python -m tfdecomp.prepare bouncing_balls --config='{"name": "mine", \\
         "base": "color3_quick", "speed": 0.8}'
     python -m tfdecomp.prepare list
@@ -107,8 +108,8 @@ def _refuse_unsupported(args):
             )
     if args.generation.download_only:
         raise ValueError(
-            "--download_only: these datasets download nothing; leave the "
-            "flag out"
+            "--download_only: a build downloads what it reads, and nothing "
+            "else does; leave the flag out"
         )
     if args.automation.experimental_latest_version:
         raise ValueError(

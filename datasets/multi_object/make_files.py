@@ -7,9 +7,7 @@ import pathlib
 import zlib
 
 import numpy as np
-from tensorflow_datasets.core.utils.lazy_imports_utils import (
-    tensorflow as tf,
-)
+import tensorflow as tf
 
 from tfdecomp.data import multi_object_layouts, video_io
 from tfdecomp.visualization import palette, sheets
