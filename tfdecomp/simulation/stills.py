@@ -25,11 +25,12 @@ class Layers:
     boxes: np.ndarray
 
 
-def stack(masks):
+def stack(masks, shared=None):
     """Draws objects in the order of their slots; later ones cover earlier ones.
 
     Args:
         masks: `[N, K, H, W]` bool, each object alone.
+        shared: Owner of pixels of several objects, if not the last of them.
 
     Returns:
         `Layers`.
@@ -38,6 +39,8 @@ def stack(masks):
     owner = np.zeros((count, height, width), np.uint8)
     for slot in range(slots):
         owner[masks[:, slot]] = slot + 1
+    if shared is not None:
+        owner[np.count_nonzero(masks, 1) > 1] = shared
     visible = [np.count_nonzero(owner == k + 1, (1, 2)) for k in range(slots)]
     own = np.count_nonzero(masks, (2, 3))
     edges = []
@@ -50,7 +53,7 @@ def stack(masks):
     return Layers(owner, own, np.stack(visible, 1), boxes)
 
 
-def examples(video, layers, factors, segmentation=None):
+def examples(video, layers, factors):
     """The labelled examples of a block of images.
 
     Args:
@@ -58,7 +61,6 @@ def examples(video, layers, factors, segmentation=None):
         layers: `Layers`; an object exists if it has pixels of its own.
         factors: Name to `[N, K, ...]` values; rows of objects that do not
             exist become 0, and `TIMED` ones get an axis of time.
-        segmentation: `[N, H, W]` uint8, if it is not the owners.
 
     Returns:
         A list of `N` dicts with `video`, `segmentation`, `boxes`,
@@ -66,11 +68,9 @@ def examples(video, layers, factors, segmentation=None):
     """
     exists = layers.own_pixels > 0  # [N, K]
     fraction = layers.visible_pixels / np.maximum(layers.own_pixels, 1)
-    if segmentation is None:
-        segmentation = layers.owner
     arrays = {
         "video": video,
-        "segmentation": segmentation[..., None],
+        "segmentation": layers.owner[..., None],
         "boxes": layers.boxes,
         "visibility": (layers.visible_pixels > 0).astype(np.uint8),
         "visible_fraction": fraction.astype(np.float32),
