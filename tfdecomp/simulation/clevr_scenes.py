@@ -119,7 +119,7 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
     for index in range(start, stop):
         rng = streams.example_rng(seed, DATASET, stream, number, index)
         count.append(int(rng.choice(look.num_objects)))
-        eye.append(_eye(rng, look))
+        eye.append(draw_eye(rng, look))
         light.append(
             _LIGHT + rng.uniform(-look.light_jitter, look.light_jitter, 3)
         )
@@ -178,7 +178,8 @@ def draw_objects(rng, look, count):
     }
 
 
-def _eye(rng, look):
+def draw_eye(rng, look):
+    """Draws the place `[3]` of the camera."""
     flat = np.cos(_ELEVATION)
     away = [
         flat * np.cos(_AZIMUTH),
