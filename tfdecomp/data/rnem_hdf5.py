@@ -1,12 +1,8 @@
 """Reads the HDF5 files of R-NEM's bouncing balls."""
 
-import os
-import pathlib
-
-import h5py
 import numpy as np
 
-from tfdecomp.data import builder_base, errors, manual
+from tfdecomp.data import builder_base, errors, hdf5, manual
 from tfdecomp.simulation import palettes
 
 LAYOUT = """\
@@ -23,7 +19,7 @@ MAX_BLOCK = 512  # videos held in memory at once
 BOX = 10.0  # side of the simulator's box in its own units
 
 
-class BallsFile:
+class BallsFile(hdf5.Hdf5File):
     """One original file.
 
     Args:
@@ -34,8 +30,7 @@ class BallsFile:
     """
 
     def __init__(self, path, dataset, num_frames, size):
-        self.path = pathlib.Path(os.fspath(path))
-        self.dataset = dataset
+        super().__init__(path, dataset, LAYOUT)
         self.num_frames = num_frames
         self.size = size
         self.chunk = 1
@@ -49,10 +44,15 @@ class BallsFile:
         """
         sizes = {}
         limits = config.split_sizes()
-        with self._open() as file:
+        with self.open() as file:
             for split in config.splits:
-                group = self._member(file, GROUPS[split], "group")
-                count = self._check_group(group)
+                group = self.member(file, GROUPS[split], "group")
+                count = self.check_shapes(
+                    group,
+                    ("features", "groups"),
+                    self.num_frames,
+                    (self.size, self.size, 1),
+                )
                 sizes[split] = min(limits.get(split, count), count)
             first = file[GROUPS[config.splits[0]]]
             self.chunk = (first["features"].chunks or (1, 1))[1]
@@ -79,15 +79,15 @@ class BallsFile:
 
     def block(self, config, split, start, stop):
         """Reads the videos `start`, ..., `stop - 1` of a split."""
-        with self._open() as file:
+        with self.open() as file:
             group = file[GROUPS[split]]
             arrays = {
-                name: self._read(group, name, start, stop)
+                name: self.read(group, name, start, stop)
                 for name in ("features", "groups")
             }
             if self.transform is not None:
                 for name in ("positions", "velocities"):
-                    arrays[name] = self._read(group, name, start, stop)
+                    arrays[name] = self.read(group, name, start, stop)
         examples = []
         for n in range(stop - start):
             where = f"video {start + n} of group {GROUPS[split]!r}"
@@ -95,89 +95,11 @@ class BallsFile:
             examples.append(self._example(config, one, where))
         return examples
 
-    def _open(self):
-        try:
-            return h5py.File(self.path, "r")
-        except OSError as error:
-            actual = self.path.stat().st_size
-            raise errors.TruncatedError(
-                f"{self.path} cannot be opened as HDF5 ({error}); it has "
-                f"{actual:,} bytes and is probably incomplete or another "
-                "kind of file",
-                dataset=self.dataset,
-                path=self.path,
-                expected="a complete HDF5 file",
-                found=f"{actual} bytes",
-                hint=f"fetch it again.\n{LAYOUT}",
-            ) from error
-
-    def _member(self, parent, name, kind):
-        if name in parent:
-            return parent[name]
-        inside = f" in group {parent.name}" if parent.name != "/" else ""
-        raise self._layout_error(
-            f"no {kind} {name!r}{inside} in {self.path}; found {list(parent)}",
-            name,
-            list(parent),
-        )
-
-    def _layout_error(self, problem, expected, found, kind=errors.LayoutError):
-        return kind(
-            problem,
-            dataset=self.dataset,
-            path=self.path,
-            expected=expected,
-            found=found,
-            hint=f"use the original file.\n{LAYOUT}",
-        )
-
-    def _check_group(self, group):
-        frames = (self.size, self.size, 1)
-        count = None
-        for name in ("features", "groups"):
-            shape = self._member(group, name, "key").shape
-            what = f"{group.name}/{name} in {self.path} has shape {shape}"
-            expected = (self.num_frames, "N", *frames)
-            if len(shape) != 5 or shape[0] != self.num_frames:
-                swapped = len(shape) == 5 and shape[1] == self.num_frames
-                note = "; time must be the first axis" if swapped else ""
-                raise self._layout_error(
-                    f"{what}, expected {expected}{note}", expected, shape
-                )
-            if shape[2:] != frames:
-                raise self._layout_error(
-                    f"{what}, expected {expected}",
-                    expected,
-                    shape,
-                    errors.ResolutionError,
-                )
-            if count not in (None, shape[1]):
-                raise self._layout_error(
-                    f"{what}, but features holds {count} videos", count, shape
-                )
-            count = shape[1]
-        return count
-
-    def _read(self, group, name, start, stop):
-        try:
-            return group[name][:, start:stop]
-        except OSError as error:
-            raise errors.TruncatedError(
-                f"{self.path} cannot be read at videos {start} to {stop - 1} "
-                f"of {group.name}/{name} ({error}); it has "
-                f"{self.path.stat().st_size:,} bytes and is probably cut",
-                dataset=self.dataset,
-                path=self.path,
-                expected=f"{stop - start} videos",
-                found=str(error),
-                hint=f"fetch it again.\n{LAYOUT}",
-            ) from error
-
     def _example(self, config, arrays, where):
         lit, ids = self._checked(config, arrays, where)
         known = np.setdiff1d(np.unique(ids), [0, builder_base.IGNORE_ID])
         if len(known) > config.max_objects:
-            raise self._layout_error(
+            raise self.error(
                 f"{where} in {self.path} has {len(known)} balls, expected at "
                 f"most {config.max_objects}",
                 config.max_objects,
@@ -207,7 +129,7 @@ class BallsFile:
         features = np.asarray(arrays["features"])
         bad = np.count_nonzero((features != 0) & (features != 1))
         if bad:
-            raise self._layout_error(
+            raise self.error(
                 f"{where} in {self.path} has {bad} pixels of features that "
                 "are neither 0 nor 1",
                 "values 0 and 1",
@@ -218,7 +140,7 @@ class BallsFile:
             (groups != np.rint(groups)) | (groups < 0) | (groups > 254)
         )
         if bad:
-            raise self._layout_error(
+            raise self.error(
                 f"{where} in {self.path} has {bad} pixels of groups that are "
                 "not whole numbers in 0..254",
                 "whole numbers",
@@ -228,7 +150,7 @@ class BallsFile:
         orphans = lit & (ids == 0)
         count = np.count_nonzero(orphans)
         if count > config.label_tolerance * np.count_nonzero(lit):
-            raise self._layout_error(
+            raise self.error(
                 f"{where} in {self.path} has {count} lit pixels that belong "
                 f"to no ball, more than {config.label_tolerance:.1%}",
                 "a group for every lit pixel",
@@ -253,7 +175,7 @@ class BallsFile:
             ):
                 balls = arrays[key].shape[1]
                 if rows.max(initial=0) >= balls:
-                    raise self._layout_error(
+                    raise self.error(
                         f"{where} in {self.path} has a ball {rows.max() + 1}, "
                         f"but {key} of {balls} balls only",
                         f"ids up to {balls}",

@@ -28,7 +28,7 @@ OLD = (
 MAX_BLOCK = 4096  # images held in memory at once
 
 
-class ShapesFile:
+class ShapesFile(hdf5.Hdf5File):
     """One original file.
 
     Args:
@@ -38,7 +38,7 @@ class ShapesFile:
     """
 
     def __init__(self, path, dataset, size):
-        self.file = hdf5.Hdf5File(path, dataset, LAYOUT, items="images")
+        super().__init__(path, dataset, LAYOUT, items="images")
         self.size = size
         self.chunk = 1
         self.groups, self.pictures = NEW
@@ -50,12 +50,12 @@ class ShapesFile:
             Split to number of images.
         """
         sizes, limits = {}, config.split_sizes()
-        with self.file.open() as file:
+        with self.open() as file:
             if any(name.startswith("train_") for name in file):
                 self.groups, self.pictures = OLD
             for split, name in self.groups.items():
-                group = self.file.member(file, name, "group")
-                count = self.file.check_shapes(
+                group = self.member(file, name, "group")
+                count = self.check_shapes(
                     group,
                     (self.pictures, "groups"),
                     1,
@@ -68,7 +68,7 @@ class ShapesFile:
 
     def metadata(self):
         """What the file says about itself, for the dataset's metadata."""
-        return {"source_files": [manual.describe(self.file.path)]}
+        return {"source_files": [manual.describe(self.path)]}
 
     def block_size(self, wanted):
         """Number of images to read at once: whole chunks of the file."""
@@ -78,13 +78,13 @@ class ShapesFile:
 
     def block(self, config, split, start, stop):
         """Reads the images `start`, ..., `stop - 1` of a split."""
-        with self.file.open() as file:
+        with self.open() as file:
             group = file[self.groups[split]]
             lit, ids = (
-                self.file.read(group, name, start, stop)
+                self.read(group, name, start, stop)
                 for name in (self.pictures, "groups")
             )
-        where = f"of group {self.groups[split]!r} in {self.file.path}"
+        where = f"of group {self.groups[split]!r} in {self.path}"
         return [
             self._example(
                 config, lit[:, n], ids[:, n], f"image {start + n} {where}"
@@ -123,7 +123,7 @@ class ShapesFile:
     def _check_values(self, where, name, expected, bad):
         count = np.count_nonzero(bad)
         if count:
-            raise self.file.error(
+            raise self.error(
                 f"{where} has {count} pixels of {name} that are not {expected}",
                 expected,
                 f"{count} other pixels",
