@@ -1,9 +1,7 @@
 """The builder as TFDS tests it, on small configs."""
 
 import dataclasses
-import json
 import pathlib
-import re
 
 import pytest
 import tensorflow_datasets as tfds
@@ -53,37 +51,3 @@ class AmbiguousTest(tfds.testing.DatasetBuilderTestCase):
     SKIP_CHECKSUMS = True
     BUILDER_CONFIG_NAMES_TO_TEST = [_small("ambiguous", num_test=3)]
     SPLITS = {"test": 3}
-
-
-def _answers():
-    """Config to its answers, from the README."""
-    text = (FOLDER / "README.md").read_text()
-    table = text.split("## Four questions")[1].split("##")[0]
-    rows = {}
-    for line in table.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        for name in re.findall(r"`(\w+)`", cells[0]):
-            rows[name] = cells[1:]
-    return rows
-
-
-@pytest.mark.parametrize("name", list(Builder.builder_configs))
-def test_readme_answers_the_four_questions_as_the_metadata_do(name, tmp_path):
-    background, ignore, boxes, objects = _answers()[name.removesuffix("_tiny")]
-    metadata = builders.make(f"tetrominoes/{name}", tmp_path).info.metadata
-    assert background == "0"
-    assert (ignore == "255") == metadata["has_ignore"]
-    assert ignore in ("255", "none")
-    assert boxes == metadata["box_kind"]
-    assert int(objects) == metadata["max_objects"]
-    json.dumps(dict(metadata))
-
-
-def test_every_config_has_a_tiny_sibling_of_the_same_scenes():
-    configs = Builder.builder_configs
-    for name, config in configs.items():
-        if not name.endswith("_tiny"):
-            tiny = configs[f"{name}_tiny"]
-            assert tiny.split_sizes().keys() == config.split_sizes().keys()
-            assert tiny.stream == config.stream
-            assert max(tiny.split_sizes().values()) <= 64
