@@ -114,6 +114,8 @@ def count_values(kind, values):
         quick = byte_values(values)
         if quick is not None:
             return len(quick)
+    if kind == "int64":  # numbers end with a byte below 128
+        return sum(byte < 128 for _, value in _fields(values) for byte in value)
     return sum(1 for _ in _fields(values))
 
 
