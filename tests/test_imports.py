@@ -26,6 +26,7 @@ ROWS = (
     ("models",),
     ("evaluation", "exporting", "configs", "builders", "saving"),
     ("training", "hub"),
+    ("commands",),
     (
         "train",
         "evaluate",
@@ -34,6 +35,7 @@ ROWS = (
         "prepare",
         "benchmark",
         "tables",
+        "study",
         "sweep",
         "publish",
         "cli",
@@ -56,16 +58,22 @@ ALLOWED = {
     "visualization": {"numpy", "gin", "matplotlib"},
     "layers": TENSORS | {"keras"},
     "models": TENSORS | {"keras", "tensorflow_probability"},
-    "evaluation": TENSORS,
+    "evaluation": TENSORS | {"sklearn"},
     "exporting": TENSORS | {"keras", "tf2onnx", "onnx", "onnxruntime"},
     "configs": {"gin"},
     "builders": {"tensorflow_datasets", "tqdm"},
     "saving": {"numpy", "tensorflow", "keras"},
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
+    "commands": {"absl"},
     "hub": {"numpy", "tensorflow", "keras", "h5py", "huggingface_hub"},
 }
-# scikit-learn takes two seconds to load: simulation loads its digits with it.
-LAZY = {"simulation": {"sklearn"}}
+# scikit-learn takes two seconds to load: simulation loads its digits with it,
+# metrics and evaluation their probes and maps.
+LAZY = {
+    "simulation": {"sklearn"},
+    "metrics": {"sklearn"},
+    "evaluation": {"sklearn"},
+}
 DATASET_MODULES = {"data", "simulation"}
 DATASET_PACKAGES = {"numpy", "tensorflow_datasets", "h5py", "apache_beam"}
 

@@ -12,11 +12,12 @@ algebra saves more than everything else costs.
 
 import json
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
+
+from tfdecomp import commands
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", None, "Config, as for training.", required=True
@@ -78,25 +79,19 @@ def run_benchmark():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)
-    try:
-        from tfdecomp import configs
+    commands.refuse_words(argv)
+    return commands.finish(_benchmark, quiet=logging.ERROR)
 
-        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
-        results = run_benchmark()
-        if _OUTPUT.value:
-            path = os.path.expanduser(_OUTPUT.value)
-            with open(path, "w") as file:
-                json.dump(results, file, indent=2)
-    except (ValueError, OSError, RuntimeError) as error:
-        if flags.FLAGS.verbosity > 0:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+def _benchmark():
+    from tfdecomp import configs
+
+    configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
+    results = run_benchmark()
+    if _OUTPUT.value:
+        path = os.path.expanduser(_OUTPUT.value)
+        with open(path, "w") as file:
+            json.dump(results, file, indent=2)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ PACKAGES = (
     "tfdecomp.models",
     "tfdecomp.data",
     "tfdecomp.evaluation",
+    "tfdecomp.evaluation.studies",
     "tfdecomp.exporting",
     "tfdecomp.training",
 )

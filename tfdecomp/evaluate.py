@@ -12,15 +12,14 @@ added to results.json in the work directory, each with its full protocol;
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags, logging
+from absl import app, flags
+
+from tfdecomp import commands
 
 FRESH_CLIPS = 100  # how many new clips, unless --num_clips says
 SHOWN = ("ari", "f_ari", "ari_clip", "f_ari_clip", "mse", "velocity_cosine")
@@ -68,52 +67,37 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # TFDS reports each reading
-    try:
-        _evaluate()
-    except (ValueError, OSError, RuntimeError) as error:
-        if flags.FLAGS.verbosity > 0:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    commands.refuse_words(argv)
+    return commands.finish(_evaluate)
 
 
 def _evaluate():
     from tfdecomp import configs
 
-    folder = _model_folder()
+    folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
     pictures = _pictures_folder()
     protocol_file = _protocol_file(configs)
-    configs.restore(folder)
+    opened = commands.open_model(folder)
 
-    from tfdecomp import builders, hub
-    from tfdecomp.evaluation import clips, results
+    from tfdecomp.evaluation import results
     from tfdecomp.evaluation.runner import Evaluator
 
-    loaded = hub.load(folder)
-    trained_on = configs.parameter("training.run.dataset")
     shared = {
-        "trained_on": trained_on if isinstance(trained_on, str) else None,
-        "open_clips": clips.opener(
-            _DATA_DIR.value, builders.prepare, builders.fresh_clips
-        ),
+        "trained_on": opened.trained_on,
+        "open_clips": commands.open_clips(_DATA_DIR.value),
     }
     protocol = _protocol(configs, protocol_file)
     with _Bar() as bar:
         evaluator = Evaluator(
-            loaded.model,
+            opened.model,
             protocol,
-            name=loaded.info.get("name"),
+            name=opened.name,
             batch_size=_BATCH_SIZE.value,
             progress=bar.update,
             **shared,
         )
         result = evaluator.run()
-    result["run"] = _run_info(configs, folder, loaded.info)
+    result["run"] = opened.run
     if _WORKDIR.value:
         print(f"added to {results.append(folder, result)}")
     if _OUTPUT.value:
@@ -122,29 +106,9 @@ def _evaluate():
     if pictures:
         from tfdecomp.evaluation.pictures import Painter, write
 
-        painter = Painter(loaded.model, protocol, **shared)
+        painter = Painter(opened.model, protocol, **shared)
         files = write(pictures, painter.draw(), f"{protocol.name}_")
         print(f"wrote {len(files)} pictures to {pictures}")
-
-
-def _model_folder():
-    """The folder of the model that the flags name."""
-    if (_WORKDIR.value is None) == (_MODEL.value is None):
-        raise ValueError(
-            "give either --workdir=DIR of a run or --model=NAME of a trained "
-            "model"
-        )
-    if _WORKDIR.value is None:
-        from tfdecomp import hub
-
-        return hub.resolve(_MODEL.value)
-    folder = pathlib.Path(os.path.expanduser(_WORKDIR.value))
-    if not folder.is_dir():
-        raise ValueError(
-            f"there is no work directory {folder}; give the folder that was "
-            "--workdir in training"
-        )
-    return folder
 
 
 def _pictures_folder():
@@ -191,26 +155,6 @@ def _protocol(configs, path):
     if protocol.name == "default" and protocol.num_frames is None:
         changes["num_frames"] = own_length
     return dataclasses.replace(protocol, **changes)
-
-
-def _run_info(configs, folder, info):
-    """Where the weights come from; what tells runs and seeds apart."""
-    from tfdecomp.training import workdir
-
-    asked, _ = configs.split_operative(
-        (folder / configs.CONFIG_NAME).read_text()
-    )
-    run_file = folder / workdir.RUN_NAME
-    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return {
-        "workdir": str(folder.resolve()),
-        "seed": run.get("seed", info.get("seed")),
-        "step": info.get("step"),
-        "weights": info.get("weights"),
-        "config": hashlib.sha256(asked.encode()).hexdigest(),
-        "commit": workdir.commit(),
-        "versions": workdir.versions(),
-    }
 
 
 def _show(result):

@@ -15,12 +15,12 @@ appears only after a fresh process has loaded it and given the same numbers.
 """
 
 import os
-import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags, logging
+from absl import app, flags
+
+from tfdecomp import commands
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
@@ -40,22 +40,15 @@ _OVERWRITE = flags.DEFINE_boolean(
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # TensorFlow reports each file
-    try:
-        _export()
-    except (ValueError, OSError, RuntimeError) as error:
-        if flags.FLAGS.verbosity > 0:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    commands.refuse_words(argv)
+    return commands.finish(_export)
 
 
 def _export():
-    folder = _model_folder()
+    if _MODEL.value is not None and _CHECKPOINT.value != "latest":
+        raise ValueError("--checkpoint goes with --workdir, not with --model")
+    folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
+
     import tensorflow as tf
 
     from tfdecomp import hub, saving
@@ -65,7 +58,7 @@ def _export():
     tf.config.set_visible_devices([], "GPU")
     saved_model.check_output(_OUTPUT.value, _OVERWRITE.value)
     if _MODEL.value is not None:
-        loaded = hub.load(_MODEL.value)
+        loaded = hub.load(folder)
         model, info = loaded.model, loaded.info
     else:
         which = _CHECKPOINT.value
@@ -79,28 +72,6 @@ def _export():
         model, _OUTPUT.value, overwrite=_OVERWRITE.value, info=info
     )
     _show(content)
-
-
-def _model_folder():
-    """The work directory, if the flags name one; checks them."""
-    if (_WORKDIR.value is None) == (_MODEL.value is None):
-        raise ValueError(
-            "give either --workdir=DIR of a run or --model=NAME of a trained "
-            "model"
-        )
-    if _MODEL.value is not None:
-        if _CHECKPOINT.value != "latest":
-            raise ValueError(
-                "--checkpoint goes with --workdir, not with --model"
-            )
-        return None
-    folder = pathlib.Path(os.path.expanduser(_WORKDIR.value))
-    if not folder.is_dir():
-        raise ValueError(
-            f"there is no work directory {folder}; give the folder that was "
-            "--workdir in training"
-        )
-    return folder
 
 
 def _show(content):

@@ -1,0 +1,143 @@
+"""What the commands share: one-line errors, and opening a trained model.
+
+Imports neither TensorFlow nor a model by itself, so that a mistake in the
+flags is reported at once.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+
+
+def finish(work, quiet=logging.WARNING):
+    """Does the work of a command; an error becomes one line.
+
+    Args:
+        work: Function without arguments.
+        quiet: Verbosity of the log unless the user asks for another; TFDS and
+            TensorFlow report each file they read.
+
+    Returns:
+        The exit status. With `--verbosity=1` errors are raised instead.
+    """
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(quiet)
+    try:
+        work()
+    except (ValueError, OSError, RuntimeError) as error:
+        if flags.FLAGS.verbosity > 0:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def refuse_words(argv):
+    """Raises unless the command line has flags alone."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+
+
+def model_folder(workdir, model) -> pathlib.Path:
+    """The folder of the model that `--workdir` or `--model` names.
+
+    Args:
+        workdir: Work directory of a run, or None.
+        model: Name of a shipped model or its folder, or None.
+
+    Raises:
+        ValueError: If not exactly one is given, or it does not exist.
+    """
+    if (workdir is None) == (model is None):
+        raise ValueError(
+            "give either --workdir=DIR of a run or --model=NAME of a trained "
+            "model"
+        )
+    if workdir is None:
+        from tfdecomp import hub
+
+        return hub.resolve(model)
+    folder = pathlib.Path(os.path.expanduser(workdir))
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no work directory {folder}; give the folder that was "
+            "--workdir in training"
+        )
+    return folder
+
+
+@dataclasses.dataclass
+class Opened:
+    """A trained model whose config is the active one.
+
+    Attributes:
+        model: The `DecompositionModel`, with its weights.
+        name: Its name if it was published under one.
+        trained_on: Dataset it was trained on, if that has a name.
+        run: Where the weights come from; what tells runs and seeds apart.
+    """
+
+    model: object
+    name: str | None
+    trained_on: str | None
+    run: dict
+
+
+def open_model(folder, bindings=()) -> Opened:
+    """Loads a model and makes its config the active one.
+
+    Args:
+        folder: From `model_folder`.
+        bindings: Lines that override the config.
+    """
+    from tfdecomp import configs
+
+    configs.restore(folder, bindings)
+
+    from tfdecomp import hub
+
+    loaded = hub.load(folder)
+    trained_on = configs.parameter("training.run.dataset")
+    return Opened(
+        model=loaded.model,
+        name=loaded.info.get("name"),
+        trained_on=trained_on if isinstance(trained_on, str) else None,
+        run=_run_info(folder, loaded.info),
+    )
+
+
+def open_clips(data_dir):
+    """The opener of stored and newly generated clips; prepares what lacks.
+
+    Args:
+        data_dir: Where prepared sets are; None: as TFDS has it.
+    """
+    from tfdecomp import builders
+    from tfdecomp.evaluation import clips
+
+    return clips.opener(data_dir, builders.prepare, builders.fresh_clips)
+
+
+def _run_info(folder, info):
+    from tfdecomp import configs
+    from tfdecomp.training import workdir
+
+    asked, _ = configs.split_operative(
+        (folder / configs.CONFIG_NAME).read_text()
+    )
+    run_file = folder / workdir.RUN_NAME
+    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
+    return {
+        "workdir": str(folder.resolve()),
+        "seed": run.get("seed", info.get("seed")),
+        "step": info.get("step"),
+        "weights": info.get("weights"),
+        "config": hashlib.sha256(asked.encode()).hexdigest(),
+        "commit": workdir.commit(),
+        "versions": workdir.versions(),
+    }

@@ -1,0 +1,1 @@
+"""Studies of the IODINE paper: a model and images in, findings out."""
