@@ -10,7 +10,7 @@ from tfdecomp.data import video_io
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-CONFIGS = ("iodine_gray", "iodine_bin", "colored", "quick_gray")
+CONFIGS = ("iodine_gray", "iodine_bin", "colored", "lavae", "quick_gray")
 COLUMNS = 8
 
 

@@ -1,4 +1,4 @@
-"""Images of squares, ellipses and hearts that cover each other, generated."""
+"""Images of small shapes, that cover each other or do not, generated."""
 
 import dataclasses
 import functools
@@ -7,7 +7,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfdecomp.data import builder_base
-from tfdecomp.simulation import multi_dsprites
+from tfdecomp.simulation import lavae_sprites, multi_dsprites
+
+_STYLES = {
+    "iodine": multi_dsprites.generate,
+    "lavae": lavae_sprites.generate,
+}
 
 
 @dataclasses.dataclass
@@ -15,17 +20,26 @@ class MultiDspritesConfig(builder_base.Config):
     """A set of images of sprites.
 
     Args:
-        num_sprites: Possible numbers of sprites, drawn uniformly per image.
+        style: `"iodine"`: any size, turn and colour, overlapping, see
+            `multi_dsprites.Sprites`. `"lavae"`: a few of each, apart, see
+            `lavae_sprites.LavaeSprites`.
+        num_sprites: Possible numbers of sprites; drawn uniformly per image, or
+            with `"lavae"` one after the other.
         background: `"black"`, `"gray"`: of random brightness, or `"color"`.
     """
 
     max_objects: int = 5
+    style: str = "iodine"
     num_sprites: tuple = (2, 3, 4, 5)
     background: str = "gray"
 
     def __post_init__(self):
         super().__post_init__()
         self.num_sprites = tuple(self.num_sprites)
+        if self.style not in _STYLES:
+            raise ValueError(
+                f"style is one of {list(_STYLES)}, not {self.style!r}"
+            )
         if self.height != self.width:
             raise ValueError(
                 "frames are square: height and width must be equal, not "
@@ -38,7 +52,19 @@ class MultiDspritesConfig(builder_base.Config):
         self.look()  # checks the rest
 
     def look(self):
-        """The `Sprites` that these fields describe."""
+        """The `Sprites` or `LavaeSprites` that these fields describe."""
+        if self.style == "lavae":
+            if (self.channels, self.background) != (3, "black"):
+                raise ValueError(
+                    "style 'lavae' is in colour on black: channels must be 3 "
+                    f"and background 'black', not {self.channels} and "
+                    f"{self.background!r}"
+                )
+            return lavae_sprites.LavaeSprites(
+                size=self.height,
+                num_sprites=self.num_sprites,
+                max_objects=self.max_objects,
+            )
         return multi_dsprites.Sprites(
             size=self.height,
             num_sprites=self.num_sprites,
@@ -70,6 +96,15 @@ _CONFIGS = {
         "num_sprites": (1, 2, 3, 4),
         "max_objects": 4,
     },
+    "lavae": {
+        "num_train": 190_000,
+        "num_test": 10_000,
+        "extra_splits": {lavae_sprites.CROWD: 10_000},
+        "style": "lavae",
+        "background": "black",
+        "num_sprites": (0, 1, 2, 3),
+        "max_objects": 7,
+    },
     "quick_gray": {
         **_QUICK,
         "height": 32,
@@ -81,7 +116,7 @@ _CONFIGS = {
 
 
 class Builder(builder_base.DecompositionBuilder):
-    """Two to five sprites of any size, turn and colour, that may overlap."""
+    """Sprites of any size, turn and colour on a plain background."""
 
     name = "tfdecomp_multi_dsprites"
     VERSION = tfds.core.Version("1.0.0")
@@ -102,7 +137,7 @@ class Builder(builder_base.DecompositionBuilder):
 
     def make_block(self, config, fresh=False):
         return functools.partial(
-            multi_dsprites.generate,
+            _STYLES[config.style],
             config.look(),
             seed=config.seed,
             stream=config.stream,

@@ -43,3 +43,13 @@ class QuickTest(tfds.testing.DatasetBuilderTestCase):
         _small("quick_gray", num_train=5, num_validation=3, num_test=2)
     ]
     SPLITS = {"train": 5, "validation": 3, "test": 2}
+
+
+class LavaeTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+    EXAMPLE_DIR = FOLDER / "dummy_data"
+    SKIP_CHECKSUMS = True
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        _small("lavae", num_train=5, num_test=4, extra_splits={"test7": 3})
+    ]
+    SPLITS = {"train": 5, "test": 4, "test7": 3}
