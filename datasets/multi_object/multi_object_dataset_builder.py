@@ -243,7 +243,10 @@ class Builder(builder_base.DecompositionBuilder):
     def _describe(self, sources):
         """Puts into the metadata what the files say of themselves."""
         factors = set(self.factors())
-        scales = sources[self.builder_config.variant].decoder.scales
+        scales = dict(sources[self.builder_config.variant].decoder.scales)
+        names = scales.pop("value_names", None)
+        if names is not None:
+            self.info.metadata["value_names"] = names
         if "position" in factors and scales.get("position", 0) is None:
             factors.remove("position")
         self.info.metadata.update(

@@ -1,10 +1,13 @@
 """True factors in the published multi-object TFRecords.
 
-The files do not say in which unit positions and colours are; where that is
-not known otherwise, it is read off the first scenes (`probe`).
+The files do not say in which unit positions and colours are, nor what codes
+stand for; where that is not known otherwise, it is read off the first scenes
+(`probe`).
 """
 
 import numpy as np
+
+from tfdecomp.data import clevr_names
 
 PROBE = 64  # scenes to look at
 _MIN_OBJECTS = 12  # fewer say nothing
@@ -123,11 +126,12 @@ def make(scene, layout, max_objects, boxes, scales):
 
 def scenes_needed(variant):
     """How many scenes `probe` wants to see."""
-    return PROBE if "sprites" in variant else 1
+    known = "tetrominoes" in variant or "room" in variant
+    return 1 if known else PROBE
 
 
 def probe(scenes, layout):
-    """Units of positions and colours, as a few scenes show them.
+    """What the file does not say, as a few scenes show it.
 
     Args:
         scenes: Iterable of what `Decoder.scene` returned.
@@ -137,8 +141,11 @@ def probe(scenes, layout):
         Dictionary that JSON can hold. `color`: the value of full brightness.
         `position`: `{"axes", "scale", "offset"}` such that
         `(x, y)[axes] * scale + offset` is `(row, column)` in pixels; None if
-        no such rule puts the positions on the objects.
+        no such rule puts the positions on the objects. `value_names`: names
+        of values of factors, for CLEVR.
     """
+    if _kind(layout) == "clevr":
+        return {"value_names": clevr_names.read(scenes)}
     if _kind(layout) != "sprites":
         return {}
     places, centres, brightest = [], [], 0.0
