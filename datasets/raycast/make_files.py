@@ -23,7 +23,7 @@ def main():
 
 
 def picture():
-    """The first test pictures of some configs, some labels, and a flight."""
+    """The first test pictures of some configs, some labels, and films."""
     rows = {}
     for name in PLAIN:
         examples = _examples(name, COLUMNS)
@@ -31,9 +31,10 @@ def picture():
         if name in LABELLED:
             ids = np.concatenate([e["segmentation"] for e in examples])
             rows[f"labels of {name}"] = palette.paint_ids(ids)
-    (flight,) = _examples("room_sequence", 1)
-    frames = np.linspace(0, len(flight["video"]) - 1, COLUMNS).astype(int)
-    rows["room_sequence"] = flight["video"][frames]
+    for name in ("room_sequence", "clevrer_like_slices345"):
+        (film,) = _examples(name, 1)
+        frames = np.linspace(0, len(film["video"]) - 1, COLUMNS).astype(int)
+        rows[name] = film["video"][frames]
     return sheets.sheet(rows, cell=CELL)
 
 

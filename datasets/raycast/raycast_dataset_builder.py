@@ -1,4 +1,4 @@
-"""Ray-cast scenes: stand-ins for CLEVR and for the Objects Room, generated."""
+"""Ray-cast stand-ins for CLEVR, CLEVRER and the Objects Room, generated."""
 
 import dataclasses
 import functools
@@ -7,9 +7,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfdecomp.data import builder_base
-from tfdecomp.simulation import clevr_scenes, room_scenes
+from tfdecomp.simulation import clevr_scenes, room_scenes, slide_scenes
 
-_SCENES = {"clevr": clevr_scenes, "room": room_scenes}
+_SCENES = {
+    "clevr": clevr_scenes,
+    "clevrer": slide_scenes,
+    "room": room_scenes,
+}
 
 
 @dataclasses.dataclass
@@ -17,17 +21,22 @@ class RaycastConfig(builder_base.Config):
     """A set of ray-cast scenes.
 
     Args:
-        scene: `"clevr"`: pictures of solids on a grey ground, or `"room"`:
-            films of solids in a room.
+        scene: `"clevr"`: pictures of solids on a grey ground, `"clevrer"`:
+            videos of solids that slide on it, or `"room"`: films of solids in
+            a room.
         num_objects: Possible numbers of objects, drawn uniformly.
-        min_visible: Pixels seen of every object (of the first frame; of
-            CLEVR's window at 128 x 128 pixels).
+        min_visible: Pixels seen of every object in the first frame, of
+            `"room"` scenes, or in CLEVR's window at 128 x 128 pixels.
         shadows: Whether objects throw shadows.
         samples: Rays per pixel along both axes; 1: hard edges.
         window: `(top, left, height, width)` of the part of CLEVR's picture of
             240 x 320 pixels that is filmed; of `"clevr"` scenes.
         identical_color: Whether all objects of a scene have one colour; of
             `"room"` scenes.
+        together: Whether the frames begin with the first that shows all
+            objects, and all are in view in all of them; of `"clevrer"` scenes.
+        friction: Speed in units per second that sliding objects lose in a
+            second; of `"clevrer"` scenes.
     """
 
     scene: str = "clevr"
@@ -37,6 +46,8 @@ class RaycastConfig(builder_base.Config):
     samples: int = 2
     window: tuple = clevr_scenes.CROP
     identical_color: bool = False
+    together: bool = False
+    friction: float = 0.15
 
     def __post_init__(self):
         super().__post_init__()
@@ -56,38 +67,28 @@ class RaycastConfig(builder_base.Config):
                 "scenes of 'clevr' are pictures: num_frames must be 1, not "
                 f"{self.num_frames}"
             )
-        if self.scene == "room" and self.height != self.width:
+        if self.scene != "clevr" and self.height != self.width:
             raise ValueError(
-                "frames of 'room' are square: height and width must be "
-                f"equal, not {self.height} and {self.width}"
+                f"frames of {self.scene!r} are square: height and width must "
+                f"be equal, not {self.height} and {self.width}"
             )
         self.look()  # checks the rest
 
     def look(self):
-        """The `ClevrPicture` or `RoomFilm` that these fields describe."""
-        common = {
-            name: getattr(self, name)
-            for name in (
-                "num_objects",
-                "max_objects",
-                "min_visible",
-                "shadows",
-                "samples",
-            )
-        }
+        """The picture or film that these fields describe."""
+        names = ["num_objects", "max_objects", "shadows", "samples"]
         if self.scene == "clevr":
-            return clevr_scenes.ClevrPicture(
-                height=self.height,
-                width=self.width,
-                window=self.window,
-                **common,
-            )
-        return room_scenes.RoomFilm(
-            num_frames=self.num_frames,
-            size=self.height,
-            identical_color=self.identical_color,
-            **common,
-        )
+            cls = clevr_scenes.ClevrPicture
+            names += ["min_visible", "height", "width", "window"]
+            return cls(**{name: getattr(self, name) for name in names})
+        if self.scene == "clevrer":
+            cls = slide_scenes.SlideFilm
+            names += ["num_frames", "together", "friction"]
+        else:
+            cls = room_scenes.RoomFilm
+            names += ["num_frames", "min_visible", "identical_color"]
+        fields = {name: getattr(self, name) for name in names}
+        return cls(size=self.height, **fields)
 
 
 _CLEVR = {
@@ -105,12 +106,32 @@ _NATIVE = {
     "window": clevr_scenes.WHOLE,
     "samples": 1,
 }
+_CLEVRER = {
+    "scene": "clevrer",
+    "num_objects": (3, 4, 5, 6),
+    "max_objects": 6,
+    "block_size": 8,  # films are large
+}
+_SLICES = {**_CLEVRER, "num_frames": 40, "together": True}
 _ROOM = {"scene": "room", "max_objects": 3}
 _ROOM_TEST = {"scene": "room", "num_test": 1_000, "max_objects": 6}
 _CONFIGS = {
     "clevr_like": {**_CLEVR, "height": 128, "width": 128},
     "clevr_like_64": {**_CLEVR, "height": 64, "width": 64},
     "clevr_like_native": {**_CLEVR, **_NATIVE},
+    "clevrer_like": {
+        **_CLEVRER,
+        "num_frames": 128,
+        "num_train": 2_000,
+        "num_validation": 100,
+        "num_test": 100,
+    },
+    "clevrer_like_slices345": {
+        **_SLICES,
+        "num_test": 500,
+        "num_objects": (3, 4, 5),
+    },
+    "clevrer_like_slices6": {**_SLICES, "num_test": 250, "num_objects": (6,)},
     "room": {
         **_ROOM,
         "num_train": 60_000,
@@ -164,7 +185,15 @@ class Builder(builder_base.DecompositionBuilder):
         if self._in_room():
             color = ("K", (3,), np.float32)
             return {**factors, "scale": number, "color": color}
-        return {**factors, "size": code, "material": code, "color": code}
+        factors |= {"material": code, "color": code}
+        if self.builder_config.scene == "clevr":
+            return {**factors, "size": code}
+        return {
+            **factors,
+            "velocity": ("TK", (2,), np.float32),
+            "collision": ("TK", (), np.uint8),
+            "inside_camera_view": ("TK", (), np.uint8),
+        }
 
     def extra_metadata(self):
         if self._in_room():
@@ -176,6 +205,8 @@ class Builder(builder_base.DecompositionBuilder):
                 "material": clevr_scenes.MATERIALS,
                 "color": tuple(clevr_scenes.COLOURS),
             }
+            if "size" not in self.factors():
+                del names["size"]
         return {
             "has_entities": self._in_room(),
             "value_names": {

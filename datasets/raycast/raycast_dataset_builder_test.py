@@ -32,9 +32,22 @@ class GeneratedTest(tfds.testing.DatasetBuilderTestCase):
             "clevr_like_native",
             "room",
             "room_sequence",
+            "clevrer_like",
         )
     ]
     SPLITS = {"train": 4, "validation": 3, "test": 2}
+
+
+@pytest.mark.slow
+class SlicesTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+    EXAMPLE_DIR = FOLDER / "dummy_data"
+    SKIP_CHECKSUMS = True
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        _small(name, num_test=2)
+        for name in ("clevrer_like_slices345", "clevrer_like_slices6")
+    ]
+    SPLITS = {"test": 2}
 
 
 class SmallTest(tfds.testing.DatasetBuilderTestCase):
@@ -105,6 +118,8 @@ def test_every_config_has_a_tiny_sibling_of_the_same_scenes():
         ({"channels": 1}, "channels must be 3"),
         ({"scene": "clevr", "num_frames": 2}, "num_frames must be 1"),
         ({"scene": "room", "height": 32}, "must be equal"),
+        ({"scene": "clevrer", "height": 32}, "must be equal"),
+        ({"scene": "clevrer", "num_frames": 129}, "total_frames = 128"),
         ({"num_objects": (9,)}, "max_objects = 4"),
         ({"samples": 0}, "samples"),
         ({"window": (0, 0)}, "window"),

@@ -343,7 +343,7 @@ def test_objects_that_find_no_room_are_an_error_with_their_sizes(monkeypatch):
 def test_scenes_that_never_show_enough_are_an_error(monkeypatch):
     monkeypatch.setattr(ray_scenes, "MAX_REDRAWS", 2)
     look = dataclasses.replace(ROOM, min_visible=5000)
-    with pytest.raises(ValueError, match="no scene showed 5000 pixels"):
+    with pytest.raises(ValueError, match="did not show 5000 pixels"):
         _make(look, 0, 1)
 
 

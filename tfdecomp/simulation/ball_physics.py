@@ -156,14 +156,15 @@ def stack(states):
     )
 
 
-def simulate(start, num_frames, *, box=10.0, substeps=20):
+def simulate(start, num_frames, *, box=10.0, substeps=20, friction=0.0):
     """Lets the balls move.
 
     Args:
         start: `Balls` with `[N, K, 2]` positions.
         num_frames: `T`; frame 0 is the start state.
-        box: Side of the box.
+        box: Side of the box; None: there are no walls.
         substeps: Steps per frame.
+        friction: Speed that a ball loses per frame, until it rests.
 
     Returns:
         `Balls` with `[N, T, K, 2]` positions and velocities. Rows of absent
@@ -177,14 +178,17 @@ def simulate(start, num_frames, *, box=10.0, substeps=20):
     position, velocity = np.zeros((2, *shape, 2))
     collision = np.zeros(shape, np.uint8)
     low = start.radius[..., None]
-    high = box - low
+    high = None if box is None else box - low
     for frame in range(num_frames):
         position[:, frame], velocity[:, frame] = x, v
         if frame + 1 == num_frames:
             break
         for _ in range(substeps):
             x += v / substeps
-            _bounce(x, v, low, high)
+            if box is not None:
+                _bounce(x, v, low, high)
+            if friction:
+                _slow_down(v, friction / substeps)
             pairs.collide(x, v, collision[:, frame + 1])
     absent = ~present[:, None, :]
     position[np.broadcast_to(absent, shape)] = 0
@@ -201,6 +205,12 @@ def _bounce(x, v, low, high):
     over = x > high
     np.copyto(x, 2 * high - x, where=over)
     np.copyto(v, -np.abs(v), where=over)
+
+
+def _slow_down(v, loss):
+    """Takes away speed, in place."""
+    speed = np.sqrt(v[..., :1] ** 2 + v[..., 1:] ** 2)
+    v *= np.maximum(speed - loss, 0) / np.where(speed > 0, speed, 1.0)
 
 
 class _Pairs:

@@ -29,7 +29,7 @@ WHOLE = (0, 0, *NATIVE)
 CROP = (29, 64, 192, 192)
 CROP_SIZE = 128
 
-_FOCAL = 350.0  # pixels of the native picture: 49 degrees across
+_FOCAL = 350.0 / 320.0  # in widths of the whole picture: 49 degrees across
 _DISTANCE, _ELEVATION, _AZIMUTH = 12.0, np.deg2rad(35.0), np.deg2rad(45.0)
 _TARGET = np.array([0.0, 0.0, 0.45])
 _LIGHT = np.array([-1.0, 7.0, 12.0])
@@ -120,9 +120,7 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
         rng = streams.example_rng(seed, DATASET, stream, number, index)
         count.append(int(rng.choice(look.num_objects)))
         eye.append(draw_eye(rng, look))
-        light.append(
-            _LIGHT + rng.uniform(-look.light_jitter, look.light_jitter, 3)
-        )
+        light.append(draw_light(rng, look))
         draws.append(functools.partial(draw_objects, rng, look, count[-1]))
     eye, light = np.array(eye), np.array(light)
     checked = dataclasses.replace(
@@ -131,16 +129,19 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
 
     def pixels(drawn):
         chosen = [n for n, _ in drawn]
-        scene = _scene(_stack([s for _, s in drawn]), light[chosen])
+        scene = make_scene(_stack([s for _, s in drawn]), light[chosen])
         view = raycast.film(scene, _camera(eye[chosen], checked), samples=0)
         return view.visible_pixels, np.array(count)[chosen]
 
     objects = _stack(ray_scenes.settle(draws, pixels, look.min_visible))
-    scene, camera = _scene(objects, light), _camera(eye, look)
+    shot = _camera(eye, look)
     view = raycast.film(
-        scene, camera, shadows=look.shadows, samples=look.samples
+        make_scene(objects, light),
+        shot,
+        shadows=look.shadows,
+        samples=look.samples,
     )
-    factors = _factors(objects, camera, count, look)
+    factors = _factors(objects, shot, count, look)
     return ray_scenes.examples(view, count, 1, factors)
 
 
@@ -178,6 +179,11 @@ def draw_objects(rng, look, count):
     }
 
 
+def draw_light(rng, look):
+    """Draws the place `[3]` of the light."""
+    return _LIGHT + rng.uniform(-look.light_jitter, look.light_jitter, 3)
+
+
 def draw_eye(rng, look):
     """Draws the place `[3]` of the camera."""
     flat = np.cos(_ELEVATION)
@@ -196,8 +202,16 @@ def _stack(scenes):
     }
 
 
-def _scene(objects, light):
-    """`raycast.Scene` of objects `[N, K, ...]`."""
+def make_scene(objects, light):
+    """Objects on the ground.
+
+    Args:
+        objects: Dict of what `draw_objects` returns, stacked: `[M, K, ...]`.
+        light: `[M, 3]`.
+
+    Returns:
+        A `raycast.Scene`.
+    """
     table = np.array([(0, 0, 0), *COLOURS.values()]) / 255
     return raycast.Scene(
         kind=objects["shape"],
@@ -214,27 +228,46 @@ def _scene(objects, light):
     )
 
 
-def _camera(eye, look):
+def camera(eye, native, window, size):
+    """A camera that looks at the middle of the ground.
+
+    Args:
+        eye: `[M, 3]` places.
+        native: `(height, width)` in pixels of the whole picture.
+        window: `(top, left, height, width)` of the part that is filmed.
+        size: `(H, W)` of the frames that are made of it.
+
+    Returns:
+        A `raycast.Camera`.
+    """
     away = _TARGET - eye
     flat = np.hypot(away[:, 0], away[:, 1])
     axes = raycast.aim(
         np.arctan2(away[:, 1], away[:, 0]), np.arctan2(away[:, 2], flat)
     )
-    top, left, height, width = look.window
-    rows = top + (np.arange(look.height) + 0.5) * height / look.height
-    columns = left + (np.arange(look.width) + 0.5) * width / look.width
-    middle = (NATIVE[0] / 2, NATIVE[1] / 2)
-    return raycast.Camera(eye, axes, _FOCAL, middle, rows, columns)
+    top, left, height, width = window
+    rows = top + (np.arange(size[0]) + 0.5) * height / size[0]
+    columns = left + (np.arange(size[1]) + 0.5) * width / size[1]
+    middle = (native[0] / 2, native[1] / 2)
+    focal = _FOCAL * native[1]
+    return raycast.Camera(eye, axes, focal, middle, rows, columns)
 
 
-def _factors(objects, camera, count, look):
+def in_window(pixels, window, size):
+    """Places in the whole picture as places in frames, see `camera`."""
+    scale = np.array([size[0] / window[2], size[1] / window[3]])
+    return (pixels - np.array(window[:2])) * scale
+
+
+def _camera(eye, look):
+    return camera(eye, NATIVE, look.window, (look.height, look.width))
+
+
+def _factors(objects, shot, count, look):
     """What is known of every object, in the pixels of the picture."""
-    top, left, height, width = look.window
-    pixels, depth = camera.project(objects["centre"])
-    scale = np.array([look.height / height, look.width / width])
-    position = (pixels - np.array([top, left])) * scale
+    pixels, depth = shot.project(objects["centre"])
     timed = {
-        "position": position,
+        "position": in_window(pixels, look.window, (look.height, look.width)),
         "depth": depth,
         "location_3d": objects["centre"],
     }

@@ -46,8 +46,17 @@ def place(rng, radii, gap, draw):
     )
 
 
+def in_disc(rng, radius):
+    """A uniform place `[2]` in a disc around 0."""
+    far = radius * np.sqrt(rng.uniform())
+    angle = rng.uniform(0.0, 2 * np.pi)
+    return far * np.array([np.cos(angle), np.sin(angle)])
+
+
 def settle(draws, pixels, minimum):
     """Draws each scene until enough is seen of all its objects.
+
+    What is counted may be frames as well as pixels.
 
     Args:
         draws: For each scene a function without arguments that draws it from
@@ -75,8 +84,9 @@ def settle(draws, pixels, minimum):
         for n in waiting:
             scenes[n] = draws[n]()
     raise ValueError(
-        f"in {MAX_REDRAWS} attempts no scene showed {minimum} pixels of each "
-        "object; use fewer or larger objects, or a smaller min_visible"
+        f"in {MAX_REDRAWS} attempts a scene did not show {minimum} "
+        "pixels (of a moving one: frames) of each object; use fewer or "
+        "larger objects, or lower min_visible or min_frames"
     )
 
 

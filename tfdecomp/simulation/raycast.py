@@ -171,7 +171,7 @@ def film(scene, camera, *, shadows=False, samples=1):
     fine = _film(scene, camera.finer(samples), shadows, True).picture
     frames, height, width = view.owner.shape
     fine = fine.reshape(frames, height, samples, width, samples, 3)
-    total = fine.sum((2, 4), dtype=np.int64)
+    total = fine.sum((2, 4), dtype=np.uint32)
     picture = (total + samples**2 // 2) // samples**2
     return dataclasses.replace(view, picture=picture.astype(np.uint8))
 

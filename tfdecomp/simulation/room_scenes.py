@@ -193,7 +193,7 @@ def draw_objects(rng, look, count):
         "rotation": rng.uniform(0.0, 360.0, count),
     }
     places = ray_scenes.place(
-        rng, radii, look.gap, functools.partial(_in_disc, radius=look.spread)
+        rng, radii, look.gap, lambda r: ray_scenes.in_disc(r, look.spread)
     )
     drawn["half"] = ray_scenes.half_sides(shape, radii)
     drawn["centre"] = ray_scenes.on_ground(places, drawn["half"])
@@ -201,12 +201,6 @@ def draw_objects(rng, look, count):
         name: ray_scenes.pad(values, look.max_objects)
         for name, values in drawn.items()
     }
-
-
-def _in_disc(rng, radius):
-    far = radius * np.sqrt(rng.uniform())
-    angle = rng.uniform(0.0, 2 * np.pi)
-    return far * np.array([np.cos(angle), np.sin(angle)])
 
 
 def _hue(rng, saturation, value):
