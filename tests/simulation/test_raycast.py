@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfdecomp.simulation import raycast, solids
+from tfdecomp.simulation import cameras, raycast, solids
 
 UP = np.array([[0.0, 0.0, 1.0]])
 
@@ -50,8 +50,8 @@ def _camera(position, yaw=0.0, pitch=0.0, size=101, focal=100.0):
     angles = (np.broadcast_to(a, len(position)) for a in (yaw, pitch))
     places = np.arange(size) + 0.5
     middle = (size / 2, size / 2)
-    axes = raycast.aim(*angles)
-    return raycast.Camera(position, axes, focal, middle, places, places)
+    axes = cameras.aim(*angles)
+    return cameras.Camera(position, axes, focal, middle, places, places)
 
 
 def _random_film(frames=3):
@@ -147,7 +147,7 @@ def test_projected_centre_and_depth_are_those_of_a_pinhole():
 
 def test_axes_of_a_camera_are_perpendicular_and_right_handed():
     rng = np.random.default_rng(0)
-    axes = raycast.aim(rng.uniform(0, 7, 20), rng.uniform(-1.5, 1.5, 20))
+    axes = cameras.aim(rng.uniform(0, 7, 20), rng.uniform(-1.5, 1.5, 20))
     np.testing.assert_allclose(
         axes @ axes.swapaxes(1, 2), np.tile(np.eye(3), (20, 1, 1)), atol=1e-12
     )

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from tfdecomp.simulation import ray_scenes, raycast, streams
+from tfdecomp.simulation import cameras, ray_scenes, raycast, streams
 
 DATASET = "raycast"
 # Codes start at 1; 0 means no object. The order is that of CLEVR's own list.
@@ -238,11 +238,11 @@ def camera(eye, native, window, size):
         size: `(H, W)` of the frames that are made of it.
 
     Returns:
-        A `raycast.Camera`.
+        A `cameras.Camera`.
     """
     away = _TARGET - eye
     flat = np.hypot(away[:, 0], away[:, 1])
-    axes = raycast.aim(
+    axes = cameras.aim(
         np.arctan2(away[:, 1], away[:, 0]), np.arctan2(away[:, 2], flat)
     )
     top, left, height, width = window
@@ -250,7 +250,7 @@ def camera(eye, native, window, size):
     columns = left + (np.arange(size[1]) + 0.5) * width / size[1]
     middle = (native[0] / 2, native[1] / 2)
     focal = _FOCAL * native[1]
-    return raycast.Camera(eye, axes, focal, middle, rows, columns)
+    return cameras.Camera(eye, axes, focal, middle, rows, columns)
 
 
 def in_window(pixels, window, size):

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from tfdecomp.simulation import ray_scenes, raycast, streams
+from tfdecomp.simulation import cameras, ray_scenes, raycast, streams
 
 DATASET = "raycast"
 # Codes start at 1; 0 means no object.
@@ -243,7 +243,7 @@ def _scene(objects, planes, frames):
 
 
 def _camera(flight, look):
-    """`raycast.Camera` of flights `[N, T]`, film after film."""
+    """`cameras.Camera` of flights `[N, T]`, film after film."""
     angle = np.deg2rad(flight["angle"].reshape(-1))
     pitch = np.deg2rad(flight["pitch"].reshape(-1))
     position = np.stack(
@@ -257,8 +257,8 @@ def _camera(flight, look):
     places = np.arange(look.size) + 0.5
     focal = look.size / 2 / np.tan(np.deg2rad(VIEW / 2))
     middle = (look.size / 2, look.size / 2)
-    axes = raycast.aim(angle + np.pi, pitch)
-    return raycast.Camera(position, axes, focal, middle, places, places)
+    axes = cameras.aim(angle + np.pi, pitch)
+    return cameras.Camera(position, axes, focal, middle, places, places)
 
 
 def _factors(objects, camera, count, look):
