@@ -210,10 +210,11 @@ class IODINE(IterativeModel):
             )
         size = 2 * self.latent_dim
         options = {"dtype": "float32", **initial_values(self.head_initializer)}
-        bias = update_initializer(self.update_bias, self.latent_dim)
+        start = {}
         if self.update_bias is not None:
-            options["bias"] = bias
-        self.head = Dense(size, name="update", **options)
+            bias = update_initializer(self.update_bias, self.latent_dim)
+            start = {"bias": bias}
+        self.head = Dense(size, name="update", **{**options, **start})
         self.corrector = []
         if self.update_rule == "predictor_corrector":
             self.corrector = [
@@ -368,7 +369,8 @@ class IODINE(IterativeModel):
     def carried(self, r, parameters, state):
         if not self.truncate_bptt:
             return parameters, state
-        cut = tf.equal(r % self.truncate_bptt, 0)
+        # Never before the first cell, where lambda_0 is to be learnt.
+        cut = tf.logical_and(r > 0, tf.equal(r % self.truncate_bptt, 0))
 
         def carry(value):
             return tf.where(cut, tf.stop_gradient(value), value)
@@ -473,7 +475,8 @@ class IODINE(IterativeModel):
         num_slots = check_slots(num_slots, self.num_slots)
         budget = check_refinements(num_refinements, self.num_refinements)
         frame = base.as_float(tf.convert_to_tensor(inputs["video"])[:, 0])
-        noise = self._noise(inputs, num_slots)(0, 0, budget + 1)
+        first = tf.cast(inputs.get("first_frame", 0), tf.int32)
+        noise = self._noise(inputs, num_slots)(0, first, budget + 1)
         shared = self.cell(inputs, tf.shape(frame)[0], num_slots)
         _, records = self.scan_cells(
             {**shared, "frame": frame},
