@@ -253,7 +253,11 @@ class Builder(builder_base.DecompositionBuilder):
             factor_names=sorted(factors),
             scales=scales,
             source_files=[
-                manual.describe(source.records.path)
+                # A downloaded file has a name of TFDS's making.
+                {
+                    **manual.describe(source.records.path),
+                    "name": source.decoder.layout.file.rpartition("/")[2],
+                }
                 for source in sources.values()
             ],
         )

@@ -106,7 +106,12 @@ class Plan:
         self.stored = {n: self.source.resolve(n) for n in self.labels}
         slots = self.source.metadata["max_objects"]
         if self.max_objects is not None and self.max_objects < slots:
-            self.refuse("max_objects", self.max_objects, f"at least {slots}")
+            self.refuse(
+                "max_objects",
+                self.max_objects,
+                f"at least {slots}, the slots of the stored labels; to leave "
+                "out scenes with more objects set filter_objects",
+            )
 
     def _make_filters(self):
         """Predicates of examples, and the labels that they look at."""
