@@ -4,8 +4,11 @@ An opener is a function `(condition, model, batch_size)` that yields batches
 of one size as NumPy arrays: `video` `[B, T, H, W, C]` uint8, the labels that
 the set has among `segmentation` `[B, T, H, W, 1]`, `position` `[B, T, L, 2]`
 and `visibility` `[B, T, L]`, and `clip_index` `[B]` and `valid` `[B]`; clips
-that are not valid pad the last batch.
+that are not valid pad the last batch. Openers also take `labels`, more of them
+to hand out, and any argument of `data.make_dataset` to replace the config's.
 """
+
+import inspect
 
 import gin
 
@@ -24,6 +27,19 @@ _PICTURE_ARGUMENTS = (
 )
 
 
+def picture_arguments() -> dict:
+    """What the active config says of pictures, defaults included.
+
+    Handed to an opener, they hold whatever config is active by then.
+    """
+    parameters = inspect.signature(pipeline.make_dataset).parameters
+    bound = gin.get_bindings("data.make_dataset")
+    return {
+        name: bound.get(name, parameters[name].default)
+        for name in _PICTURE_ARGUMENTS
+    }
+
+
 def opener(data_dir=None, prepare=None, fresh_clips=None):
     """An opener for the clips that a condition names.
 
@@ -35,14 +51,15 @@ def opener(data_dir=None, prepare=None, fresh_clips=None):
             newly generated examples.
     """
 
-    def open_clips(condition, model, batch_size):
+    def open_clips(condition, model, batch_size, **changes):
+        arguments = (condition, model, batch_size)
         if condition.fresh_seed is None:
             if prepare is not None:
                 prepare(condition.dataset, data_dir)
-            return open_stored(condition, model, batch_size, data_dir=data_dir)
+            return open_stored(*arguments, data_dir=data_dir, **changes)
         if fresh_clips is None:
             raise ValueError("newly generated clips need their generator")
-        return open_fresh(condition, model, batch_size, fresh_clips=fresh_clips)
+        return open_fresh(*arguments, fresh_clips=fresh_clips, **changes)
 
     return open_clips
 
@@ -54,7 +71,9 @@ def wanted_frames(condition) -> int | None:
     return condition.num_frames + condition.num_predicted
 
 
-def open_stored(condition, model, batch_size, *, data_dir=None):
+def open_stored(
+    condition, model, batch_size, *, data_dir=None, labels=(), **changes
+):
     """Yields the clips of a prepared set, in stored order.
 
     Args:
@@ -62,11 +81,15 @@ def open_stored(condition, model, batch_size, *, data_dir=None):
         model: Only its `channels` are asked for.
         batch_size: Clips at a time.
         data_dir: Where prepared sets are; by default as TFDS has it.
+        labels: More labels to hand out, or a function of the set's
+            `reader.Source` that names them.
+        **changes: Arguments of `data.make_dataset` that replace the config's.
 
     Raises:
         ValueError: If the set does not have what the condition wants.
     """
     source = reader.open_source(condition.dataset, data_dir)
+    arguments = _arguments(condition, model, batch_size, source, labels)
     dataset = pipeline.make_dataset(
         condition.dataset,
         condition.split,
@@ -74,12 +97,14 @@ def open_stored(condition, model, batch_size, *, data_dir=None):
         shuffle=False,
         repeat=False,
         cache="none",
-        **_arguments(condition, model, batch_size, source),
+        **{**arguments, **changes},
     )
     return _limited(dataset.as_numpy_iterator(), condition.num_clips)
 
 
-def open_fresh(condition, model, batch_size, *, fresh_clips):
+def open_fresh(
+    condition, model, batch_size, *, fresh_clips, labels=(), **changes
+):
     """Yields clips generated for the condition's `fresh_seed`.
 
     Args:
@@ -87,6 +112,8 @@ def open_fresh(condition, model, batch_size, *, fresh_clips):
         model: Only its `channels` are asked for.
         batch_size: Clips at a time.
         fresh_clips: As in `opener`.
+        labels: As in `open_stored`.
+        **changes: As in `open_stored`.
 
     Raises:
         ValueError: If the set does not have what the condition wants.
@@ -103,24 +130,26 @@ def open_fresh(condition, model, batch_size, *, fresh_clips):
         num_clips=condition.num_clips,
     )
     source = reader.open_source(condition.dataset, prepared=False)
+    arguments = _arguments(condition, model, batch_size, source, labels)
     dataset = pipeline.from_examples(
-        examples, source, **_arguments(condition, model, batch_size, source)
+        examples, source, **{**arguments, **changes}
     )
     return _limited(dataset.as_numpy_iterator(), condition.num_clips)
 
 
-def _arguments(condition, model, batch_size, source):
+def _arguments(condition, model, batch_size, source, labels):
     """Arguments of the pipeline that stored and fresh clips share."""
     bound = gin.get_bindings("data.make_dataset")
     arguments = {k: bound[k] for k in _PICTURE_ARGUMENTS if k in bound}
     num_frames = wanted_frames(condition)
+    more = labels(source) if callable(labels) else labels
     return {
         **arguments,
         "batch_size": batch_size,
         "num_frames": num_frames,
         "clip": "first" if num_frames else "all",
         "channels": getattr(model, "channels", 3),
-        "labels": _labels(condition, source),
+        "labels": (*_labels(condition, source), *more),
         "drop_remainder": False,
         "pad_last": True,
     }

@@ -140,7 +140,7 @@ class Evaluator:
             condition.num_predicted,
         )
         if key not in self._compiled:
-            self._compiled[key] = _compile(self.model, condition)
+            self._compiled[key] = compile_forward(self.model, condition)
         return self._compiled[key]
 
     @staticmethod
@@ -184,8 +184,18 @@ def model_arguments(condition) -> dict:
     }
 
 
-def _compile(model, condition):
-    """Compiles the forward pass, with what is scored as its output."""
+def compile_forward(model, condition):
+    """Compiles the forward pass, with what is scored as its output.
+
+    Args:
+        model: The model.
+        condition: A `Protocol` without conditions of its own.
+
+    Returns:
+        A function of `video`, `seed` and, to predict, `future`; its values
+        are `observed` and `predicted`, each as of `scores.summarize`, and
+        `num_slots`.
+    """
     arguments = model_arguments(condition)
 
     @tf.function(autograph=False, reduce_retracing=True)

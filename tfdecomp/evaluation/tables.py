@@ -87,7 +87,7 @@ def markdown(results, protocol=None) -> str:
     ]
     title = f"{table.title} ({name}; {_protocol_line(chosen[0])})"
     head = ["data", "model", *columns, "clips", "seeds"]
-    return f"{title}\n\n{_render(head, lines)}"
+    return f"{title}\n\n{render(head, lines)}"
 
 
 def _own_rows(results, table):
@@ -167,7 +167,7 @@ def _plain(name, rows, protocol_line):
     head = ["data", "model"]
     head += [f"{t}, {c} frames" for t in shown.values() for c in columns]
     lines = [_own_cells(row, columns, shown) for row in rows]
-    table = _render([*head, "clips", "seeds"], lines)
+    table = render([*head, "clips", "seeds"], lines)
     return f"Protocol {name} ({protocol_line})\n\n{table}"
 
 
@@ -202,7 +202,8 @@ def _mean(values):
     return f"{mean} ± {statistics.stdev(values):.4f}"
 
 
-def _render(head, lines):
+def render(head, lines) -> str:
+    """A Markdown table of texts."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

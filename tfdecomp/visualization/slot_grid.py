@@ -14,6 +14,7 @@ def slot_grid(
     background=None,
     max_frames=6,
     min_side=canvas.MIN_SIDE,
+    row_labels=None,
 ) -> np.ndarray:
     """A row per frame; columns input | true | recon | masks | each slot.
 
@@ -30,6 +31,7 @@ def slot_grid(
         background: Slot painted grey; by default the largest one.
         max_frames: Frames to show, spread evenly over the clip.
         min_side: Smaller pictures are enlarged to at least this.
+        row_labels: A text for each of the `T` rows; by default its frame.
 
     Returns:
         `[h, w, 3]` uint8.
@@ -59,7 +61,8 @@ def slot_grid(
             labels.append((f"slot {k}", tuple(color)))
     pictures = [canvas.enlarge(p, min_side) for p in pictures]
     rows = [[p[t] for p in pictures] for t in range(len(keep))]
-    return canvas.grid(rows, labels, [f"t={t}" for t in keep])
+    row_labels = row_labels or [f"t={t}" for t in range(len(video))]
+    return canvas.grid(rows, labels, [row_labels[t] for t in keep])
 
 
 def _slots(whole, masks, components):

@@ -1,0 +1,130 @@
+"""Plots of numbers: curves with quartiles, and maps of points."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tfdecomp.visualization import palette
+
+_INCHES = 3.2  # side of a panel
+_DPI = 100
+
+
+def curves(panels, x, x_label, marks=()) -> np.ndarray:
+    """A panel for each quantity: medians as lines, quartiles as bands.
+
+    Args:
+        panels: Title to `{name of curve: (low, middle, high)}`, each `[X]`.
+        x: `[X]`.
+        x_label: What `x` is.
+        marks: Places on the x axis to mark by a dotted line.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    figure, axes = _panels(len(panels), len(panels))
+    for axis, (title, lines) in zip(axes, panels.items()):
+        colors = _colors(len(lines))
+        for color, (name, (low, middle, high)) in zip(colors, lines.items()):
+            axis.fill_between(x, low, high, color=color, alpha=0.25, lw=0)
+            axis.plot(x, middle, color=color, marker=".", label=name)
+        for mark in marks:
+            axis.axvline(mark, color="0.5", ls=":", lw=1)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(x_label, fontsize=9)
+        if len(lines) > 1:
+            axis.legend(fontsize=7)
+    return _drawn(figure)
+
+
+def scatter(panels, points, columns=3) -> np.ndarray:
+    """The same points in every panel, coloured in different ways.
+
+    Args:
+        panels: Title to colours: `[N, 3]` in `[0, 1]`, or `[N]` numbers for a
+            scale of colours, or `[N]` integers for a colour each; entries
+            that are NaN or below 0 are drawn small and grey.
+        points: `[N, 2]`, or title to `[N, 2]`.
+        columns: Panels in a row.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    figure, axes = _panels(len(panels), columns)
+    for axis, (title, values) in zip(axes, panels.items()):
+        here = points[title] if isinstance(points, dict) else points
+        _scatter(figure, axis, np.asarray(values), np.asarray(here))
+        axis.set_title(title, fontsize=10)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return _drawn(figure)
+
+
+def _scatter(figure, axis, values, points):
+    known = np.ones(len(values), bool)
+    if values.ndim == 1:
+        known = ~np.isnan(values.astype(float)) & (values >= 0)
+        if np.issubdtype(values.dtype, np.floating):
+            known = ~np.isnan(values)
+    rest = points[~known]
+    axis.scatter(rest[:, 0], rest[:, 1], s=3, color="0.8", lw=0)
+    values, points = values[known], points[known]
+    options = {"s": 9, "lw": 0}
+    if values.ndim == 2:
+        axis.scatter(*points.T, c=values, edgecolors="0.6", s=12, lw=0.3)
+    elif np.issubdtype(values.dtype, np.integer):
+        colors = _colors(int(values.max(initial=0)) + 1)
+        axis.scatter(*points.T, c=colors[values], **options)
+    else:
+        drawn = axis.scatter(*points.T, c=values, cmap="viridis", **options)
+        figure.colorbar(drawn, ax=axis).ax.tick_params(labelsize=7)
+
+
+def trajectories(points, groups, labels, paths=None) -> np.ndarray:
+    """Points in the plane, coloured by group, and some ways to them.
+
+    Args:
+        points: `[N, 2]`.
+        groups: `[N]` integers from 0.
+        labels: Name of each group.
+        paths: Name to `[R, 2]`; drawn as lines that end in their names.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    figure, (axis,) = _panels(1, 1, 1.5)
+    colors = _colors(len(labels))
+    for group in np.unique(groups):
+        some = points[groups == group]
+        axis.scatter(*some.T, color=colors[group], s=14, label=labels[group])
+    for name, path in (paths or {}).items():
+        axis.plot(*path.T, color="0.2", marker=".", ms=3, lw=0.8)
+        axis.annotate(name, path[-1], fontsize=9, weight="bold")
+    axis.legend(fontsize=7)
+    axis.set_xlabel("first component", fontsize=9)
+    axis.set_ylabel("second component", fontsize=9)
+    return _drawn(figure)
+
+
+def _colors(count):
+    return palette.slot_colors(max(count, 1)) / 255.0
+
+
+def _panels(count, columns, scale=1.0):
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    side = _INCHES * scale
+    figure = Figure((side * columns, side * rows), dpi=_DPI)
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+    for axis in axes:
+        axis.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    figure.tight_layout()
+    canvas.draw()
+    picture = np.array(canvas.buffer_rgba())[..., :3]
+    height, width = (side - side % 2 for side in picture.shape[:2])
+    return np.ascontiguousarray(picture[:height, :width])
