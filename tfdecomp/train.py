@@ -11,12 +11,13 @@ The result is looked at with
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
+
+from tfdecomp import commands
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file",
@@ -41,44 +42,27 @@ _DATA_DIR = flags.DEFINE_string(
 )
 
 
-def default_workdir(gin_file, seed) -> str:
-    """`gin/quick/provide.gin -> "~/runs/quick_provide"`."""
+def main(argv):
+    commands.refuse_words(argv)
+    return commands.finish(_train, quiet=logging.ERROR)
+
+
+def _train():
     from tfdecomp import configs
 
-    path = configs.find(gin_file).resolve()
-    root = configs.root().resolve()
-    inside = path.is_relative_to(root)
-    name = path.relative_to(root) if inside else pathlib.Path(path.name)
-    name = "_".join(name.with_suffix("").parts)
-    return f"~/runs/{name}" + (f"_seed{seed}" if seed else "")
+    # Checks that the file exists before TensorFlow is loaded.
+    workdir = _WORKDIR.value or commands.default_workdir(
+        _GIN_FILE.value[-1], _SEED.value
+    )
+    configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
+    from tfdecomp import training
 
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)
-    try:
-        from tfdecomp import configs
-
-        # Checks that the file exists before TensorFlow is loaded.
-        workdir = _WORKDIR.value or default_workdir(
-            _GIN_FILE.value[-1], _SEED.value
-        )
-        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
-        from tfdecomp import training
-
-        result = training.run(
-            workdir,
-            seed=_SEED.value,
-            data_dir=_DATA_DIR.value,
-            command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        if flags.FLAGS.verbosity > 0:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    result = training.run(
+        workdir,
+        seed=_SEED.value,
+        data_dir=_DATA_DIR.value,
+        command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
+    )
     return 0 if result["state"] == "finished" else 130
 
 

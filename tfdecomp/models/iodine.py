@@ -76,6 +76,10 @@ class IODINE(IterativeModel):
         prior_variance: Of p(z); 1, or log 2 in IODINE's code.
         latent_constant: A number appended to every latent before it is
             decoded (5 in IODINE's code), or None.
+        vector_constant: A number appended to the code and vectors that the
+            update reads (0.5 in IODINE's code), or None.
+        initial_range: lambda_0 starts uniform in plus and minus this;
+            sqrt(3 / (2 Z)) by default.
         head_initializer: Of the update head; see `layers.conv`.
         deterministic: Takes the posterior mean from the first refinement on.
             The first sample stays noisy, or all slots would remain equal.
@@ -134,6 +138,8 @@ class IODINE(IterativeModel):
         entropy_weight=0.0,
         prior_variance=1.0,
         latent_constant=None,
+        vector_constant=None,
+        initial_range=None,
         initial_log_variance=None,
         head_initializer="truncated_normal",
         update_bias=None,
@@ -186,6 +192,8 @@ class IODINE(IterativeModel):
         self.update_rule = update_rule
         self.prior_variance = prior_variance
         self.latent_constant = latent_constant
+        self.vector_constant = vector_constant
+        self.initial_range = initial_range
         self.head_initializer = head_initializer
         self.deterministic = deterministic
         self.truncate_bptt = truncate_bptt
@@ -236,6 +244,7 @@ class IODINE(IterativeModel):
         self.build_inference(self.latent_dim + constant)
         size = 2 * self.latent_dim
         width = self.encoder.units[-1] + size * len(self.vector_inputs)
+        width += 0 if self.vector_constant is None else 1
         if self.lstm is not None:
             self.lstm.build((None, width))
             width = self.units
@@ -248,9 +257,9 @@ class IODINE(IterativeModel):
         self.built = True
 
     def _initialize_parameters(self, shape, dtype=None):
-        """lambda_0: U(+-sqrt(3 / (2 Z))), or a chosen variance around 0."""
+        """lambda_0: uniform around 0, or of a chosen variance."""
         if self.initial_log_variance is None:
-            limit = math.sqrt(3.0 / shape[0])
+            limit = self.initial_range or math.sqrt(3.0 / shape[0])
             return keras.random.uniform(shape, -limit, limit, dtype=dtype)
         raw = self.initial_log_variance
         if self.parameterization == "softplus":
@@ -276,7 +285,9 @@ class IODINE(IterativeModel):
 
     def decode_latents(self, latents, context=None):
         if self.latent_constant is not None:
-            constant = tf.fill(tf.shape(latents[..., :1]), self.latent_constant)
+            constant = tf.fill(
+                tf.shape(latents[..., :1]), float(self.latent_constant)
+            )
             latents = tf.concat([latents, constant], axis=-1)
         return super().decode_latents(latents, context)
 
@@ -337,6 +348,11 @@ class IODINE(IterativeModel):
             ],
             axis=-1,
         )
+        if self.vector_constant is not None:
+            constant = tf.fill(
+                tf.shape(features[:, :1]), float(self.vector_constant)
+            )
+            features = tf.concat([features, constant], axis=-1)
         if self.lstm is not None:
             state = self.lstm(features, tuple(state))
             features = state[0]
@@ -587,6 +603,8 @@ class IODINE(IterativeModel):
             "update_rule": self.update_rule,
             "prior_variance": self.prior_variance,
             "latent_constant": self.latent_constant,
+            "vector_constant": self.vector_constant,
+            "initial_range": self.initial_range,
             "head_initializer": self.head_initializer,
             "deterministic": self.deterministic,
             "truncate_bptt": self.truncate_bptt,
