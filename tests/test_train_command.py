@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tfdecomp import configs
+from tfdecomp import commands, configs
 
 
 def command(*arguments):
