@@ -198,6 +198,11 @@ class IODINE(IterativeModel):
         self.deterministic = deterministic
         self.truncate_bptt = truncate_bptt
         check_refinements(num_refinements)
+        if truncate_bptt == 1:
+            raise ValueError(
+                "truncate_bptt=1 cuts every gradient of the refinement "
+                "network; use at least 2, or 0 for none"
+            )
         self._make_update()
 
     # ---- weights -----------------------------------------------------------

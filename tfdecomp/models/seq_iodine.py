@@ -110,7 +110,9 @@ class SequentialIODINE(IODINE):
             total += self.frame_weight(t, num_frames) * records["loss"]
             if not training:
                 if self.masks_from == "filtered":
-                    cell = {**cell, "noise": drawn[:, 1]}
+                    # It follows a refinement, in the first frame as well.
+                    refined = {"noise": drawn[:, 1], "is_first": tf.zeros([])}
+                    cell = {**cell, **refined}
                     records |= self.look(weights, cell, after)
                 records["latent_kl"] = self.latent_kl(
                     cell, records["parameters"]
