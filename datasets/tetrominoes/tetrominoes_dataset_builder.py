@@ -72,15 +72,26 @@ _QUICK = {
     "num_test": 320,
     "bevel": False,
 }
+_AMBIGUOUS = {"num_test": 320, "ambiguous": True}
 _CONFIGS = {
     "paper17": _PUBLISHED,
     "all19": {**_PUBLISHED, "shape_set": "all19"},
     "flat": {**_PUBLISHED, "bevel": False, "stream": "paper17"},
-    "ambiguous": {"num_test": 320, "ambiguous": True},
+    "ambiguous": _AMBIGUOUS,
     "quick": _QUICK,
     "quick28": {**_QUICK, "block": 4, "height": 28, "width": 28},
     "quick21": {**_QUICK, "block": 3, "height": 21, "width": 21},
     "quick14": {**_QUICK, "block": 2, "height": 14, "width": 14},
+}
+_CONFIGS |= {
+    f"ambiguous{7 * block}": {
+        **_AMBIGUOUS,
+        "bevel": False,
+        "block": block,
+        "height": 7 * block,
+        "width": 7 * block,
+    }
+    for block in (4, 3, 2)
 }
 
 

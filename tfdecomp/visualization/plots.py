@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfdecomp.visualization import palette
 
@@ -15,7 +16,7 @@ def curves(panels, x, x_label, marks=()) -> np.ndarray:
 
     Args:
         panels: Title to `{name of curve: (low, middle, high)}`, each `[X]`.
-        x: `[X]`.
+        x: `[X]` whole numbers.
         x_label: What `x` is.
         marks: Places on the x axis to mark by a dotted line.
 
@@ -32,6 +33,7 @@ def curves(panels, x, x_label, marks=()) -> np.ndarray:
             axis.axvline(mark, color="0.5", ls=":", lw=1)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel(x_label, fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(lines) > 1:
             axis.legend(fontsize=7)
     return _drawn(figure)
