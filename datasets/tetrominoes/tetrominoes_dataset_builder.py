@@ -116,7 +116,13 @@ class Builder(builder_base.DecompositionBuilder):
         return factors
 
     def extra_metadata(self):
-        return {"palette": (255 * tetrominoes.COLOURS).tolist()}
+        colours = tetrominoes.COLOURS.tolist()
+        return {
+            "palette": (255 * tetrominoes.COLOURS).tolist(),
+            "value_names": {
+                "color": dict(zip(tetrominoes.COLOUR_NAMES, colours))
+            },
+        }
 
     def make_block(self, config, fresh=False):
         return functools.partial(

@@ -19,7 +19,7 @@ SHAPE_SETS = {
     "paper17": tuple(number for number in PIECES if number not in (4, 8)),
     "all19": tuple(PIECES),
 }
-# Red, green, blue, yellow, magenta, cyan.
+COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan")
 COLOURS = np.array(
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1)], np.uint8
 )
