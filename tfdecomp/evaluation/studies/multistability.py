@@ -11,6 +11,7 @@ from tfdecomp.metrics import partitions, rand_index
 
 _SIDES = {28: "ambiguous28", 21: "ambiguous21", 14: "ambiguous14"}
 _DRAWN = 8  # groups in the picture
+_LISTED = 16  # groups in the table
 
 
 @gin.register(module="studies")
@@ -33,7 +34,7 @@ class Multistability(study.Study):
 
     num_clips: int | None = 100
     image: int = 0
-    threshold: float = 0.95
+    threshold: float = 0.9
 
     def look(self, subject, others):
         """Runs, groups, draws; also runs one seed twice."""
@@ -155,8 +156,12 @@ class Multistability(study.Study):
                 row["slots_used"],
                 *(row[name] for name in shown),
             ]
-            for n, row in enumerate(rows)
+            for n, row in enumerate(rows[:_LISTED])
         ]
+        if len(rows) > _LISTED:
+            rest = sum(row["runs"] for row in rows[_LISTED:])
+            name = f"{_LISTED + 1} to {len(rows)}"
+            lines.append([name, str(rest)] + [None] * (len(head) - 2))
         one = "one result" if result["one_seed_gives_one_result"] else "two"
         return study.table(
             head,
