@@ -11,9 +11,16 @@ from tfdecomp.layers.broadcast_decoder import (
     broadcast_with_coordinates,
 )
 from tfdecomp.layers.conditional_prior import ConditionalPrior
-from tfdecomp.layers.conv import Conv2D, Dense
+from tfdecomp.layers.conv import (
+    Conv2D,
+    Dense,
+    TruncatedFanInNormal,
+    initial_values,
+)
+from tfdecomp.layers.deconv_decoder import DeconvDecoder
 from tfdecomp.layers.frame_features import FrameFeatures
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
+from tfdecomp.layers.lstm_cell import LSTMCell
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
 
 
@@ -46,6 +53,34 @@ def test_initial_values_fill_the_interval_of_the_fan_in():
         assert np.abs(values).max() <= limit
         assert np.abs(values).max() > 0.9 * limit
         assert abs(values.mean()) < 0.2 * limit
+
+
+def check_truncated(values, fan_in):
+    """Normal values of deviation `fan_in ** -0.5`, cut at two deviations."""
+    values = np.asarray(values).ravel() * fan_in**0.5
+    assert 1.9 < np.abs(values).max() <= 2
+    # The cut takes 12 % from the deviation, and nothing makes up for it.
+    assert values.std() == pytest.approx(0.8796, rel=0.03)
+
+
+def test_truncated_initial_values_follow_the_fan_in():
+    keras.utils.set_random_seed(0)
+    rule = initial_values("truncated_normal")
+    conv, dense = Conv2D(64, 3, **rule), Dense(200, **rule)
+    conv.build((None, 8, 8, 20))
+    dense.build((None, 50))
+    check_truncated(conv.kernel, 9 * 20)
+    check_truncated(dense.kernel, 50)
+    for layer in (conv, dense):
+        assert np.all(np.asarray(layer.bias) == 0)
+
+
+def test_truncated_initializer_survives_its_config():
+    rule = TruncatedFanInNormal(7)
+    again = keras.initializers.deserialize(keras.initializers.serialize(rule))
+    assert again.fan_in == 7
+    keras.utils.set_random_seed(0)
+    check_truncated(again((90, 90)), 7)
 
 
 @pytest.mark.parametrize("upsample", [1, 2])
@@ -103,6 +138,46 @@ def test_coordinate_scale_changes_only_the_coordinates():
     assert np.abs(kernel[:, :, 2:]).max() <= (32 * 9) ** -0.5 * 1.04
 
 
+def test_vector_scale_changes_only_the_vector():
+    keras.utils.set_random_seed(0)
+    decoder = BroadcastDecoder(
+        (8, 8), filters=(400,), dense=(), vector_scale=0.5
+    )
+    decoder.build((None, 30))
+    kernel = np.asarray(decoder.convs[0].kernel)
+    assert kernel[:, :, 2:].std() == pytest.approx(0.5, rel=0.05)
+    assert np.abs(kernel[:, :, :2]).max() <= (32 * 9) ** -0.5 * 1.04
+
+
+def test_decoder_as_iodine_has_it_passes_the_battery():
+    check_layer(
+        lambda **kw: BroadcastDecoder(
+            (6, 7),
+            filters=(5, 4),
+            dense=(),
+            mean_activation="linear",
+            initializer="truncated_normal",
+            head_initializer="truncated_normal",
+            **kw,
+        ),
+        lambda b: (normal(b, 4),),
+        ((6, 7, 3), (6, 7, 1)),
+    )
+
+
+@pytest.mark.parametrize("make", ["broadcast", "deconvolution"])
+def test_linear_means_leave_the_unit_interval_and_sigmoid_ones_do_not(make):
+    for activation, inside in (("linear", False), ("sigmoid", True)):
+        keras.utils.set_random_seed(0)
+        decoder = {
+            "broadcast": lambda **kw: BroadcastDecoder((8, 8), **kw),
+            "deconvolution": lambda **kw: DeconvDecoder((8, 8), grid=4, **kw),
+        }[make](mean_activation=activation)
+        means, _ = decoder(tf.constant(100 * normal(20, 4)))
+        values = np.asarray(means)
+        assert (values.min() >= 0 and values.max() <= 1) == inside
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -124,6 +199,67 @@ def test_decoder_counts_the_operations_of_the_plain_architecture():
     assert decoder.flops() == expected
 
 
+@pytest.mark.parametrize("dense", [(), (7,)])
+def test_deconvolution_decoder_passes_the_battery(dense):
+    check_layer(
+        lambda **kw: DeconvDecoder(
+            (16, 16),
+            dense=dense,
+            grid=4,
+            grid_channels=3,
+            filters=5,
+            mean_activation="sigmoid",
+            **kw,
+        ),
+        lambda b: (normal(b, 4),),
+        ((16, 16, 3), (16, 16, 1)),
+    )
+
+
+def test_deconvolution_decoder_doubles_its_grid():
+    decoder = DeconvDecoder((64, 64), filters=2, dense=())
+    assert len(decoder.deconvs) == 3
+    assert len(DeconvDecoder((8, 8)).deconvs) == 0
+    decoder = DeconvDecoder((12, 12), grid=3, filters=2, channels=1)
+    means, logits = decoder(normal(5, 4))
+    assert means.shape == logits.shape == (5, 12, 12, 1)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a transposed kernel is [h, w, outputs, inputs]; the rule counts "
+    "the outputs as its fan-in",
+)
+def test_deconvolutions_start_by_the_fan_in_of_their_input():
+    keras.utils.set_random_seed(0)
+    decoder = DeconvDecoder((16, 16), dense=(), grid_channels=8)
+    decoder.build((None, 4))
+    check_truncated(decoder.deconvs[0].kernel, 5 * 5 * 8)
+
+
+def test_deconvolution_decoder_counts_its_operations():
+    decoder = DeconvDecoder((8, 8), dense=(5,), grid=4, filters=6, channels=1)
+    decoder.build((None, 7))
+    dense = 2 * (7 * 5 + 5 * 4 * 4 * 8)
+    deconv = 2 * 25 * 8 * 6 * 4 * 4
+    convs = 2 * 25 * (6 * 6 + 6 * 2) * 8 * 8
+    assert decoder.flops() == dense + deconv + convs
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"image_size": (12, 12)}, "power of two, got"),
+        ({"image_size": (16, 32)}, "must be a square"),
+        ({"image_size": (4, 4)}, "power of two, got"),
+        ({"mean_activation": "tanh"}, "mean_activation must be"),
+    ],
+)
+def test_deconvolution_decoder_names_a_bad_option(options, message):
+    with pytest.raises(ValueError, match=message):
+        DeconvDecoder(**{"image_size": (16, 16), **options})
+
+
 def encoder_call(layer, slot_maps, frame_maps):
     if not layer.built:
         shape = (None, *frame_maps.shape[1:3], 6)
@@ -142,6 +278,40 @@ def test_refinement_encoder_passes_the_battery(pool, strides):
         (7,),
         call=encoder_call,
     )
+
+
+@pytest.mark.parametrize("units", [(7,), (6, 7)])
+def test_refinement_encoder_as_iodine_has_it_passes_the_battery(units):
+    check_layer(
+        lambda **kw: RefinementEncoder(
+            filters=(4, 5),
+            kernel_size=5,
+            strides=2,
+            pool="global",
+            units=units,
+            initializer="truncated_normal",
+            dense_initializer="truncated_normal",
+            code_activation="linear",
+            **kw,
+        ),
+        lambda b: (normal(b, 2, 8, 8, 3), normal(b, 8, 8, 3, seed=1)),
+        (7,),
+        call=encoder_call,
+    )
+
+
+def test_code_activation_is_that_of_the_last_layer_alone():
+    layer = RefinementEncoder(
+        filters=(4,), pool=1, units=(6, 5), code_activation="linear"
+    )
+    slot_maps, frame_maps = normal(2, 3, 6, 6, 3), normal(2, 6, 6, 3, seed=1)
+    code = encoder_call(layer, slot_maps, frame_maps)
+    first, last = layer.dense_layers
+    assert first.activation is keras.activations.elu
+    last.activation = keras.activations.elu
+    curved = encoder_call(layer, slot_maps, frame_maps)
+    assert np.asarray(code).min() < 0
+    assert_close(curved, tf.nn.elu(code), 1e-5)
 
 
 def test_split_first_convolution_equals_the_whole_one():
@@ -233,6 +403,60 @@ def test_lstm_is_symmetric_in_its_two_axes():
 
     layer.set_weights([flipped(wx), flipped(wr), flipped(wt), flipped(b)])
     assert_close(lstm_call(layer, u, hr, cr, ht, ct), expected, 1e-5)
+
+
+def plain_lstm_call(layer, inputs, h, c):
+    if not layer.built:
+        layer.build(inputs.shape)
+    return layer(inputs, (h, c))
+
+
+@pytest.mark.parametrize("rule", ["truncated_normal", "fan_in_uniform"])
+def test_plain_lstm_passes_the_battery(rule):
+    check_layer(
+        lambda **kw: LSTMCell(4, initializer=rule, **kw),
+        lambda b: (normal(b, 3), normal(b, 4, seed=1), normal(b, 4, seed=2)),
+        ((4,), (4,)),
+        call=plain_lstm_call,
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_plain_lstm_equals_that_of_keras(offset):
+    layer = LSTMCell(4, forget_offset=offset)
+    u, h, c = normal(5, 3), normal(5, 4, seed=1), normal(5, 4, seed=2)
+    outputs = plain_lstm_call(layer, u, h, c)
+    other = keras.layers.LSTMCell(4)
+    other.build((None, 3))
+
+    def reordered(values):  # i, g, f, o -> i, f, g, o
+        i, g, f, o = np.split(np.asarray(values), 4, axis=-1)
+        return np.concatenate([i, f, g, o], axis=-1)
+
+    kernel, bias = reordered(layer.kernel), reordered(layer.bias)
+    bias[4:8] += offset
+    other.set_weights([kernel[:3], kernel[3:], bias])
+    _, expected = other(u, [h, c])
+    assert_close(outputs, expected, 1e-5)
+
+
+def test_plain_lstm_starts_as_published():
+    keras.utils.set_random_seed(0)
+    layer = LSTMCell(50)
+    layer.build((None, 30))
+    check_truncated(layer.kernel, 80)
+    assert layer.bias.shape == (200,)
+    assert 0 < np.abs(np.asarray(layer.bias)).max() <= 2 * 80**-0.5
+    layer = LSTMCell(50, initializer="fan_in_uniform")
+    layer.build((None, 30))
+    for values in (layer.kernel, layer.bias):
+        largest = np.abs(np.asarray(values)).max()
+        assert 0.9 * 50**-0.5 < largest <= 50**-0.5
+
+
+def test_plain_lstm_names_a_bad_rule():
+    with pytest.raises(ValueError, match="initializer must be"):
+        LSTMCell(4, initializer="zeros")
 
 
 @pytest.mark.parametrize("scale", ["log_scale", "softplus"])
