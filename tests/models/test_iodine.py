@@ -27,6 +27,7 @@ from tfdecomp.distributions import gaussians
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.deconv_decoder import DeconvDecoder
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tfdecomp.metrics import rand_index
 from tfdecomp.models.iodine import IODINE, PICTURE_INPUTS, VECTOR_INPUTS
 
 REFERENCE_INPUTS = ("constant", *PICTURE_INPUTS)
@@ -929,3 +930,78 @@ def test_bad_options_are_named(options, message):
 def test_a_video_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"got \[1, 2, 9, 8, 3\]"):
         tiny()({"video": np.zeros((1, 2, 9, 8, 3), np.uint8)})
+
+
+# ---- recovery --------------------------------------------------------------
+
+
+def two_squares(count, seed):
+    """Two squares of different colours, far apart on black, and their ids."""
+    rng = np.random.default_rng(seed)
+    pictures = np.zeros((count, 1, SIZE, SIZE, 3), np.float32)
+    ids = np.zeros((count, 1, SIZE, SIZE), np.int32)
+    for b in range(count):
+        colors = rng.permutation(np.eye(3, dtype=np.float32))
+        for number, left in enumerate((0, SIZE - 3)):
+            top = rng.integers(0, SIZE - 2)
+            square = (b, 0, slice(top, top + 3), slice(left, left + 3))
+            pictures[square], ids[square] = colors[number], number + 1
+    return pictures, ids
+
+
+def squares_model():
+    keras.utils.set_random_seed(0)
+    decoder = BroadcastDecoder(
+        (SIZE, SIZE),
+        filters=(24, 24),
+        kernel_sizes=1,
+        dense=(),
+        mean_activation="linear",
+        activation="leaky_relu",
+        initializer="he_normal",
+        coordinate_scale=2.0,
+        vector_scale=0.35,
+    )
+    encoder = RefinementEncoder(
+        (16, 16), strides=2, pool=1, units=(32,), initializer="he_normal"
+    )
+    model = IODINE(
+        decoder,
+        encoder,
+        image_size=SIZE,
+        num_slots=3,
+        num_refinements=3,
+        latent_dim=8,
+        units=32,
+        variance=0.1,
+        parameterization="log_variance",
+        kl_weight=0.5,
+        initial_log_variance=0.0,
+        update_bias=(0.0, -1.5),
+    )
+    model.build()
+    return model
+
+
+@pytest.mark.slow
+def test_two_far_apart_squares_are_told_apart():
+    model, (pictures, _) = squares_model(), two_squares(512, seed=0)
+    optimizer = keras.optimizers.Adam(3e-3)
+    weights, batch = model.trainable_variables, 16
+    optimizer.build(weights)
+
+    @tf.function(autograph=False)
+    def step(i):
+        rows = (tf.range(batch) + batch * i) % len(pictures)
+        seeds = tf.stack([tf.fill([batch], i), tf.range(batch)], axis=-1)
+        inputs = {"video": tf.gather(pictures, rows), "seed": seeds}
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(inputs, training=True)["loss"])
+        by_weights, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), 5)
+        optimizer.apply(by_weights, weights)
+
+    for i in tf.range(1300):
+        step(i)
+    unseen, ids = two_squares(64, seed=1)
+    found = rand_index.hard_ids(model({"video": unseen})["masks"])
+    assert rand_index.rand_scores(ids, found)["f_ari"].mean() > 0.9
