@@ -39,6 +39,10 @@ class BroadcastDecoder(keras.layers.Layer):
             the start; None treats them like the others. At 2 or so the edges
             of the hidden units lie inside the picture, so that different
             latents draw blobs in different places from the first step on.
+        canvas_units: Widths of a dense network that draws on the canvas too,
+            from zero at the start; None for none. Convolutions with 1x1
+            kernels place blobs at once but learn outlines slowly, a dense
+            network the other way round.
         factored: Computes the first convolution without ever building its
             input, which is constant but for the coordinates: the same values
             (see `ops.first_layer`), at the price of one dense layer.
@@ -73,6 +77,7 @@ class BroadcastDecoder(keras.layers.Layer):
         head_initializer="fan_in_uniform",
         coordinate_scale=None,
         vector_scale=None,
+        canvas_units=None,
         factored=True,
         **kwargs,
     ):
@@ -91,6 +96,7 @@ class BroadcastDecoder(keras.layers.Layer):
         self.head_initializer = head_initializer
         self.coordinate_scale = coordinate_scale
         self.vector_scale = vector_scale
+        self.canvas_units = canvas_units and tuple(canvas_units)
         self.factored = factored
         self._check()
         options = {
@@ -115,6 +121,23 @@ class BroadcastDecoder(keras.layers.Layer):
             name="head",
             **initial_values(head_initializer),
         )
+
+        self.canvas_layers = []
+        if self.canvas_units:
+            size = math.prod(self.grid_size) * self.head.filters
+            self.canvas_layers = [
+                Dense(width, name=f"canvas_{i}", **options)
+                for i, width in enumerate(self.canvas_units)
+            ]
+            self.canvas_layers.append(
+                Dense(
+                    size,
+                    kernel_initializer="zeros",
+                    bias="zeros",
+                    dtype=self.dtype_policy,
+                    name="canvas",
+                )
+            )
 
     def _check(self):
         if len(self.kernel_sizes) != len(self.filters) + 1:
@@ -143,6 +166,10 @@ class BroadcastDecoder(keras.layers.Layer):
         for layer in self.dense_layers:
             layer.build((None, width))
             width = layer.units
+        drawn = width
+        for layer in self.canvas_layers:
+            layer.build((None, drawn))
+            drawn = layer.units
         shape = (None, *self.grid_size, width + 2)
         self._set_scales(self.convs[0])
         for conv in [*self.convs, self.head]:
@@ -181,12 +208,21 @@ class BroadcastDecoder(keras.layers.Layer):
             features = conv(features)
         # Means and logits enter a likelihood: float32 from here on.
         canvas = tf.cast(self.head(features), tf.float32)
+        if self.canvas_layers:
+            canvas += self._drawn(vectors)
         if self.upsample > 1:
             canvas = tf.nn.depth_to_space(canvas, self.upsample)
         means, logits = canvas[..., :-1], canvas[..., -1:]
         if self.mean_activation == "sigmoid":
             means = tf.sigmoid(means)
         return means, logits
+
+    def _drawn(self, vectors):
+        """What the dense network adds to the canvas, `[N, h, w, ...]`."""
+        for layer in self.canvas_layers:
+            vectors = layer(vectors)
+        shape = [-1, *self.grid_size, self.head.filters]
+        return tf.reshape(tf.cast(vectors, tf.float32), shape)
 
     def _first(self, vectors):
         conv = self.convs[0]
@@ -202,7 +238,8 @@ class BroadcastDecoder(keras.layers.Layer):
 
         The first convolution counts as one over the whole picture.
         """
-        dense = sum(2 * math.prod(d.kernel.shape) for d in self.dense_layers)
+        layers = [*self.dense_layers, *self.canvas_layers]
+        dense = sum(2 * math.prod(d.kernel.shape) for d in layers)
         convs = [*self.convs, self.head]
         per_pixel = sum(2 * math.prod(c.kernel.shape) for c in convs)
         return dense + per_pixel * math.prod(self.grid_size)
@@ -222,6 +259,7 @@ class BroadcastDecoder(keras.layers.Layer):
             "head_initializer": self.head_initializer,
             "coordinate_scale": self.coordinate_scale,
             "vector_scale": self.vector_scale,
+            "canvas_units": self.canvas_units,
             "factored": self.factored,
         }
 
