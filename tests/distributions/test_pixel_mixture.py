@@ -179,11 +179,6 @@ def test_leave_one_out_ratio_is_what_a_slot_adds(case, component):
         assert_close(ratio[:, k, ..., 0], expected, 1e-4)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="responsibilities and masks are cut at 1 - 1e-6, so that a slot "
-    "that owns its pixel seems to add nothing",
-)
 def test_a_slot_that_owns_its_pixel_adds_what_the_others_miss():
     # The first slot fits exactly, the second misses by 5 deviations.
     means = tf.reshape(tf.constant([0.5, 1.0]), [1, 2, 1, 1, 1])

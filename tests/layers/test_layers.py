@@ -225,11 +225,6 @@ def test_deconvolution_decoder_doubles_its_grid():
     assert means.shape == logits.shape == (5, 12, 12, 1)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a transposed kernel is [h, w, outputs, inputs]; the rule counts "
-    "the outputs as its fan-in",
-)
 def test_deconvolutions_start_by_the_fan_in_of_their_input():
     keras.utils.set_random_seed(0)
     decoder = DeconvDecoder((16, 16), dense=(), grid_channels=8)

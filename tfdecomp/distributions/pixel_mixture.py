@@ -176,11 +176,11 @@ class Score:
     def leave_one_out(self):
         """log p(x) with slot k removed, masks renormalised: `[B, K, H, W, 1]`.
 
-        Per pixel: log (sum_j m_j N_j - m_k N_k) - log(1 - m_k).
+        Per pixel: log sum_{j != k} m_j N_j - log sum_{j != k} m_j.
         """
-        rest = tf.math.log1p(-tf.minimum(self.responsibilities(), 1 - 1e-6))
-        removed = tf.math.log1p(-tf.minimum(self.mixture.masks, 1 - 1e-6))
-        return tf.reduce_sum(self._log_total + rest - removed, -1, True)
+        rest = log_sum_of_others(self._joint, self._log_total)
+        removed = log_sum_of_others(self.mixture.log_masks, 0.0)
+        return tf.reduce_sum(rest - removed, -1, True)
 
     def leave_one_out_ratio(self):
         """log p(x) - log p(x) with slot k removed: `[B, K, H, W, 1]`."""
@@ -203,6 +203,25 @@ class Score:
         """d nll / d logits_k = sum (m_k - rho_k), `[B, K, H, W, 1]`."""
         difference = self.mixture.masks - self.responsibilities()
         return tf.reduce_sum(difference, -1, keepdims=True)
+
+
+def log_sum_of_others(values, total):
+    """log sum_{j != k} exp(values_j) for every slot k; slots are axis 1.
+
+    `total + log(1 - exp(values_k - total))` for all but the largest, which
+    may be all there is to the total; its others are summed by themselves.
+
+    Args:
+        values: `[B, K, ...]`, K at least 2.
+        total: Their log-sum over slots, `[B, 1, ...]` or a number.
+    """
+    is_top = values >= tf.reduce_max(values, axis=1, keepdims=True)
+    first = tf.cumsum(tf.cast(is_top, tf.int32), axis=1) == 1
+    is_top = tf.logical_and(is_top, first)  # ties: one slot is the largest
+    without = tf.where(is_top, values.dtype.min, values)
+    of_top = tf.reduce_logsumexp(without, axis=1, keepdims=True)
+    share = tf.minimum(tf.exp(values - total), 0.75)  # at most 1/2 if no top
+    return tf.where(is_top, of_top, total + tf.math.log1p(-share))
 
 
 def mask_entropy(masks):

@@ -39,6 +39,7 @@ class BroadcastDecoder(keras.layers.Layer):
             the start; None treats them like the others. At 2 or so the edges
             of the hidden units lie inside the picture, so that different
             latents draw blobs in different places from the first step on.
+        vector_scale: Standard deviation of its weights on the vector.
         canvas_units: Widths of a dense network that draws on the canvas too,
             from zero at the start; None for none. Convolutions with 1x1
             kernels place blobs at once but learn outlines slowly, a dense

@@ -6,7 +6,12 @@ import gin
 import keras
 import tensorflow as tf
 
-from tfdecomp.layers.conv import Conv2D, Dense, initial_values
+from tfdecomp.layers.conv import (
+    Conv2D,
+    Dense,
+    TruncatedFanInNormal,
+    initial_values,
+)
 
 
 @gin.register(module="layers")
@@ -82,8 +87,9 @@ class DeconvDecoder(keras.layers.Layer):
                 strides=2,
                 padding="same",
                 activation="elu",
-                kernel_initializer=options.get(
-                    "kernel_initializer", "glorot_uniform"
+                kernel_initializer=self._transposed(
+                    options.get("kernel_initializer", "glorot_uniform"),
+                    filters if i else grid_channels,
                 ),
                 dtype=self.dtype_policy,
                 name=f"deconv_{i}",
@@ -93,6 +99,12 @@ class DeconvDecoder(keras.layers.Layer):
         # At stride 1 a transposed convolution is a convolution.
         self.conv = Conv2D(filters, kernel_size, name="conv", **options)
         self.head = Conv2D(channels + 1, kernel_size, name="head", **rules)
+
+    def _transposed(self, rule, channels):
+        """A transposed kernel's inputs come last: tells the rule how many."""
+        if isinstance(rule, TruncatedFanInNormal):
+            return TruncatedFanInNormal(self.kernel_size**2 * channels)
+        return rule
 
     def _check(self):
         doublings = int(math.log2(max(self.image_size[0] // self.grid, 1)))
