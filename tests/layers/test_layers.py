@@ -241,6 +241,34 @@ def test_deconvolution_decoder_counts_its_operations():
     assert decoder.flops() == dense + deconv + convs
 
 
+def test_the_canvas_network_starts_from_zero_and_then_draws():
+    options = {"filters": (5,), "dense": (), "kernel_sizes": 1, "upsample": 2}
+    keras.utils.set_random_seed(0)
+    plain = BroadcastDecoder((8, 8), **options)
+    keras.utils.set_random_seed(0)
+    drawing = BroadcastDecoder((8, 8), canvas_units=(6,), **options)
+    for decoder in (plain, drawing):
+        decoder.build((None, 3))
+    for source, target in zip(
+        plain.weights, drawing.weights[: len(plain.weights)]
+    ):
+        target.assign(source)
+    vectors = normal(2, 3)
+    for a, b in zip(plain(vectors), drawing(vectors)):
+        assert_close(a, b, 1e-6)
+    last = drawing.canvas_layers[-1]
+    last.bias.assign(np.arange(last.units, dtype=np.float32))
+    # The canvas is [4, 4, 16] cells; pixel shuffle makes 8x8 pixels of them.
+    added = np.arange(4 * 4 * 16, dtype=np.float32).reshape(1, 4, 4, 16)
+    added = added.reshape(1, 4, 4, 2, 2, 4).transpose(0, 1, 3, 2, 4, 5)
+    added = added.reshape(1, 8, 8, 4)
+    sigmoid = tf.math.log(plain(vectors)[0] / (1 - plain(vectors)[0]))
+    assert_close(
+        tf.sigmoid(sigmoid + added[..., :3]), drawing(vectors)[0], 1e-4
+    )
+    assert_close(plain(vectors)[1] + added[..., 3:], drawing(vectors)[1], 1e-4)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
