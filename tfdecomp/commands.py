@@ -153,3 +153,28 @@ def _run_info(folder, info):
         "commit": workdir.commit(),
         "versions": workdir.versions(),
     }
+
+
+class Bar:
+    """A progress bar on a terminal; nothing in a pipe.
+
+    Args:
+        unit: What is counted.
+    """
+
+    def __init__(self, unit):
+        self.unit = unit
+
+    def __enter__(self):
+        import tqdm
+
+        self._bar = tqdm.tqdm(unit=f" {self.unit}", disable=None, leave=False)
+        return self
+
+    def update(self, done):
+        """Takes the number done in the present pass."""
+        self._bar.n = done
+        self._bar.refresh()
+
+    def __exit__(self, *exception):
+        self._bar.close()

@@ -87,7 +87,7 @@ def _evaluate():
         "open_clips": commands.open_clips(_DATA_DIR.value),
     }
     protocol = _protocol(configs, protocol_file)
-    with _Bar() as bar:
+    with commands.Bar("clips") as bar:
         evaluator = Evaluator(
             opened.model,
             protocol,
@@ -172,24 +172,6 @@ def _show(result):
             f"{part['dataset']}, {part['num_clips']} clips of {length} "
             f"frames: {scores}"
         )
-
-
-class _Bar:
-    """A progress bar on a terminal; nothing in a pipe."""
-
-    def __enter__(self):
-        import tqdm
-
-        self._bar = tqdm.tqdm(unit=" clips", disable=None, leave=False)
-        return self
-
-    def update(self, done):
-        """Takes the number of clips done in the present pass."""
-        self._bar.n = done
-        self._bar.refresh()
-
-    def __exit__(self, *exception):
-        self._bar.close()
 
 
 def run():

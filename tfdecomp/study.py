@@ -84,7 +84,7 @@ def _study(words):
     (name,) = words
     studies.find(name)
     folders = _folders(name)
-    with _Bar() as bar:
+    with commands.Bar("images") as bar:
         opened = _open(folders[0], bar)
         study = _settings(name)
         others = [_open(folder, bar) for folder in folders[1:]]
@@ -151,24 +151,6 @@ def _settings(name):
     if unknown:
         raise ValueError(f"{name} takes no {', '.join(unknown)}")
     return gin.get_configurable(cls)(**given)
-
-
-class _Bar:
-    """A progress bar on a terminal; nothing in a pipe."""
-
-    def __enter__(self):
-        import tqdm
-
-        self._bar = tqdm.tqdm(unit=" images", disable=None, leave=False)
-        return self
-
-    def update(self, done):
-        """Takes the number of images done in the present pass."""
-        self._bar.n = done
-        self._bar.refresh()
-
-    def __exit__(self, *exception):
-        self._bar.close()
 
 
 def run():

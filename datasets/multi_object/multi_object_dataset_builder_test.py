@@ -1,9 +1,7 @@
 """The builder as TFDS tests it, on miniature originals."""
 
 import dataclasses
-import json
 import pathlib
-import re
 
 import pytest
 import tensorflow_datasets as tfds
@@ -73,26 +71,3 @@ class WholeFileTest(tfds.testing.DatasetBuilderTestCase):
     SKIP_CHECKSUMS = True
     BUILDER_CONFIG_NAMES_TO_TEST = [_few("tetrominoes", full=True)]
     SPLITS = {"train_full": 6}
-
-
-def _answers():
-    """Config to its answers, from the README."""
-    text = (FOLDER / "README.md").read_text()
-    table = text.split("## Four questions")[1].split("##")[0]
-    rows = {}
-    for line in table.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        for name in re.findall(r"`(\w+)`", cells[0]):
-            rows[name] = cells[1:]
-    return rows
-
-
-@pytest.mark.parametrize("name", list(Builder.builder_configs))
-def test_readme_answers_the_four_questions_as_the_metadata_do(name, tmp_path):
-    background, ignore, boxes, objects = _answers()[name]
-    metadata = builders.make(f"multi_object/{name}", tmp_path).info.metadata
-    assert background == "0"
-    assert ignore == "255" and metadata["has_ignore"]
-    assert boxes == metadata["box_kind"]
-    assert int(objects) == metadata["max_objects"]
-    json.dumps(dict(metadata))

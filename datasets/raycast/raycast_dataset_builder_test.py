@@ -1,7 +1,6 @@
 """The builder as TFDS tests it, on small configs."""
 
 import dataclasses
-import json
 import pathlib
 import re
 
@@ -67,30 +66,6 @@ class TestOnlyTest(tfds.testing.DatasetBuilderTestCase):
         for name in ("room_empty", "room_six_objects", "room_identical_color")
     ]
     SPLITS = {"test": 3}
-
-
-def _answers():
-    """Config to its answers, from the README."""
-    text = (FOLDER / "README.md").read_text()
-    table = text.split("## Four questions")[1].split("##")[0]
-    rows = {}
-    for line in table.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        for name in re.findall(r"`(\w+)`", cells[0]):
-            rows[name] = cells[1:]
-    return rows
-
-
-@pytest.mark.parametrize("name", list(Builder.builder_configs))
-def test_readme_answers_the_four_questions_as_the_metadata_do(name, tmp_path):
-    background, ignore, boxes, objects = _answers()[name.removesuffix("_tiny")]
-    metadata = builders.make(f"raycast/{name}", tmp_path).info.metadata
-    assert background == "0"
-    assert (ignore == "255") == metadata["has_ignore"]
-    assert ignore in ("255", "none")
-    assert boxes == metadata["box_kind"]
-    assert int(objects) == metadata["max_objects"]
-    json.dumps(dict(metadata))
 
 
 def test_readme_gives_the_codes_that_the_metadata_give(tmp_path):
