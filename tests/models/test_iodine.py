@@ -797,6 +797,19 @@ def test_training_and_inference_have_the_same_loss():
     assert_close(model(inputs, training=True)["loss"], run(model)["loss"], 1e-6)
 
 
+def test_a_scheduled_number_of_refinements_stands_in_for_the_models():
+    model = tiny()
+    inputs = {"video": video(), "noise": noise(decodes=6)}
+    scheduled = model({**inputs, "num_refinements": tf.constant(5.0)})
+    assert_close(
+        scheduled["masks"], model(inputs, num_refinements=5)["masks"], 0
+    )
+    given = model(
+        {**inputs, "num_refinements": tf.constant(5.0)}, num_refinements=2
+    )
+    assert_close(given["masks"], model(inputs, num_refinements=2)["masks"], 0)
+
+
 def test_scheduled_weights_stand_in_for_the_attributes():
     one = run(tiny(kl_weight=2.0, variance=0.2))
     two = run(tiny(), kl_weight=tf.constant(2.0), variance=tf.constant(0.2))

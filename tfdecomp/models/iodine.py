@@ -93,7 +93,8 @@ class IODINE(IterativeModel):
         training: Whether in training mode: leaves out what the loss does not
             need.
         num_slots: `K`, if not the model's.
-        num_refinements: `R`, if not the model's.
+        num_refinements: `R`, if not the model's; a schedule may set it too,
+            by `inputs["num_refinements"]`.
 
     Returns:
         A `tfdecomp.types.Decomposition`.
@@ -109,6 +110,7 @@ class IODINE(IterativeModel):
     """
 
     looks_ahead = False  # a frame depends on no other
+    scheduled_weights = (*IterativeModel.scheduled_weights, "num_refinements")
 
     def __init__(
         self,
@@ -413,7 +415,8 @@ class IODINE(IterativeModel):
 
     def cell(self, inputs, batch, num_slots):
         """What all cells share: loss weights and the prior."""
-        scalars = {n: self.weight(inputs, n) for n in self.scheduled_weights}
+        names = IterativeModel.scheduled_weights
+        scalars = {n: self.weight(inputs, n) for n in names}
         zeros = tf.zeros([batch, num_slots, self.latent_dim])
         return {
             **scalars,
@@ -437,6 +440,10 @@ class IODINE(IterativeModel):
     ):
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
+        if num_refinements is None and "num_refinements" in inputs:
+            num_refinements = tf.cast(
+                tf.round(inputs["num_refinements"]), tf.int32
+            )
         budget = check_refinements(num_refinements, self.num_refinements)
         video = base.without_gradient(inputs["video"])
         batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]

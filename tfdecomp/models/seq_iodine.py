@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfdecomp.models import base
 from tfdecomp.models.frames import scan_frames
 from tfdecomp.models.iodine import IODINE, is_zero
-from tfdecomp.models.iterative import check_slots
+from tfdecomp.models.iterative import IterativeModel, check_slots
 
 MASKS_FROM = ("filtered", "predictive")
 _RECORDS = ["nll", "kl", "entropy", "means", "masks", "parameters"]
@@ -55,6 +55,8 @@ class SequentialIODINE(IODINE):
         ValueError: As `IODINE`; also if clips of one frame are to be trained
             on, or `masks_from` is unknown.
     """
+
+    scheduled_weights = IterativeModel.scheduled_weights
 
     def __init__(
         self,
