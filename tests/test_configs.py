@@ -124,7 +124,7 @@ def test_includes_do_not_depend_on_the_working_folder(tmp_path, monkeypatch):
     (tmp_path / "models" / "provide.gin").write_text("this is not gin\n")
     monkeypatch.chdir(tmp_path)
     configs.parse(["smoke/provide.gin"])
-    assert configs.macro("NUM_SLOTS") == 3
+    assert configs.macro("NUM_SLOTS") == 4
 
 
 def test_missing_file_names_the_nearest():
@@ -187,9 +187,9 @@ def test_syntax_error_names_file_and_line(tmp_path):
 
 def test_bindings_override_the_file_and_files_their_includes(tmp_path):
     path = tmp_path / "mine.gin"
-    path.write_text("include 'smoke/provide.gin'\nNUM_SLOTS = 4\n")
+    path.write_text("include 'smoke/provide.gin'\nNUM_SLOTS = 5\n")
     configs.parse([path])
-    assert configs.macro("NUM_SLOTS") == 4
+    assert configs.macro("NUM_SLOTS") == 5
     configs.parse([path], ["NUM_SLOTS = 7"])
     assert configs.macro("NUM_SLOTS") == 7
 

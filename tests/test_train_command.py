@@ -30,6 +30,10 @@ def command(*arguments):
             "num_slots",
         ),
         (
+            ["--gin_file=smoke/iodine.gin", "--gin_param=NUM_SLOTS = 2"],
+            "have up to 3 objects; set NUM_SLOTS = 4",
+        ),
+        (
             ["--gin_file=smoke/provide.gin", "--gin_param=NUM_REFINEMENTS = 1"],
             "num_refinements",
         ),
@@ -77,10 +81,10 @@ def test_the_smoke_config_trains_evaluates_and_draws(tmp_path):
     assert "f_ari" in json.loads(rows[-1])
     again = command(*arguments)
     assert again.returncode == 0 and "is finished" in again.stdout
-    other = command(*arguments, "--gin_param=NUM_SLOTS = 4")
+    other = command(*arguments, "--gin_param=NUM_SLOTS = 5")
     assert other.returncode == 1
-    assert "-NUM_SLOTS = 3" in other.stderr
-    assert "+NUM_SLOTS = 4" in other.stderr
+    assert "-NUM_SLOTS = 4" in other.stderr
+    assert "+NUM_SLOTS = 5" in other.stderr
 
 
 def test_the_default_work_directory_is_named_after_config_and_seed(tmp_path):

@@ -115,7 +115,9 @@ class Session:
         """Builds a generated dataset that is not there yet."""
         name = self.settings.dataset
         if isinstance(name, str) and self.is_writer:
-            builders.prepare(name, data_dir=self.data_dir)
+            builder = builders.prepare(name, data_dir=self.data_dir)
+            if not self.settings.allow_few_slots:
+                _check_slots(builder, self.settings.model)
         strategy_lib.wait_for_all(self.strategy)
 
     def open_data(self):
@@ -207,6 +209,23 @@ def _check_frames(dataset, model):
             f"the dataset has frames [H, W, C] = {list(found)}, the model "
             f"reads {list(expected)}; set IMAGE_SIZE to the dataset's size, or "
             "let data.make_dataset.resize and .channels change the frames"
+        )
+
+
+def _check_slots(builder, model):
+    """Refuses a model with fewer slots than a picture may have objects."""
+    num_slots = getattr(model, "num_slots", None)
+    filtered = configs.parameter("data.make_dataset.filter_objects")
+    most = builder.info.metadata["max_objects"]
+    if filtered and filtered[1] is not None:
+        most = min(most, filtered[1])
+    if num_slots is not None and 1 < num_slots < most:
+        raise ValueError(
+            f"num_slots is {num_slots}, but pictures of {builder.name}/"
+            f"{builder.builder_config.name} have up to {most} objects; set "
+            f"NUM_SLOTS = {most + 1} (one for the background), leave pictures "
+            "out with data.make_dataset.filter_objects, or set "
+            "training.run.allow_few_slots = True"
         )
 
 

@@ -51,6 +51,8 @@ class Settings:
         collapse_after: Steps in a collapsed state before it is reported; 0
             for never.
         on_collapse: "warn" or "stop".
+        allow_few_slots: Whether a model may have fewer slots than the
+            pictures have objects.
     """
 
     model: keras.Model = gin.REQUIRED
@@ -78,6 +80,7 @@ class Settings:
     max_nonfinite: int = 20
     collapse_after: int = 2000
     on_collapse: str = "warn"
+    allow_few_slots: bool = False
 
     def __post_init__(self):
         _check_positive(
