@@ -120,6 +120,16 @@ class DeconvDecoder(keras.layers.Layer):
             )
         return doublings
 
+    @property
+    def convs(self):
+        """Hidden convolutions at full size, as `BroadcastDecoder.convs`."""
+        return [self.conv]
+
+    @property
+    def grid_size(self):
+        """`(H, W)` on which `convs` run."""
+        return self.image_size
+
     def build(self, vectors_shape):
         width = vectors_shape[-1]
         for layer in self.dense_layers:
