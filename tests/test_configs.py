@@ -205,7 +205,7 @@ def test_parsed_gives_the_earlier_config_back():
     configs.parse([], ["A = 1", "training.Adam.beta_1 = 0.5"])
     before = configs.asked()
     with configs.parsed(["smoke/provide.gin"]):
-        assert configs.macro("NUM_SLOTS") == 3
+        assert configs.macro("NUM_SLOTS") == 4
     assert configs.asked() == before
     assert gin.config_is_locked()
 

@@ -65,7 +65,7 @@ ALLOWED = {
     "builders": {"tensorflow_datasets", "tqdm"},
     "saving": {"numpy", "tensorflow", "keras"},
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
-    "commands": {"absl"},
+    "commands": {"absl", "tqdm"},
     "hub": {"numpy", "tensorflow", "keras", "h5py", "huggingface_hub"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,

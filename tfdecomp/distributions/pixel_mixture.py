@@ -208,20 +208,19 @@ class Score:
 def log_sum_of_others(values, total):
     """log sum_{j != k} exp(values_j) for every slot k; slots are axis 1.
 
-    `total + log(1 - exp(values_k - total))` for all but the largest, which
-    may be all there is to the total; its others are summed by themselves.
+    `total + log(1 - exp(values_k - total))`, but for a slot that has more
+    than half of the total, and perhaps all of it, by summing the others.
 
     Args:
         values: `[B, K, ...]`, K at least 2.
         total: Their log-sum over slots, `[B, 1, ...]` or a number.
     """
-    is_top = values >= tf.reduce_max(values, axis=1, keepdims=True)
-    first = tf.cumsum(tf.cast(is_top, tf.int32), axis=1) == 1
-    is_top = tf.logical_and(is_top, first)  # ties: one slot is the largest
-    without = tf.where(is_top, values.dtype.min, values)
-    of_top = tf.reduce_logsumexp(without, axis=1, keepdims=True)
-    share = tf.minimum(tf.exp(values - total), 0.75)  # at most 1/2 if no top
-    return tf.where(is_top, of_top, total + tf.math.log1p(-share))
+    share = tf.exp(values - total)
+    has_most = share > 0.5
+    others = tf.where(has_most, values.dtype.min, values)
+    others = tf.reduce_logsumexp(others, axis=1, keepdims=True)
+    rest = total + tf.math.log1p(-tf.minimum(share, 0.5))
+    return tf.where(has_most, others, rest)
 
 
 def mask_entropy(masks):
