@@ -116,12 +116,14 @@ def test_refinements_end_where_an_evaluation_does(subject, iodine):
         assert np.all(np.array(score["low"]) <= score["high"])
 
 
+@pytest.mark.slow
 def test_models_with_other_refinements_stand_side_by_side(subject):
     findings = _look("refinements", subject, [subject], num_refinements=3)
     assert len(findings.result["others"]) == 1
     assert findings.table.count("refinements; 6 images") == 2
 
 
+@pytest.mark.slow
 def test_slots_at_the_trained_number_are_an_evaluation(subject, iodine):
     found = _look("slots", subject).result
     assert [r["num_slots"] for r in found["rows"]] == [2, 3, 4, 5, 6, 7]
@@ -210,6 +212,7 @@ def test_a_combination_that_is_none_is_refused(text):
         held_out.parse(text)
 
 
+@pytest.mark.slow
 def test_one_seed_has_one_explanation_and_groups_cover_all_runs(subject):
     dataset = "tetrominoes/ambiguous14_tiny"
     settings = {"dataset": dataset, "num_clips": 10, "image": 2}
@@ -279,6 +282,7 @@ def test_input_ablation_has_a_row_for_each_run(subject, data_dir):
     assert "| frame, parameters |" in findings.table
 
 
+@pytest.mark.slow
 def test_runs_of_different_sets_are_not_compared(subject, data_dir):
     name = "tetrominoes/ambiguous14_tiny"
     other = _subject(subject.model, data_dir, trained_on=name)
@@ -286,6 +290,7 @@ def test_runs_of_different_sets_are_not_compared(subject, data_dir):
         _look("input_ablation", subject, [other])
 
 
+@pytest.mark.slow
 def test_batch_size_changes_no_score(subject, data_dir):
     condition = Protocol(dataset=SET, num_frames=1, num_clips=5)
     one = study.image_scores(subject, condition)

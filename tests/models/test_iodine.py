@@ -522,6 +522,7 @@ def test_without_noise_all_slots_stay_the_same():
 # ---- 15: more refinements --------------------------------------------------
 
 
+@pytest.mark.slow
 def test_loss_falls_and_thrice_the_refinements_stay_finite():
     model = tiny()
     bright = {"video": np.full_like(video(), 0.9), "noise": noise()}

@@ -545,6 +545,7 @@ def test_compiled_gradients_equal_those_of_eager_loops():
     assert_close(compiled, gradients(model), 1e-4)
 
 
+@pytest.mark.slow
 def test_rematerialised_gradients_equal_the_plain_ones():
     model = tiny(entropy_weight=0.1)
     compiled = []

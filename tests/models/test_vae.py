@@ -73,6 +73,7 @@ def test_loss_weighs_both_terms_and_schedules_replace_the_weights():
     np.testing.assert_allclose(outputs["loss"], 2 * outputs["nll"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_bound_is_tight_where_the_posterior_is_known():
     """A linear decoder has a Gaussian posterior, and log p(x) = ELBO."""
     rng = np.random.default_rng(1)

@@ -106,6 +106,7 @@ def tiny(*bindings):
     return lambda folder: [PROGRAM, folder, *bindings]
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path):
     command = tiny(
         "training.run.num_steps = 800",

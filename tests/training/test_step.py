@@ -109,7 +109,7 @@ def test_adam_follows_its_paper_over_many_steps():
     np.testing.assert_allclose(weight, value, rtol=2e-5)
 
 
-@pytest.mark.parametrize("micro", [1, 2])
+@pytest.mark.parametrize("micro", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_micro_batches_change_nothing_but_rounding(micro):
     whole = Trained()
     parts = Trained(f"training.run.micro_batch_size = {micro}")
