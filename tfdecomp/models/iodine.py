@@ -503,52 +503,18 @@ class IODINE(IterativeModel):
         num_slots = check_slots(num_slots, self.num_slots)
         budget = check_refinements(num_refinements, self.num_refinements)
         frame = base.as_float(tf.convert_to_tensor(inputs["video"])[:, 0])
+        batch = tf.shape(frame)[0]
         first = tf.cast(inputs.get("first_frame", 0), tf.int32)
         noise = self._noise(inputs, num_slots)(0, first, budget + 1)
-        shared = self.cell(inputs, tf.shape(frame)[0], num_slots)
-        _, records = self.scan_cells(
-            {**shared, "frame": frame},
-            budget + 1,
-            lambda j: {"noise": noise[:, j], "is_first": is_zero(j)},
-            self.start(tf.shape(frame)[0], num_slots),
-        )
-        outputs = self.decomposition(records, shared["variance"])
-        return {
-            **outputs,
-            "nll_by_step": records["nll"],
-            "kl_by_step": records["kl"],
-            "parameters": records["parameters"],
-        }
-
-    def start(self, batch, num_slots):
-        """`(lambda_0, recurrent state)` of every slot."""
-        initial = tf.convert_to_tensor(self.initial_parameters)
-        return (
-            tf.tile(initial[None, None], [batch, num_slots, 1]),
-            self.zero_state(batch * num_slots),
-        )
-
-    def scan_cells(self, shared, num_cells, cell_of, start):
-        """Decodes and refines cell by cell, keeping every decode.
-
-        Args:
-            shared: What all cells share; with `frame`, if that is the same.
-            num_cells: Number of cells; each decodes, then refines.
-            cell_of: `cell_of(j)`: what cell j has beside.
-            start: From `start`.
-
-        Returns:
-            `((parameters, state), records)`.
-        """
         weights = self.read_weights()
+        common = {**self.cell(inputs, batch, num_slots), "frame": frame}
+        common["shared"] = self.shared_maps(frame)
 
         def step(j, carry):
-            cell = {**shared, **cell_of(j)}
-            with self.using(weights):
-                cell["shared"] = self.shared_maps(cell["frame"])
+            here = {"noise": noise[:, j], "is_first": is_zero(j)}
             arguments = {
                 "weights": weights,
-                "cell": cell,
+                "cell": {**common, **here},
                 "parameters": carry[0],
                 "state": carry[1],
             }
@@ -556,8 +522,19 @@ class IODINE(IterativeModel):
             records = {**outputs, "parameters": carry[0]}
             return (outputs["parameters"], outputs["state"]), records
 
-        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
-        return scan_frames(step, num_cells, start, names)
+        _, records = scan_frames(
+            step,
+            budget + 1,
+            self.start(batch, num_slots),
+            ["nll", "kl", "entropy", "means", "masks", "parameters"],
+        )
+        outputs = self.decomposition(records, common["variance"])
+        return {
+            **outputs,
+            "nll_by_step": records["nll"],
+            "kl_by_step": records["kl"],
+            "parameters": records["parameters"],
+        }
 
     # ---- beyond decomposition ----------------------------------------------
 

@@ -472,6 +472,14 @@ class IterativeModel(base.DecompositionModel):
         maps = tf.concat([none, *(values[name]() for name in names)], axis=-1)
         return self.encoder.shared(maps)
 
+    def start(self, batch, num_slots):
+        """`(lambda_0, recurrent state)` of every slot."""
+        initial = tf.convert_to_tensor(self.initial_parameters)
+        return (
+            tf.tile(initial[None, None], [batch, num_slots, 1]),
+            self.zero_state(batch * num_slots),
+        )
+
     def carried(self, r, parameters, state):
         """What cell r gets from the one before; a hook to cut gradients."""
         del r
@@ -507,7 +515,7 @@ class IterativeModel(base.DecompositionModel):
         batch, num_slots = tf.shape(noise)[0], tf.shape(noise)[2]
         with self.using(weights):
             shared = self.shared_maps(cell["frame"])
-            initial = tf.convert_to_tensor(self.initial_parameters)
+            parameters, state = self.start(batch, num_slots)
 
         def arguments(r, parameters, state):
             here = {
@@ -530,12 +538,7 @@ class IterativeModel(base.DecompositionModel):
             loss += step_weight(r + 1) * outputs["loss"]
             return r + 1, outputs["parameters"], outputs["state"], loss
 
-        start = (
-            tf.constant(0),
-            tf.tile(initial[None, None], [batch, num_slots, 1]),
-            self.zero_state(batch * num_slots),
-            tf.zeros([batch]),
-        )
+        start = (tf.constant(0), parameters, state, tf.zeros([batch]))
         budget = tf.convert_to_tensor(budget)
         r, parameters, state, loss = tf.while_loop(
             lambda r, *_: r < budget,
