@@ -105,8 +105,9 @@ class Session:
 
     def _build_variables(self):
         """Creates the optimizer's variables; returns those of the EMA."""
-        weights = [v.value for v in self.settings.model.trainable_variables]
-        self.settings.optimizer.build(weights)
+        variables = self.settings.model.trainable_variables
+        weights = [v.value for v in variables]
+        self.settings.optimizer.build(weights, [v.path for v in variables])
         if self.settings.ema_decay is None:
             return []
         return [tf.Variable(w.numpy(), trainable=False) for w in weights]

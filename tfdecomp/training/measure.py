@@ -39,8 +39,9 @@ def measure(num_frames=None, repeats=3, seed=0, strategy=None):
     strategy = strategy or strategy_lib.make_strategy()
     with strategy.scope():
         settings = settings_lib.build_settings()
-        weights = [v.value for v in settings.model.trainable_variables]
-        settings.optimizer.build(weights)
+        variables = settings.model.trainable_variables
+        weights = [v.value for v in variables]
+        settings.optimizer.build(weights, [v.path for v in variables])
     model = settings.model
     num_frames = num_frames or settings.frames_at(0)
     batch = random_batch(model, settings.batch_size, num_frames, seed)

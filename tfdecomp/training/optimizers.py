@@ -1,14 +1,16 @@
 """Updates of the weights: functions of gradients and saved state alone."""
 
+import fnmatch
+import re
+
 import gin
 import tensorflow as tf
 
 from tfdecomp.ops import schedules
 
 
-@gin.register(module="training")
-class Adam:
-    """Adam (Kingma and Ba, 2015) with bias correction.
+class Moments:
+    """Base of optimizers that keep a mean gradient and a size for each weight.
 
     A step that is not taken changes nothing, not even the moments; that is
     what skipping a non-finite step needs.
@@ -16,13 +18,11 @@ class Adam:
     Args:
         learning_rate: A number or a schedule of the step.
         beta_1: Decay of the mean gradient.
-        beta_2: Decay of the mean squared gradient.
-        epsilon: Added to the root of the mean squared gradient.
+        beta_2: Decay of its size.
+        epsilon: Added to the size.
     """
 
-    def __init__(
-        self, learning_rate=3e-4, beta_1=0.9, beta_2=0.999, epsilon=1e-8
-    ):
+    def __init__(self, learning_rate, beta_1, beta_2, epsilon):
         if not isinstance(learning_rate, schedules.Schedule):
             learning_rate = schedules.Constant(learning_rate)
         self.learning_rate = learning_rate
@@ -31,16 +31,26 @@ class Adam:
         self.epsilon = epsilon
         self.variables = []
 
-    def build(self, weights):
-        """Creates the moments; call it in the scope of the strategy."""
+    def build(self, weights, paths=None):
+        """Creates the moments; call it in the scope of the strategy.
+
+        Args:
+            weights: Variables.
+            paths: Path of each weight in the model; only `Groups` reads them.
+        """
+        del paths
         self.variables = [
             tf.Variable(tf.zeros(w.shape), trainable=False, name=name)
             for w in weights
-            for name in ("mean", "square")
+            for name in ("mean", "size")
         ]
 
+    def rates(self, step) -> dict:
+        """Learning rates of a step, by the name under which they are logged."""
+        return {"learning_rate": self.learning_rate(step)}
+
     def update(
-        self, strategy, weights, gradients, *, factor, rate, count, is_taken
+        self, strategy, weights, gradients, *, factor, step, count, is_taken
     ):
         """One step; called across replicas.
 
@@ -49,33 +59,168 @@ class Adam:
             weights: Variables.
             gradients: One per weight, already summed over replicas.
             factor: Scalar that scales all gradients.
-            rate: Learning rate, scalar.
+            step: Number of the step, which schedules read.
             count: Number of this update, from 1.
             is_taken: Scalar bool; nothing changes where it is false.
         """
         count = tf.cast(count, tf.float32)
-        rate *= tf.sqrt(1.0 - self.beta_2**count) / (1.0 - self.beta_1**count)
-        # Epsilon belongs to the corrected root; see `_update_one`.
-        epsilon = self.epsilon * tf.sqrt(1.0 - self.beta_2**count)
+        rate, epsilon = self.corrected(self.learning_rate(step), count)
         for i, (weight, gradient) in enumerate(zip(weights, gradients)):
-            mean, square = self.variables[2 * i : 2 * i + 2]
+            mean, size = self.variables[2 * i : 2 * i + 2]
             strategy.extended.update(
                 weight,
                 self._update_one,
-                args=(mean, square, gradient, factor, rate, epsilon, is_taken),
+                args=(mean, size, gradient, factor, rate, epsilon, is_taken),
             )
 
     def _update_one(
-        self, weight, mean, square, gradient, factor, rate, epsilon, take
+        self, weight, mean, size, gradient, factor, rate, epsilon, take
     ):
         gradient = factor * tf.cast(gradient, tf.float32)
         new_mean = mean + (1.0 - self.beta_1) * (gradient - mean)
-        new_square = square + (1.0 - self.beta_2) * (gradient**2 - square)
-        # m̂ / (sqrt(v̂) + ε), with both corrections moved into rate and ε.
-        change = rate * new_mean / (tf.sqrt(new_square) + epsilon)
+        new_size, divisor = self.measure(size, gradient)
+        change = rate * new_mean / (divisor + epsilon)
         mean.assign(tf.where(take, new_mean, mean))
-        square.assign(tf.where(take, new_square, square))
+        size.assign(tf.where(take, new_size, size))
         weight.assign(tf.where(take, weight - change, weight))
+
+
+@gin.register(module="training")
+class Adam(Moments):
+    """Adam with bias correction; see `Moments`.
+
+    Args:
+        learning_rate: A number or a schedule of the step.
+        beta_1: Decay of the mean gradient.
+        beta_2: Decay of the mean squared gradient.
+        epsilon: Added to the root of the mean squared gradient.
+
+    References:
+        Kingma and Ba, Adam. ICLR 2015, algorithm 1.
+    """
+
+    def __init__(
+        self, learning_rate=3e-4, beta_1=0.9, beta_2=0.999, epsilon=1e-8
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+
+    def corrected(self, rate, count):
+        """Both bias corrections, moved into the rate and epsilon."""
+        root = tf.sqrt(1.0 - self.beta_2**count)
+        return rate * root / (1.0 - self.beta_1**count), self.epsilon * root
+
+    def measure(self, size, gradient):
+        """The mean square, and its root."""
+        size = size + (1.0 - self.beta_2) * (gradient**2 - size)
+        return size, tf.sqrt(size)
+
+
+@gin.register(module="training")
+class Adamax(Moments):
+    """Adam with the largest decayed gradient as its size; see `Moments`.
+
+    Args:
+        learning_rate: A number or a schedule of the step.
+        beta_1: Decay of the mean gradient.
+        beta_2: Decay of the largest gradient.
+        epsilon: Added to that.
+
+    References:
+        Kingma and Ba, Adam. ICLR 2015, algorithm 2.
+    """
+
+    def __init__(
+        self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+
+    def corrected(self, rate, count):
+        """The bias correction of the mean, moved into the rate."""
+        return rate / (1.0 - self.beta_1**count), self.epsilon
+
+    def measure(self, size, gradient):
+        """The largest of the decayed gradients so far."""
+        size = tf.maximum(self.beta_2 * size, tf.abs(gradient))
+        return size, size
+
+
+@gin.register(module="training")
+class Groups:
+    """An optimizer of its own for each of several parts of the model.
+
+    Args:
+        optimizers: Pattern -> optimizer. A weight belongs to the first
+            pattern that, as a shell pattern, fits its path in the model, such
+            as `"*/location_net/*"`.
+        default: Optimizer of the weights that no pattern fits.
+
+    Example:
+
+        training.run.optimizer = @training.Groups()
+        training.Groups.optimizers = {'*/location_net/*': @slow/training.Adam()}
+        training.Groups.default = @training.Adam()
+        slow/training.Adam.learning_rate = 1e-4
+    """
+
+    def __init__(self, optimizers=gin.REQUIRED, default=gin.REQUIRED):
+        self.optimizers = dict(optimizers)
+        self.default = default
+        self.members = {}
+
+    @property
+    def learning_rate(self):
+        """Schedule of the default group."""
+        return self.default.learning_rate
+
+    @property
+    def variables(self):
+        """Those of all groups."""
+        return [v for part in self._parts().values() for v in part.variables]
+
+    def _parts(self):
+        return {**self.optimizers, None: self.default}
+
+    def build(self, weights, paths=None):
+        """Deals the weights out, then as `Moments.build`.
+
+        Raises:
+            ValueError: If a pattern fits no weight.
+        """
+        patterns = list(self.optimizers)
+        fits = [
+            next((p for p in patterns if fnmatch.fnmatch(path, p)), None)
+            for path in paths
+        ]
+        for pattern in patterns:
+            if pattern not in fits:
+                tops = sorted({"/".join(path.split("/")[:2]) for path in paths})
+                raise ValueError(
+                    f"training.Groups: no weight fits {pattern!r}; the "
+                    f"model's weights begin with {', '.join(tops)}"
+                )
+        for pattern, optimizer in self._parts().items():
+            chosen = [i for i, fit in enumerate(fits) if fit == pattern]
+            self.members[pattern] = chosen
+            optimizer.build([weights[i] for i in chosen])
+
+    def rates(self, step) -> dict:
+        """As `Moments.rates`; those of patterns end in the pattern's words."""
+        rates = self.default.rates(step)
+        for pattern, optimizer in self.optimizers.items():
+            name = "_".join(re.findall(r"\w+", pattern))
+            rates[f"learning_rate_{name}"] = optimizer.learning_rate(step)
+        return rates
+
+    def update(self, strategy, weights, gradients, **arguments):
+        """As `Moments.update`."""
+        for pattern, optimizer in self._parts().items():
+            chosen = self.members[pattern]
+            optimizer.update(
+                strategy,
+                [weights[i] for i in chosen],
+                [gradients[i] for i in chosen],
+                **arguments,
+            )
 
 
 def update_average(strategy, averages, weights, decay, is_taken):

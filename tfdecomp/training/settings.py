@@ -62,7 +62,7 @@ class Settings:
     clip_length: int = 1
     clip_lengths: tuple | None = None
     split: str = "train"
-    optimizer: optimizers.Adam | None = None
+    optimizer: optimizers.Moments | optimizers.Groups | None = None
     clip_norm: float | None = 5.0
     micro_batch_size: int | None = None
     schedules: dict | None = None

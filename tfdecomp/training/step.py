@@ -102,26 +102,25 @@ class TrainStep:
         scalars = dict(zip(self._row_names, row), gradient_norm=norm)
         is_taken = tf.math.is_finite(norm) & tf.math.is_finite(scalars["loss"])
         carry = self._next_carry(carry, is_taken, scalars)
-        scalars["learning_rate"] = self.settings.optimizer.learning_rate(step)
         self._update(
             gradients,
             optimizers.clip_factor(norm, self.settings.clip_norm),
-            scalars["learning_rate"],
+            step,
             carry["updates"],
             is_taken,
         )
-        scalars |= fed
+        scalars |= fed | self.settings.optimizer.rates(step)
         scalars["is_taken"] = tf.cast(is_taken, tf.float32)
         self.names = tuple(sorted(scalars))
         return tf.stack([scalars[name] for name in self.names]), carry
 
-    def _update(self, gradients, factor, rate, count, is_taken):
+    def _update(self, gradients, factor, step, count, is_taken):
         self.settings.optimizer.update(
             self.strategy,
             self.weights,
             gradients,
             factor=factor,
-            rate=rate,
+            step=step,
             count=count,
             is_taken=is_taken,
         )
