@@ -1,0 +1,160 @@
+"""Where and what: the two networks that read a picture for LAVAE."""
+
+import gin
+import keras
+import tensorflow as tf
+
+from tfdecomp.layers.residual import (
+    ConvBlock,
+    ResidualBlock,
+    apply,
+    build_in_turn,
+    plain_conv,
+)
+
+
+class _PictureNetwork(keras.layers.Layer):
+    """A residual trunk at full resolution, and a head.
+
+    Args:
+        filters: Width of the trunk.
+        num_blocks: Residual blocks of two 3x3 convolutions each.
+        kernel_size: Side of the first kernel.
+        **kwargs: Passed to `keras.layers.Layer`.
+    """
+
+    def __init__(self, filters, num_blocks, kernel_size, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.num_blocks = num_blocks
+        self.kernel_size = kernel_size
+        options = {"dtype": self.dtype_policy}
+        self.trunk = [
+            ConvBlock(filters, kernel_size, name="stem", **options),
+            *(
+                ResidualBlock(filters, name=f"block_{i}", **options)
+                for i in range(num_blocks)
+            ),
+        ]
+
+    def build(self, frames_shape):
+        build_in_turn([*self.trunk, *self.head], frames_shape)
+        self.built = True
+
+    def run(self, frames, training):
+        """`[N, H, W, C]` -> the head's output in float32."""
+        features = tf.cast(frames, self.compute_dtype)
+        for layer in [*self.trunk, *self.head]:
+            features = apply(layer, features, training)
+        return tf.cast(features, tf.float32)
+
+    def compute_output_shape(self, frames_shape):
+        return (*frames_shape[:-1], self.head[-1].filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "num_blocks": self.num_blocks,
+            "kernel_size": self.kernel_size,
+        }
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class LocationNet(_PictureNetwork):
+    """One number per pixel: how much an object seems to be centred there.
+
+    Args:
+        filters: Width of the trunk.
+        num_blocks: Residual blocks of two 3x3 convolutions each.
+        kernel_size: Side of the first kernel.
+        head_filters: Widths of the convolutions between trunk and output.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        frames: `[N, H, W, C]` in [0, 1].
+        training: Whether in training mode.
+
+    Returns:
+        Raw logits `[N, H, W]`, float32.
+
+    References:
+        Dittadi and Winther, LAVAE. 2019, section 3 and appendix.
+    """
+
+    def __init__(
+        self,
+        filters=48,
+        num_blocks=4,
+        kernel_size=5,
+        head_filters=(16, 16),
+        **kwargs,
+    ):
+        super().__init__(filters, num_blocks, kernel_size, **kwargs)
+        self.head_filters = tuple(head_filters)
+        options = {"dtype": self.dtype_policy}
+        self.head = [
+            ConvBlock(width, name=f"head_{i}", **options)
+            for i, width in enumerate(self.head_filters)
+        ]
+        self.head.append(plain_conv(1, 3, name="logits", **options))
+
+    def call(self, frames, training=False):
+        return self.run(frames, training)[..., 0]
+
+    def get_config(self):
+        return {**super().get_config(), "head_filters": self.head_filters}
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class AppearanceNet(_PictureNetwork):
+    """Mean and log-variance of an appearance at every pixel.
+
+    Args:
+        latent_dim: `L`.
+        filters: Width of the trunk.
+        num_blocks: Residual blocks of two 3x3 convolutions each.
+        kernel_size: Side of the first kernel.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        frames: `[N, H, W, C]` in [0, 1].
+        training: Whether in training mode.
+
+    Returns:
+        `[N, H, W, 2 L]`, float32: means, then log-variances.
+
+    References:
+        Dittadi and Winther, LAVAE. 2019, section 3 and appendix.
+    """
+
+    def __init__(
+        self, latent_dim=32, filters=48, num_blocks=4, kernel_size=5, **kwargs
+    ):
+        super().__init__(filters, num_blocks, kernel_size, **kwargs)
+        self.latent_dim = latent_dim
+        self.head = [small_head(2 * latent_dim, 1, self.dtype_policy)]
+
+    def call(self, frames, training=False):
+        return self.run(frames, training)
+
+    def get_config(self):
+        return {**super().get_config(), "latent_dim": self.latent_dim}
+
+
+def small_head(channels, kernel_size, dtype):
+    """A convolution to means and log-variances that starts near zero.
+
+    Pictures are almost empty, so batch norm turns the rare pixels of objects
+    into values of 10 and more; the exponential of such a log-variance would
+    be beyond all bounds.
+    """
+    return plain_conv(
+        channels,
+        kernel_size,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype=dtype,
+        name="posterior",
+    )
