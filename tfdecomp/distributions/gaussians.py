@@ -109,3 +109,19 @@ def kl_gradient(
     else:
         by_raw = by_variance * variance
     return tf.concat([by_mean, by_raw], axis=-1)
+
+
+def log_ratio(value, parameters, parameterization="log_variance"):
+    """`log N(value; 0, I) - log q(value)`, summed over dimensions.
+
+    Args:
+        value: `[..., D]`.
+        parameters: `[..., 2 D]` of q.
+        parameterization: See the module.
+
+    Returns:
+        `[...]` nats; its mean over samples of q is minus the divergence.
+    """
+    mean, variance = split(parameters, parameterization)
+    terms = tf.square(value - mean) / variance + tf.math.log(variance)
+    return 0.5 * tf.reduce_sum(terms - tf.square(value), axis=-1)
