@@ -102,3 +102,78 @@ class CellNoise:
         if self.first is None:
             return noise
         return tf.concat([self.first, noise[:, 1:]], axis=1)
+
+
+def frame_noise(seeds, numbers, purpose, shape, is_normal=True):
+    """Noise of every frame of every clip, for one of several purposes.
+
+    Args:
+        seeds: `[B, 2]` int32, one per clip.
+        numbers: `[T]` int32, each frame's number in the whole video.
+        purpose: Whole number; noise of different purposes is independent.
+        shape: Shape per frame.
+        is_normal: Standard normal noise; else uniform in [0, 1).
+
+    Returns:
+        `[B * T, *shape]` float32, clip by clip; the same in any batch.
+    """
+    shape = tuple(shape)
+    draw = tf.random.stateless_uniform
+    if is_normal:
+        draw = tf.random.stateless_normal
+    batch, count = tf.shape(seeds)[0], tf.shape(numbers)[0]
+
+    def one(arguments):
+        seed, number = arguments
+        seed = tf.random.fold_in(seed, number, alg="philox")
+        seed = tf.random.fold_in(seed, purpose, alg="philox")
+        return draw(shape, seed, alg="philox")
+
+    noise = tf.map_fn(
+        one,
+        (tf.repeat(seeds, count, axis=0), tf.tile(numbers, [batch])),
+        fn_output_signature=tf.float32,
+    )
+    return tf.ensure_shape(noise, (None, *shape))
+
+
+class FrameNoise:
+    """The noise of a batch of clips, frame by frame and purpose by purpose.
+
+    Args:
+        seeds: `[B, 2]` int32.
+        numbers: `[T]` int32, each frame's number in the whole video.
+    """
+
+    def __init__(self, seeds, numbers):
+        self.seeds = seeds
+        self.numbers = numbers
+
+    def normal(self, purpose, shape):
+        """Standard normal, `[B * T, *shape]`."""
+        return frame_noise(self.seeds, self.numbers, purpose, shape)
+
+    def uniform(self, purpose, shape):
+        """Uniform in [0, 1), `[B * T, *shape]`."""
+        return frame_noise(self.seeds, self.numbers, purpose, shape, False)
+
+
+def split_frames(outputs, shape):
+    """What was computed by frame, as the contract has it.
+
+    Args:
+        outputs: Name -> `[B * T, ...]`; a value of rank 1 is in nats (or
+            counts) per frame.
+        shape: `[B, T]`.
+
+    Returns:
+        Name -> `[B, T, ...]`, and `[B]` sums over frames of the former.
+    """
+
+    def split(value):
+        tail = value.shape[1:]
+        value = tf.reshape(value, tf.concat([shape, tf.shape(value)[1:]], 0))
+        value = tf.ensure_shape(value, [None, None, *tail])
+        return value if tail.rank else tf.reduce_sum(value, axis=1)
+
+    return {name: split(value) for name, value in outputs.items()}

@@ -1,0 +1,719 @@
+"""LAVAE: scenes as a number of objects, their places and their appearances.
+
+    p(n) = Cat(a)                                n in {0...M}, a is learned
+    p(l_i | l_<i)  uniform over the pixels not used yet, i = 1...n
+    p(z_i) = N(0, I)
+    lambda = sum_i  sprite(z_i) placed at l_i
+    p(x | lambda) = prod_pixels Bernoulli(lambda)
+
+    q(n | x) = delta(n - peaks(h))               h = gamma location_net(x)
+    q(l_i | l_<i, x) ~ exp h over the pixels not used yet
+    q(z_i | l_i, x) = N(mu, v),  (mu, v) = appearance_net(x) at l_i
+
+    loss = NLL + KL_locations + KL_appearances + KL_count
+           + weight (|u - divergence map of an auxiliary VAE|^2),  h = gamma u
+
+References:
+    Dittadi and Winther, LAVAE: Disentangling Location and Appearance. 2019.
+"""
+
+import dataclasses
+import math
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.distributions import bernoulli, gaussians, locations
+from tfdecomp.layers.location_appearance import AppearanceNet, LocationNet
+from tfdecomp.layers.locationwise_vae import LocationwiseVAE
+from tfdecomp.layers.sprite_decoder import SpriteDecoder
+from tfdecomp.models import base, scenes
+from tfdecomp.models.frames import FrameNoise, split_frames
+from tfdecomp.ops import peaks, placement
+
+LOG_VARIANCE_LIMIT = 10.0
+# What a frame's noise is for; see `frames.frame_noise`. The auxiliary VAE has
+# noise of its own, and samples of the bound count on from the last number.
+_GUMBEL, _APPEARANCE, _FORCE, _AUXILIARY, _BOUND = range(5)
+_PARTS = ("location_net", "appearance_net", "sprite_decoder", "auxiliary_vae")
+_VALUES = (
+    "image_size",
+    "channels",
+    "num_slots",
+    "logit_scale",
+    "count_threshold",
+    "peak_window",
+    "count_reference",
+    "estimator",
+    "auxiliary_target",
+    "temperature",
+    "forced_share",
+    "auxiliary_weight",
+    "train_epsilon",
+    "epsilon",
+)
+
+
+@gin.register(module="models")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class LAVAE(base.DecompositionModel):
+    """The location-appearance VAE.
+
+    Args:
+        location_net: Layer `[N, H, W, C] -> [N, H, W]`, raw logits u.
+        appearance_net: Layer `[N, H, W, C] -> [N, H, W, 2 L]`.
+        sprite_decoder: Layer `[A, L] -> [A, S, S, C]` in (0, 1).
+        auxiliary_vae: `layers.LocationwiseVAE`, for the warm-up alone.
+        image_size: `(H, W)` or one side.
+        channels: `C`.
+        num_slots: `K`, one for the background and `M = K - 1` for objects.
+        logit_scale: gamma; `ln(H W) / 2` suits other sizes.
+        count_threshold: In units of gamma: peaks of h above it count.
+        peak_window: Side of the square in which a peak is the largest.
+        count_reference: `"zero"`, or `"median"` to count peaks by their
+            height above the median of h: the softmax does not see a constant
+            that is added to h, but the threshold does.
+        estimator: Of gradients through locations: `"soft"` (Gumbel-softmax)
+            or `"straight_through"`.
+        auxiliary_target: Whether the `"raw"` logits u or the `"scaled"` h
+            imitate the auxiliary VAE's divergence.
+        temperature: Of the Gumbel-softmax.
+        forced_share: Share of training pictures on which one object is
+            forced, whatever was counted.
+        auxiliary_weight: Weight of the auxiliary term; at 0 the auxiliary VAE
+            is not run at all.
+        train_epsilon: Bound of pixel means away from 0 and 1 in training.
+        epsilon: The same in evaluation.
+        **kwargs: Passed to `keras.Model`.
+
+    Call arguments:
+        inputs: A `tfdecomp.types.Batch`.
+        training: Whether in training mode: locations are then relaxed and
+            only losses and `recon` are returned.
+
+    Returns:
+        A `tfdecomp.types.Decomposition` with `K` slots: the
+        background, then the objects by the height of their peaks. `nll`,
+        `kl` and `loss` are one sample's; further terms are
+        `kl_locations`, `kl_appearances`, `kl_count`.
+
+    Raises:
+        ValueError: If sizes do not fit, or an option is unknown.
+
+    Example:
+
+    >>> model = LAVAE(image_size=64)
+    >>> model({"video": images[:, None]})["presence"].shape
+    TensorShape([8, 1, 11])
+    """
+
+    looks_ahead = False  # a frame depends on no other
+    num_refinements = 0
+    scheduled_weights = ("temperature", "forced_share", "auxiliary_weight")
+
+    def __init__(
+        self,
+        location_net=None,
+        appearance_net=None,
+        sprite_decoder=None,
+        auxiliary_vae=None,
+        *,
+        image_size=64,
+        channels=1,
+        num_slots=11,
+        logit_scale=4.0,
+        count_threshold=4.0,
+        peak_window=3,
+        count_reference="zero",
+        estimator="soft",
+        auxiliary_target="raw",
+        temperature=0.5,
+        forced_share=0.0,
+        auxiliary_weight=0.0,
+        train_epsilon=1e-4,
+        epsilon=1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        side = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        self.image_size = tuple(side)
+        self.channels = channels
+        self.num_slots = num_slots
+        self.max_objects = num_slots - 1
+        self.logit_scale = logit_scale
+        self.count_threshold = count_threshold
+        self.peak_window = peak_window
+        self.count_reference = count_reference
+        self.estimator = estimator
+        self.auxiliary_target = auxiliary_target
+        self.temperature = temperature
+        self.forced_share = forced_share
+        self.auxiliary_weight = auxiliary_weight
+        self.train_epsilon = train_epsilon
+        self.epsilon = epsilon
+        self.location_net = location_net or LocationNet()
+        self.appearance_net = appearance_net or AppearanceNet()
+        self.sprite_decoder = sprite_decoder or SpriteDecoder(channels=channels)
+        self.auxiliary_vae = auxiliary_vae or LocationwiseVAE(
+            self.image_size, channels=channels
+        )
+        self.latent_dim = self.appearance_net.latent_dim
+        self._check()
+
+    def _check(self):
+        known = {
+            "count_reference": ("zero", "median"),
+            "estimator": ("soft", "straight_through"),
+            "auxiliary_target": ("raw", "scaled"),
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} must be one of {values}, got "
+                    f"{getattr(self, name)!r}"
+                )
+        if self.sprite_decoder.size > min(self.image_size):
+            raise ValueError(
+                f"sprites have a side of {self.sprite_decoder.size} px, the "
+                f"frame {self.image_size}; set layers.SpriteDecoder.size to a "
+                "smaller odd number"
+            )
+        for part in (self.sprite_decoder, self.auxiliary_vae):
+            if part.channels != self.channels:
+                raise ValueError(
+                    f"the model has {self.channels} channels, its "
+                    f"{type(part).__name__} {part.channels}; set CHANNELS for "
+                    "all"
+                )
+
+    def build(self, input_shape=None):
+        """Builds all weights; no input is needed."""
+        if self.built:
+            return
+        frames = (None, *self.image_size, self.channels)
+        parts = {
+            self.location_net: frames,
+            self.appearance_net: frames,
+            self.sprite_decoder: (None, self.latent_dim),
+            self.auxiliary_vae: frames,
+        }
+        for part, shape in parts.items():
+            if not part.built:  # a reloaded child arrives built
+                part.build(shape)
+        self.count_logits = self.add_weight(
+            shape=(self.max_objects + 1,),
+            initializer="zeros",
+            dtype="float32",
+            autocast=False,
+            name="count_logits",
+        )
+        self.built = True
+
+    # ---- the generative model ----------------------------------------------
+
+    def log_count_prior(self):
+        """`log a` `[M + 1]`, nats."""
+        return tf.nn.log_softmax(tf.convert_to_tensor(self.count_logits))
+
+    def draw_sprites(self, latents, present, training=False):
+        """Decodes the latents of objects that are there, and no others.
+
+        Empty slots would cost as much and enter the statistics of batch norm.
+
+        Args:
+            latents: `[N, K, L]`.
+            present: `[N, K]` bool.
+            training: Whether in training mode.
+
+        Returns:
+            `[N, K, S, S, C]`, zero where there is no object.
+        """
+        where = tf.cast(tf.where(present), tf.int32)  # [A, 2]
+        chosen = tf.gather_nd(latents, where)
+        shape = self.sprite_decoder.compute_output_shape(chosen.shape)[1:]
+        # Convolutions refuse an empty batch.
+        sprites = tf.cond(
+            tf.shape(where)[0] > 0,
+            lambda: self.sprite_decoder(chosen, training=training),
+            lambda: tf.zeros([0, *shape]),
+        )
+        full = tf.concat([tf.shape(present), shape], axis=0)
+        sprites = tf.scatter_nd(where, sprites, full)
+        return tf.ensure_shape(sprites, [None, None, *shape])
+
+    def negative_log_likelihood(self, frames, intensity, epsilon):
+        """Nats per frame: `[N]`."""
+        terms = bernoulli.negative_log_likelihood(frames, intensity, epsilon)
+        return tf.reduce_sum(terms, [1, 2, 3])
+
+    # ---- inference ---------------------------------------------------------
+
+    def count(self, logits):
+        """Peaks of the location logits.
+
+        Args:
+            logits: h, `[N, H, W]`.
+
+        Returns:
+            `(count, order)`: `[N]` and `[N, M]` int32; flat indices of
+            pixels, the first `count` are objects. No gradient passes.
+        """
+        logits = tf.stop_gradient(logits)
+        threshold = self.count_threshold * self.logit_scale
+        if self.count_reference == "median":
+            threshold += median(logits)
+        return peaks.find_peaks(
+            logits, threshold, self.max_objects, self.peak_window
+        )
+
+    def read(self, frames, training=False):
+        """Runs both networks: `(h [N, H, W], [N, H W, 2 L])`."""
+        logits = self.logit_scale * self.location_net(frames, training=training)
+        maps = self.appearance_net(frames, training=training)
+        mean, log_variance = tf.split(maps, 2, axis=-1)
+        log_variance = tf.clip_by_value(
+            log_variance, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT
+        )
+        maps = tf.concat([mean, log_variance], axis=-1)
+        return logits, _flat(maps)
+
+    def kl_count(self, count):
+        """`-log a[n]`, nats `[N]`; the posterior of n is a point."""
+        return -tf.gather(self.log_count_prior(), count)
+
+    def _gumbel(self, noise, purpose):
+        """Gumbel noise for `M` draws: `[N, M, H W]`."""
+        shape = (self.max_objects, self._num_pixels)
+        return locations.gumbel(noise.uniform(purpose, shape))
+
+    # ---- training ----------------------------------------------------------
+
+    def call(self, inputs, training=False):
+        frames, noise, shape = self._frames(inputs)
+        if training:
+            outputs = self._train(inputs, frames, noise)
+        else:
+            outputs = self._decompose(frames, noise)
+        return split_frames(outputs, shape)
+
+    def _frames(self, inputs):
+        """`(frames [B T, H, W, C], their noise, [B, T])`."""
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        frames = tf.reshape(video, [-1, *self.image_size, self.channels])
+        first = tf.cast(inputs.get("first_frame", 0), tf.int32)
+        numbers = first + tf.range(tf.shape(video)[1])
+        noise = FrameNoise(base.clip_seeds(inputs), numbers)
+        return frames, noise, tf.shape(video)[:2]
+
+    def _train(self, inputs, frames, noise):
+        """One relaxed sample of the loss, by frame."""
+        logits, maps = self.read(frames, training=True)
+        count, _ = self.count(logits)
+        share = self.weight(inputs, "forced_share")
+        is_forced = noise.uniform(_FORCE, ()) < share
+        number = tf.where(is_forced, 1, count)
+        draws = tf.maximum(tf.reduce_max(number), 1)
+        present = tf.sequence_mask(number, draws)
+        gumbel = self._gumbel(noise, _GUMBEL)
+        gumbel = gumbel[:, :draws]
+        order, open_logits = locations.draw(_flat(logits), gumbel)
+        weights = locations.relaxed(
+            open_logits, gumbel, self.weight(inputs, "temperature")
+        )
+        if self.estimator == "straight_through":
+            hard = tf.one_hot(order, self._num_pixels)
+            weights += tf.stop_gradient(hard - weights)
+        parameters = tf.matmul(weights, maps)  # [N, K, 2 L]
+        normal = noise.normal(_APPEARANCE, self._latent_shape)[:, :draws]
+        latents = gaussians.sample(parameters, normal)
+        sprites = self.draw_sprites(latents, present, training=True)
+        weights = tf.reshape(weights, [-1, draws, *self.image_size])
+        intensity = placement.place_soft(sprites, weights, present)
+        nll = self.negative_log_likelihood(
+            frames, intensity, self.train_epsilon
+        )
+        terms = self._divergences(count, present, open_logits, parameters)
+        auxiliary = self._auxiliary(inputs, frames, logits, noise)
+        kl = tf.add_n(list(terms.values()))
+        return {
+            "recon": tf.clip_by_value(intensity, 0.0, 1.0),
+            "loss": nll + kl + auxiliary["auxiliary_loss"],
+            "nll": nll,
+            "kl": kl,
+            **terms,
+            **auxiliary,
+            "count": tf.cast(count, tf.float32),
+            "median_logit": median(logits)[:, 0, 0],
+            "largest_logit": tf.reduce_max(logits, [1, 2]),
+        }
+
+    def _divergences(self, count, present, open_logits, parameters):
+        """The KL terms of every frame, `[N]` each.
+
+        `kl_count` uses what was counted, also where one object is forced, so
+        that `a` learns the distribution of the data.
+        """
+        by_slot = {
+            "kl_locations": locations.kl_terms(open_logits),
+            "kl_appearances": gaussians.kl_divergence(parameters, 0.0, 0.0),
+        }
+        terms = {
+            name: tf.reduce_sum(tf.where(present, value, 0.0), axis=1)
+            for name, value in by_slot.items()
+        }
+        return {**terms, "kl_count": self.kl_count(count)}
+
+    def _auxiliary(self, inputs, frames, logits, noise):
+        """The warm-up: the logits imitate where a plain VAE pays nats."""
+        weight = self.weight(inputs, "auxiliary_weight")
+        normal = noise.normal(_AUXILIARY, self.auxiliary_vae.latent_shape)
+
+        def run():
+            loss, target = self.auxiliary_vae(frames, normal, training=True)
+            scale = (
+                1.0
+                if self.auxiliary_target == "scaled"
+                else (1.0 / self.logit_scale)
+            )
+            error = scale * logits - tf.stop_gradient(target)
+            distance = tf.reduce_sum(tf.square(error), [1, 2])
+            return loss + weight * distance, distance
+
+        zeros = tf.zeros([tf.shape(frames)[0]])
+        loss, distance = tf.cond(weight > 0.0, run, lambda: (zeros, zeros))
+        return {"auxiliary_loss": loss, "auxiliary_distance": distance}
+
+    # ---- decomposition -----------------------------------------------------
+
+    def _decompose(self, frames, noise):
+        """The common contract, by frame; see the class."""
+        logits, maps = self.read(frames)
+        count, order = self.count(logits)
+        scene, parameters = self._scene(count, order, maps)
+        drawn = self.draw(scene)
+        latent_kl = gaussians.kl_terms(parameters, 0.0, 0.0)
+        latent_kl = tf.where(scene.present[..., None], latent_kl, 0.0)
+        return {
+            **drawn,
+            **scenes.public(scene, self.image_size),
+            "latent_kl": tf.pad(latent_kl, [(0, 0), (1, 0), (0, 0)]),
+            **self._elbo(frames, logits, maps, count, noise),
+        }
+
+    def _scene(self, count, order, maps):
+        """Objects at the peaks, with their mean appearances."""
+        present = tf.sequence_mask(count, self.max_objects)
+        parameters = tf.gather(maps, order, batch_dims=1)
+        means = parameters[..., : self.latent_dim]
+        return scenes.Scene(order, means, present), parameters
+
+    def draw(self, scene):
+        """Draws a scene: `recon`, `masks`, `components`, `boxes`."""
+        sprites = self.draw_sprites(scene.latents, scene.present)
+        return scenes.draw(sprites, scene, self.image_size)
+
+    def _sample(self, logits, maps, count, gumbel, normal):
+        """Hard locations and appearances: `(scene, parameters, open h)`."""
+        draws = tf.shape(gumbel)[1]
+        present = tf.sequence_mask(count, draws)
+        order, open_logits = locations.draw(_flat(logits), gumbel)
+        parameters = tf.gather(maps, order, batch_dims=1)
+        latents = gaussians.sample(parameters, normal)
+        scene = scenes.Scene(order, latents, present)
+        return scene, parameters, open_logits
+
+    def _sampled_nll(self, frames, scene):
+        sprites = self.draw_sprites(scene.latents, scene.present)
+        intensity = placement.place_hard(
+            sprites, scene.order, self.image_size, scene.present
+        )
+        return self.negative_log_likelihood(frames, intensity, self.epsilon)
+
+    def _elbo(self, frames, logits, maps, count, noise):
+        """One sample of the bound, with hard locations."""
+        draws = tf.maximum(tf.reduce_max(count), 1)
+        gumbel = self._gumbel(noise, _GUMBEL)
+        normal = noise.normal(_APPEARANCE, self._latent_shape)
+        scene, parameters, open_logits = self._sample(
+            logits, maps, count, gumbel[:, :draws], normal[:, :draws]
+        )
+        nll = self._sampled_nll(frames, scene)
+        terms = self._divergences(count, scene.present, open_logits, parameters)
+        kl = tf.add_n(list(terms.values()))
+        return {"loss": nll + kl, "nll": nll, "kl": kl, **terms}
+
+    def log_likelihood_bound(self, inputs, num_samples=100):
+        """Importance-weighted bound of `log p(x)`.
+
+            log 1/S sum_s p(x | l, z) p(l) p(z) a[n] / (q(l | x) q(z | l, x))
+
+        Args:
+            inputs: As for `call`.
+            num_samples: `S`, one after the other: memory does not grow.
+
+        Returns:
+            `[B]` nats per clip, the sum over its frames.
+        """
+        frames, noise, shape = self._frames(inputs)
+        logits, maps = self.read(frames)
+        count, _ = self.count(logits)
+        draws = tf.maximum(tf.reduce_max(count), 1)
+        kl_count = self.kl_count(count)
+
+        def one(sample):
+            gumbel = self._gumbel(noise, _BOUND + 2 * sample)
+            normal = noise.normal(_BOUND + 2 * sample + 1, self._latent_shape)
+            scene, parameters, open_logits = self._sample(
+                logits, maps, count, gumbel[:, :draws], normal[:, :draws]
+            )
+            ratio = locations.uniform_log_prob(draws, self._num_pixels)
+            ratio -= locations.log_prob(open_logits, scene.order)
+            ratio += gaussians.log_ratio(scene.latents, parameters)
+            ratio = tf.reduce_sum(tf.where(scene.present, ratio, 0.0), 1)
+            return ratio - self._sampled_nll(frames, scene) - kl_count
+
+        def body(sample, total):
+            return sample + 1, logaddexp(total, one(sample))
+
+        start = tf.fill([tf.shape(frames)[0]], -math.inf)
+        _, total = tf.while_loop(
+            lambda sample, _: sample < num_samples,
+            body,
+            (tf.constant(0), start),
+            parallel_iterations=1,
+        )
+        bound = total - math.log(num_samples)
+        return tf.reduce_sum(tf.reshape(bound, shape), axis=1)
+
+    # ---- beyond decomposition ----------------------------------------------
+
+    def encode(self, inputs):
+        """Mean appearances, places and presence of the objects found.
+
+        Returns:
+            `slots` `[B, T, K, L]`, `locations` `[B, T, K, 2]` and `presence`
+            `[B, T, K]`, `K = M + 1`; slot 0 is the background.
+        """
+        outputs = self(inputs)
+        return {name: outputs[name] for name in scenes.PUBLIC}
+
+    def decode(self, slots, locations, presence):
+        """Draws scenes.
+
+        Args:
+            slots: `[N, K, L]`; slot 0, the background, is not read.
+            locations: `[N, K, 2]`, `(y, x)` in pixels; the sprite's centre
+                pixel lands on the pixel that holds the point.
+            presence: `[N, K]`; objects above a half are drawn.
+
+        Returns:
+            `recon`, `masks`, `components`, `boxes`, by frame.
+        """
+        scene = scenes.from_public(slots, locations, presence, self.image_size)
+        return self.draw(scene)
+
+    def sample_prior(self, num_samples, seed=(0, 0), count_probs=None):
+        """Draws scenes from the prior.
+
+        Args:
+            num_samples: `N`.
+            seed: Two integers.
+            count_probs: Probabilities of 0...M objects in place of the
+                learned a; the paper makes scenes of four and five objects
+                with a half each.
+
+        Returns:
+            As `decode`, with `slots`, `locations` and `presence`.
+
+        Raises:
+            ValueError: If `count_probs` are no `M + 1` probabilities.
+        """
+        log_count = self.log_count_prior()
+        if count_probs is not None:
+            log_count = tf.math.log(self._check_probs(count_probs))
+        seeds = tf.random.split(seed, 3)
+        count = tf.random.stateless_categorical(
+            log_count[None], num_samples, seeds[0], dtype=tf.int32
+        )[0]
+        shape = [num_samples, self.max_objects, self._num_pixels]
+        uniform = tf.random.stateless_uniform(shape, seeds[1])
+        blank = tf.zeros([num_samples, self._num_pixels])
+        order, _ = locations.draw(blank, locations.gumbel(uniform))
+        latents = tf.random.stateless_normal(
+            [num_samples, *self._latent_shape], seeds[2]
+        )
+        present = tf.sequence_mask(count, self.max_objects)
+        scene = scenes.Scene(order, latents, present)
+        return {**self.draw(scene), **scenes.public(scene, self.image_size)}
+
+    def _check_probs(self, count_probs):
+        probs = tf.convert_to_tensor(count_probs, tf.float32)
+        size = self.max_objects + 1
+        if probs.shape != (size,) or abs(float(sum(count_probs)) - 1) > 1e-4:
+            raise ValueError(
+                f"count_probs must be the {size} probabilities of 0 to "
+                f"{self.max_objects} objects and sum to 1, got "
+                f"{list(count_probs)}"
+            )
+        return probs
+
+    def swap(self, inputs, permutation=None):
+        """Objects trade places: appearances stay in order, places do not.
+
+        Args:
+            inputs: As for `call`.
+            permutation: `M` indices: object i goes where object
+                `permutation[i]` was. By default each goes to the next one's
+                place, the last to the first one's, whatever their number.
+
+        Returns:
+            `recon` `[B, T, H, W, C]`.
+        """
+        frames, _, shape = self._frames(inputs)
+        scene = self._infer(frames)
+        count = tf.reduce_sum(tf.cast(scene.present, tf.int32), 1)[:, None]
+        if permutation is None:
+            slots = tf.range(self.max_objects)[None]
+            target = tf.where(
+                slots < count, (slots + 1) % tf.maximum(count, 1), slots
+            )
+        else:
+            target = self._check_permutation(permutation)
+            target = tf.tile(target[None], [tf.shape(frames)[0], 1])
+        order = tf.gather(scene.order, target, batch_dims=1)
+        present = scene.present & (target < count)
+        moved = scenes.Scene(order, scene.latents, present)
+        return split_frames(self.draw(moved), shape)["recon"]
+
+    def _check_permutation(self, permutation):
+        if sorted(permutation) != list(range(self.max_objects)):
+            raise ValueError(
+                f"permutation must order 0...{self.max_objects - 1}, got "
+                f"{list(permutation)}"
+            )
+        return tf.constant(permutation, tf.int32)
+
+    def traverse(self, inputs, slot, dims=None, values=None):
+        """Sweeps the appearance of one object in the last frame.
+
+        Args:
+            inputs: As for `call`.
+            slot: Slot of the object, from 1; 0 is the background.
+            dims: Latent dimensions; all of them by default.
+            values: Values to set; `linspace(-3, 3, 9)` by default.
+
+        Returns:
+            `[B, len(dims), len(values), H, W, C]`.
+        """
+        self._check_object(slot)
+        values = np.linspace(-3, 3, 9) if values is None else values
+        dims = range(self.latent_dim) if dims is None else dims
+        scene = self._infer(self._last_frames(inputs))
+        rows = []
+        for dim in dims:
+            chosen = tf.one_hot(slot - 1, self.max_objects)[:, None]
+            chosen *= tf.one_hot(dim, self.latent_dim)  # [M, L]
+            swept = [
+                scene.latents * (1.0 - chosen) + chosen * float(value)
+                for value in values
+            ]
+            rows.append([dataclasses.replace(scene, latents=z) for z in swept])
+        return self._draw_rows(rows)
+
+    def move(self, inputs, slot, positions):
+        """Moves one object of the last frame and nothing else.
+
+        Args:
+            inputs: As for `call`.
+            slot: Slot of the object, from 1.
+            positions: `[P, 2]` points `(y, x)` in pixels.
+
+        Returns:
+            `[B, P, H, W, C]`.
+        """
+        self._check_object(slot)
+        scene = self._infer(self._last_frames(inputs))
+        chosen = tf.one_hot(slot - 1, self.max_objects, dtype=tf.int32)
+        indices = scenes.flat_index(
+            tf.convert_to_tensor(positions, tf.float32), self.image_size
+        )
+        row = [
+            dataclasses.replace(
+                scene, order=scene.order * (1 - chosen) + chosen * index
+            )
+            for index in tf.unstack(indices)
+        ]
+        return self._draw_rows([row])[:, 0]
+
+    def _last_frames(self, inputs):
+        last = {
+            **inputs,
+            "video": tf.convert_to_tensor(inputs["video"])[:, -1:],
+        }
+        return self._frames(last)[0]
+
+    def _infer(self, frames):
+        logits, maps = self.read(frames)
+        return self._scene(*self.count(logits), maps)[0]
+
+    def _draw_rows(self, rows):
+        """Lists of lists of scenes -> `[N, rows, columns, H, W, C]`."""
+        drawn = [
+            tf.stack([self.draw(scene)["recon"] for scene in row], axis=1)
+            for row in rows
+        ]
+        return tf.stack(drawn, axis=1)
+
+    def _check_object(self, slot):
+        if not 1 <= slot <= self.max_objects:
+            raise ValueError(
+                f"objects have the slots 1...{self.max_objects}, got {slot}; "
+                "slot 0 is the background, which has no appearance"
+            )
+
+    @property
+    def _num_pixels(self):
+        return math.prod(self.image_size)
+
+    @property
+    def _latent_shape(self):
+        return (self.max_objects, self.latent_dim)
+
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in _PARTS
+        }
+        return {
+            **super().get_config(),
+            **parts,
+            **{name: getattr(self, name) for name in _VALUES},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in _PARTS:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def median(logits):
+    """The median of every map: `[N, H, W]` -> `[N, 1, 1]`."""
+    flat = _flat(tf.stop_gradient(logits))
+    half = (flat.shape[1] + 1) // 2
+    return tf.math.top_k(flat, half).values[:, -1, None, None]
+
+
+def _flat(maps):
+    """`[N, H, W, ...]` -> `[N, H W, ...]`."""
+    pixels = maps.shape[1] * maps.shape[2]
+    return tf.reshape(maps, [-1, pixels, *maps.shape[3:]])
+
+
+def logaddexp(a, b):
+    """`log(exp a + exp b)`, also where `a` is minus infinity."""
+    return tf.reduce_logsumexp(tf.stack([a, b]), axis=0)
