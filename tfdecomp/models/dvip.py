@@ -1,0 +1,511 @@
+"""DVIP: video as factors that predict themselves, each without the others.
+
+    p(z_1^i) = N(0, I)
+    p(z_t^i | z_{t-1}^i) = N(mu_i(z_{t-1}^i), diag exp lv_i(z_{t-1}^i))
+    p(x_t | Z_t) = N(g(Z_t), s I)
+
+    q(Z_t | Z_{t-1}, x_t) = N(mu_q, diag exp lv_q), which mixes all factors
+
+    loss = mean_t [ -log p(x_t | Z_t) + KL(q(Z_t | Z_{t-1}, x_t) ||
+                                           p(Z_t | Z_{t-1})) ]
+
+Prediction is the only place where factors are kept apart, so training puts
+what moves independently into different ones. The entangled baseline is the
+same model with one factor of the same total size.
+
+References:
+    Whitney and Fergus, Disentangling Video with Independent Prediction. 2019.
+"""
+
+import math
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.distributions import gaussians
+from tfdecomp.layers.filtering_head import FilteringHead
+from tfdecomp.layers.frame_encoder import FrameEncoder
+from tfdecomp.layers.frame_generator import FrameGenerator
+from tfdecomp.layers.independent_dynamics import IndependentDynamics
+from tfdecomp.models import base
+from tfdecomp.models.frames import FrameNoise, scan_frames
+
+_NOISE = 0  # purpose of a frame's noise; see `frames.frame_noise`
+_PARTS = ("encoder", "generator", "dynamics")
+_VALUES = (
+    "image_size",
+    "channels",
+    "num_factors",
+    "factor_dim",
+    "entangled",
+    "variance",
+    "kl_weight",
+)
+_RECORDS = (
+    "latents",
+    "mean",
+    "log_variance",
+    "prior_mean",
+    "prior_log_variance",
+)
+VARY = ("posterior", "transition", "prior")
+
+
+@gin.register(module="models")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class DVIP(base.DecompositionModel):
+    """Video by independent prediction.
+
+    Args:
+        encoder: Layer `[N, H, W, C] -> [N, F]`.
+        generator: Layer `[N, Z] -> [N, H, W, C]`.
+        dynamics: Layer `[B, k, d] -> (mean, log_variance)`.
+        image_size: `(H, W)` or one side.
+        channels: `C`.
+        num_factors: `k`.
+        factor_dim: `d`; `Z = k d`.
+        entangled: One factor of size `Z` in place of k: the baseline.
+        variance: `s`, pixel variance of the likelihood.
+        kl_weight: Weight of the divergence; 1 gives the ELBO.
+        **kwargs: Passed to `keras.Model`.
+
+    Call arguments:
+        inputs: A `tfdecomp.types.Batch`, possibly with the `state` of an
+            earlier chunk.
+        training: Whether in training mode.
+
+    Returns:
+        A `tfdecomp.types.Decomposition` without masks: `recon`, `slots`
+        `[B, T, k, d]` posterior means, `samples` of them, `latent_kl`,
+        `state`, `nll` and `kl` per clip, `elbo` per frame (the paper's
+        number) and `loss`, its negative. Outside training also `components`
+        `[B, T, k, H, W, C]`: factor i as in frame t, the others as in the
+        second frame.
+
+    Example:
+
+    >>> model = DVIP(image_size=64, num_factors=2)
+    >>> model({"video": clips})["slots"].shape
+    TensorShape([8, 5, 2, 25])
+    """
+
+    looks_ahead = False
+    num_refinements = 0
+    scheduled_weights = ("kl_weight",)
+
+    def __init__(
+        self,
+        encoder=None,
+        generator=None,
+        dynamics=None,
+        *,
+        image_size=64,
+        channels=3,
+        num_factors=2,
+        factor_dim=25,
+        entangled=False,
+        variance=0.25,
+        kl_weight=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        side = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        self.image_size = tuple(side)
+        self.channels = channels
+        self.num_factors = num_factors
+        self.factor_dim = factor_dim
+        self.entangled = entangled
+        self.variance = variance
+        self.kl_weight = kl_weight
+        self.latent_dim = num_factors * factor_dim
+        # (k, d) of what predicts itself.
+        self.latent_shape = (num_factors, factor_dim)
+        if entangled:
+            self.latent_shape = (1, self.latent_dim)
+        self.num_slots = self.latent_shape[0]
+        self.encoder = encoder or FrameEncoder(self.image_size)
+        self.generator = generator or FrameGenerator(
+            self.image_size, channels=channels
+        )
+        self.dynamics = dynamics or IndependentDynamics()
+        self.head = FilteringHead(self.latent_dim, name="head")
+        for part in (self.encoder, self.generator):
+            if tuple(part.image_size) != self.image_size:
+                raise ValueError(
+                    f"the model's image_size is {self.image_size}, that of "
+                    f"its {type(part).__name__} {part.image_size}; set "
+                    "IMAGE_SIZE for all"
+                )
+
+    def build(self, input_shape=None):
+        """Builds all weights; no input is needed."""
+        if self.built:
+            return
+        frames = (None, *self.image_size, self.channels)
+        parts = {
+            self.encoder: frames,
+            self.generator: (None, self.latent_dim),
+            self.dynamics: (None, *self.latent_shape),
+            self.head: (None, self.encoder.features),
+        }
+        for part, shape in parts.items():
+            if not part.built:  # a reloaded child arrives built
+                part.build(shape)
+        self.built = True
+
+    # ---- the generative model ----------------------------------------------
+
+    def prior(self):
+        """p(Z_1). Event `[Z]`, no batch."""
+        return gaussians.gaussian(tf.zeros([2 * self.latent_dim]))
+
+    def transition(self, latents):
+        """p(Z_t | Z_{t-1}): `[B, Z]` -> mean and log-variance, `[B, Z]`.
+
+        Each factor is predicted from its own value alone.
+        """
+        factors = tf.reshape(latents, [-1, *self.latent_shape])
+        parameters = self.dynamics(factors)
+        return tuple(tf.reshape(p, [-1, self.latent_dim]) for p in parameters)
+
+    def posterior(self, features, prediction):
+        """q(Z_t | Z_{t-1}, x_t) of a frame's features and its prediction."""
+        return self.head(features, *prediction)
+
+    def draw(self, latents, training=False):
+        """g(Z): `[B, T, Z]` -> `[B, T, H, W, C]`, one call for all frames."""
+        shape = tf.shape(latents)[:2]
+        flat = tf.reshape(latents, [-1, self.latent_dim])
+        return _unfold(self.generator(flat, training=training), shape)
+
+    # ---- inference ---------------------------------------------------------
+
+    def call(self, inputs, training=False):
+        video, features = self._features(inputs, training)
+        records, state = self.filter(inputs, features)
+        recon = self.draw(records["latents"], training)
+        latent_kl = self._latent_kl(records)
+        frames = tf.cast(tf.shape(video)[1], tf.float32)
+        nll = self.negative_log_likelihood(video, recon)
+        kl = tf.reduce_sum(latent_kl, [1, 2])
+        weight = self.weight(inputs, "kl_weight")
+        outputs = {
+            "recon": recon,
+            "slots": self._by_factor(records["mean"]),
+            "samples": self._by_factor(records["latents"]),
+            "latent_kl": self._by_factor(latent_kl),
+            "loss": (nll + weight * kl) / frames,
+            "nll": nll,
+            "kl": kl,
+            "elbo": -(nll + kl) / frames,
+            "state": state,
+        }
+        if not training:
+            outputs["components"] = self.render_factors(records["mean"])
+        return outputs
+
+    def _features(self, inputs, training=False):
+        """`(video [B, T, ...], encoder features [B, T, F])`."""
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        frames = tf.reshape(video, [-1, *self.image_size, self.channels])
+        features = self.encoder(frames, training=training)
+        return video, _unfold(features, tf.shape(video)[:2])
+
+    def filter(self, inputs, features, use_means=False):
+        """Runs the posterior over frames, in a graph of one frame.
+
+        Args:
+            inputs: As for `call`.
+            features: `[B, T, F]`.
+            use_means: Hands on posterior means in place of samples.
+
+        Returns:
+            `(records, state)`: `latents`, `mean`, `log_variance`,
+            `prior_mean` and `prior_log_variance`, each `[B, T, Z]`; and what
+            the next chunk continues from.
+        """
+        batch, num_frames = tf.shape(features)[0], tf.shape(features)[1]
+        prediction, first = self._start(inputs, batch)
+        noise = FrameNoise(
+            base.clip_seeds(inputs), first + tf.range(num_frames)
+        ).normal(_NOISE, (self.latent_dim,))
+        noise = tf.reshape(noise, [batch, num_frames, self.latent_dim])
+        if use_means:
+            noise = tf.zeros_like(noise)
+
+        def step(t, prediction):
+            mean, log_variance = self.posterior(features[:, t], prediction)
+            latents = mean + tf.exp(0.5 * log_variance) * noise[:, t]
+            values = (latents, mean, log_variance, *prediction)
+            return self.transition(latents), dict(zip(_RECORDS, values))
+
+        prediction, records = scan_frames(
+            step, num_frames, prediction, _RECORDS
+        )
+        return records, {
+            "mean": prediction[0],
+            "log_variance": prediction[1],
+            "frame": first + num_frames,
+        }
+
+    def _start(self, inputs, batch):
+        """`(prediction of the first frame, its number)`."""
+        state = inputs.get("state")
+        if state is not None:
+            prediction = (state["mean"], state["log_variance"])
+            return prediction, tf.cast(state["frame"], tf.int32)
+        zeros = tf.zeros([batch, self.latent_dim])
+        first = tf.cast(inputs.get("first_frame", 0), tf.int32)
+        return (zeros, zeros), first
+
+    def _latent_kl(self, records):
+        """KL(q || p) by latent, nats `[B, T, Z]`."""
+        parameters = tf.concat([records["mean"], records["log_variance"]], -1)
+        return gaussians.kl_terms(
+            parameters, records["prior_mean"], records["prior_log_variance"]
+        )
+
+    def negative_log_likelihood(self, video, recon):
+        """Nats per clip, `[B]`, with all constants."""
+        terms = tf.square(video - recon) / self.variance
+        terms += math.log(2.0 * math.pi * self.variance)
+        return 0.5 * tf.reduce_sum(terms, [1, 2, 3, 4])
+
+    def _by_factor(self, values):
+        """`[B, T, Z]` -> `[B, T, k, d]`."""
+        shape = tf.concat([tf.shape(values)[:2], self.latent_shape], axis=0)
+        return tf.ensure_shape(
+            tf.reshape(values, shape), [None, None, *self.latent_shape]
+        )
+
+    # ---- factors one at a time ---------------------------------------------
+
+    def replace_factor(self, latents, factor, base_frame=1):
+        """Latents in which one factor moves and the others stand still.
+
+        Args:
+            latents: `[B, T, Z]`.
+            factor: Which one moves.
+            base_frame: Frame whose values the others keep; the last one of a
+                shorter clip.
+
+        Returns:
+            `[B, T, Z]`.
+        """
+        last = tf.minimum(base_frame, tf.shape(latents)[1] - 1)
+        still = latents[:, last][:, None]
+        begin = factor * self.latent_shape[1]
+        moves = np.zeros(self.latent_dim, bool)
+        moves[begin : begin + self.latent_shape[1]] = True
+        return tf.where(moves, latents, still)
+
+    def render_factors(self, latents):
+        """`[B, T, k, H, W, C]`: each factor moving while the others stand."""
+        drawn = [
+            self.draw(self.replace_factor(latents, factor))
+            for factor in range(self.latent_shape[0])
+        ]
+        return tf.stack(drawn, axis=2)
+
+    def vary(self, inputs, factor, by="posterior"):
+        """The paper's independent generations: one factor varies.
+
+        The frames before the second one are plain reconstructions.
+
+        Args:
+            inputs: As for `call`.
+            factor: Which factor.
+            by: `"posterior"`: it follows the video; `"transition"`: it is
+                predicted from its value in the second frame on; `"prior"`:
+                it is drawn from N(0, I) in every frame.
+
+        Returns:
+            `[B, T, H, W, C]`.
+
+        Raises:
+            ValueError: If there is no such factor, or `by` is unknown.
+        """
+        if not 0 <= factor < self.latent_shape[0]:
+            raise ValueError(
+                f"factors have the numbers 0...{self.latent_shape[0] - 1}, got "
+                f"{factor}"
+            )
+        if by not in VARY:
+            raise ValueError(f"by must be one of {VARY}, got {by!r}")
+        _, features = self._features(inputs)
+        latents = self.filter(inputs, features, use_means=True)[0]["latents"]
+        moving = latents
+        if by != "posterior":
+            count = tf.shape(latents)[1] - 2
+            start = latents[:, 1]
+            moved = (
+                self._evolve(inputs, start, count)
+                if by == "transition"
+                else self._noise_like(inputs, count)
+            )
+            moving = tf.concat([latents[:, :2], moved], axis=1)
+        moving = self.replace_factor(moving, factor)
+        return self.draw(tf.concat([latents[:, :2], moving[:, 2:]], axis=1))
+
+    def _noise_like(self, inputs, count):
+        """N(0, I) for `count` frames, `[B, count, Z]`."""
+        seeds = base.clip_seeds(inputs)
+        noise = FrameNoise(seeds, tf.range(count)).normal(
+            _NOISE + 1, (self.latent_dim,)
+        )
+        return tf.reshape(noise, [tf.shape(seeds)[0], count, self.latent_dim])
+
+    def _evolve(self, inputs, latents, count):
+        """Samples `count` transitions from latents `[B, Z]` on."""
+        prediction = self.transition(latents)
+        state = {"mean": prediction[0], "log_variance": prediction[1]}
+        noise = self._noise_like(inputs, count)
+        return self._predict(state, noise, count)[0]
+
+    def _predict(self, state, noise, count):
+        """`(latents [B, count, Z], prediction of the frame after them)`."""
+
+        def step(t, prediction):
+            mean, log_variance = prediction
+            latents = mean + tf.exp(0.5 * log_variance) * noise[:, t]
+            return self.transition(latents), {"latents": latents}
+
+        start = (state["mean"], state["log_variance"])
+        prediction, records = scan_frames(step, count, start, ["latents"])
+        return records["latents"], prediction
+
+    # ---- prediction and the rest of the contract ---------------------------
+
+    def predict_frames(self, state, seed, num_frames, use_means=False):
+        """Continues a video by the learned transitions.
+
+        Args:
+            state: The `state` of an earlier output.
+            seed: `[B, 2]`, the clip's seeds.
+            num_frames: Number of frames to predict.
+            use_means: Hands on means in place of samples.
+
+        Returns:
+            A `Decomposition` of the predicted frames, with `state`.
+        """
+        first = tf.cast(state["frame"], tf.int32)
+        shape = [tf.shape(state["mean"])[0], num_frames, self.latent_dim]
+        noise = FrameNoise(
+            tf.cast(seed, tf.int32), first + tf.range(num_frames)
+        ).normal(_NOISE, (self.latent_dim,))
+        noise = tf.reshape(noise, shape)
+        if use_means:
+            noise = tf.zeros_like(noise)
+        latents, prediction = self._predict(state, noise, num_frames)
+        return {
+            "recon": self.draw(latents),
+            "slots": self._by_factor(latents),
+            "components": self.render_factors(latents),
+            "state": {
+                "mean": prediction[0],
+                "log_variance": prediction[1],
+                "frame": first + num_frames,
+            },
+        }
+
+    def rollout(self, inputs, num_frames, **options):
+        """Predicts the frames that follow `inputs["video"]`.
+
+        Args:
+            inputs: As for `call`; the context.
+            num_frames: Number of frames to predict.
+            **options: See `predict_frames`.
+
+        Returns:
+            A `Decomposition` of the predicted frames alone.
+        """
+        state = self(inputs)["state"]
+        return self.predict_frames(
+            state, base.clip_seeds(inputs), num_frames, **options
+        )
+
+    def sample_prior(self, num_samples, num_frames=1, seed=(0, 0)):
+        """Draws videos: N(0, I), then the transitions.
+
+        Args:
+            num_samples: `N`.
+            num_frames: `T`.
+            seed: Two integers.
+
+        Returns:
+            As `predict_frames`, `[N, T, ...]`.
+        """
+        seeds = tf.random.split(seed, num_samples)
+        zeros = tf.zeros([num_samples, self.latent_dim])
+        state = {"mean": zeros, "log_variance": zeros, "frame": 0}
+        return self.predict_frames(state, seeds, num_frames)
+
+    def encode(self, inputs):
+        """Posterior means `slots` `[B, T, k, d]`."""
+        _, features = self._features(inputs)
+        records, _ = self.filter(inputs, features)
+        return {"slots": self._by_factor(records["mean"])}
+
+    def decode(self, slots):
+        """Draws factors `[N, k, d]`: `recon` `[N, H, W, C]`."""
+        flat = tf.reshape(slots, [-1, self.latent_dim])
+        return {"recon": self.generator(flat)}
+
+    def traverse(self, inputs, slot, dims=None, values=None):
+        """Sweeps latents of one factor in the last frame.
+
+        Args:
+            inputs: As for `call`.
+            slot: The factor.
+            dims: Latents of the factor; all of them by default.
+            values: Values to set; `linspace(-2, 2, 7)` by default.
+
+        Returns:
+            `[B, len(dims), len(values), H, W, C]`.
+        """
+        values = np.linspace(-2, 2, 7) if values is None else values
+        dims = range(self.latent_shape[1]) if dims is None else dims
+        latents = self.encode(inputs)["slots"][:, -1]  # [B, k, d]
+        rows = []
+        for dim in dims:
+            chosen = np.zeros(self.latent_shape, bool)
+            chosen[slot, dim] = True
+            swept = [
+                self.decode(tf.where(chosen, float(value), latents))["recon"]
+                for value in values
+            ]
+            rows.append(tf.stack(swept, axis=1))
+        return tf.stack(rows, axis=1)
+
+    def step_flops(self, batch_size, num_frames):
+        """Floating-point operations of a training step (networks of frames)."""
+        forward = self.encoder.frame_flops + self.generator.frame_flops
+        return 3 * batch_size * num_frames * forward
+
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in _PARTS
+        }
+        return {
+            **super().get_config(),
+            **parts,
+            **{name: getattr(self, name) for name in _VALUES},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in _PARTS:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def _unfold(values, shape):
+    """`[B * T, ...]` -> `[B, T, ...]`."""
+    tail = values.shape[1:]
+    values = tf.reshape(values, tf.concat([shape, tf.shape(values)[1:]], 0))
+    return tf.ensure_shape(values, [None, None, *tail])
