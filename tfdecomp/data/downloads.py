@@ -4,6 +4,8 @@ import socket
 import urllib.parse
 import urllib.request
 
+import tensorflow_datasets as tfds
+
 from tfdecomp.data import errors, manual
 
 TIMEOUT = 3.0  # seconds; TFDS alone would try for minutes without a word
@@ -11,6 +13,8 @@ TIMEOUT = 3.0  # seconds; TFDS alone would try for minutes without a word
 
 def locate(dl_manager, files, *, dataset, layout, stand_in):
     """Paths of files: those in the manual folder, else downloaded ones.
+
+    What was downloaded before needs no network.
 
     Args:
         dl_manager: TFDS's download manager.
@@ -35,9 +39,21 @@ def locate(dl_manager, files, *, dataset, layout, stand_in):
                 break
     missing = {n: url for n, url in files.items() if n not in paths}
     if missing:
-        _check_network(missing, folder, seen, dataset, layout, stand_in)
+        wanted = {
+            n: u for n, u in missing.items() if not _cached(dl_manager, u)
+        }
+        _check_network(wanted, folder, seen, dataset, layout, stand_in)
         paths.update(dl_manager.download(missing))
     return paths
+
+
+def _cached(dl_manager, url):
+    """Whether TFDS has downloaded a file before; it offers no such question."""
+    resource = tfds.download.Resource(url=url)
+    return any(
+        getattr(dl_manager, look, lambda _: None)(resource)
+        for look in ("_get_checksum_dl_result", "_get_url_dl_result")
+    )
 
 
 def _check_network(missing, folder, seen, dataset, layout, stand_in):
