@@ -2,6 +2,7 @@
 
     python -m tfdecomp.evaluate --workdir=~/runs/a
     python -m tfdecomp.evaluate --workdir=~/runs/a --protocol=table1
+    python -m tfdecomp.evaluate --workdir=~/runs/lavae --protocol=lavae
     python -m tfdecomp.evaluate --workdir=~/runs/a --write_pictures
     python -m tfdecomp.evaluate --model=provide_balls_quick \
         --fresh_seed=7 --num_clips=64 --output=scores.json
@@ -15,14 +16,28 @@ import dataclasses
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
 from tfdecomp import commands
 
 FRESH_CLIPS = 100  # how many new clips, unless --num_clips says
-SHOWN = ("ari", "f_ari", "ari_clip", "f_ari_clip", "mse", "velocity_cosine")
+SHOWN = (
+    "ari",
+    "f_ari",
+    "ari_clip",
+    "f_ari_clip",
+    "mse",
+    "velocity_cosine",
+    "count_accuracy",
+    "count_error",
+    "location_accuracy",
+    "box_miou",
+    "nll",
+    "kl",
+    "nll_bound",
+)
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
@@ -168,8 +183,10 @@ def _show(result):
             for name in SHOWN
             if part.get(name) is not None
         )
+        split = part["split"]
+        other = f":{split}" if split != result["protocol"]["split"] else ""
         print(
-            f"{part['dataset']}, {part['num_clips']} clips of {length} "
+            f"{part['dataset']}{other}, {part['num_clips']} clips of {length} "
             f"frames: {scores}"
         )
 

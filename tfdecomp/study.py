@@ -19,7 +19,7 @@ More settings are gin's: --gin_param="studies.Slots.num_slots = (3, 5, 7)".
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
