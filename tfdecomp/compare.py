@@ -4,6 +4,8 @@
         --model=iodine_balls_quick --model=seq_iodine_balls_quick
     python -m tfdecomp.compare --gin_file=gin/quick/provide.gin \
         --gin_file=gin/quick/iodine_balls.gin
+    python -m tfdecomp.compare --workdir=~/runs/lavae --workdir=~/runs/vae \
+        --protocol=lavae
 
 Models are named, or trained first: the run of each config is in
 ~/runs/, where `python -m tfdecomp.train` leaves it, and goes on if it is not

@@ -2,6 +2,7 @@
 
     python -m tfdecomp.tables --results=~/runs/a --results=~/runs/b
     python -m tfdecomp.tables --results=~/runs/* --protocol=table1
+    python -m tfdecomp.tables --results=~/runs/lavae* --protocol=lavae
 
 Results are what `python -m tfdecomp.evaluate` wrote. Runs that differ in
 their seed alone share a row, with mean and standard deviation.

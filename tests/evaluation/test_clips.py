@@ -53,12 +53,53 @@ def test_observed_and_predicted_frames_are_read_from_the_start(data_dir):
     np.testing.assert_array_equal(part, whole[:, :7])
 
 
-def test_positions_come_with_velocities_alone(data_dir):
+def test_labels_of_objects_come_where_the_set_has_them(data_dir):
+    (batch,) = _open(data_dir, num_clips=2, num_frames=3)
+    shapes = {name: value.shape[1:] for name, value in batch.items()}
+    assert shapes["num_objects"] == ()
+    assert shapes["visibility"] == (3, 4)
+    assert shapes["position"] == (3, 4, 2)
+    assert shapes["boxes"] == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "stored, expected",
+    [
+        (
+            ("num_objects", "object_ids", "factors/color"),
+            ("num_objects",),
+        ),
+        (("num_objects", "boxes"), ("num_objects", "boxes")),
+        (
+            ("num_objects", "segmentation", "visibility", "factors/position"),
+            ("segmentation", "num_objects", "visibility", "position"),
+        ),
+    ],
+)
+def test_labels_that_a_set_lacks_are_not_asked_for(stored, expected):
+    class Source:
+        labels = stored
+
+        @staticmethod
+        def has_time(name):
+            return name in stored
+
+    (condition,) = Protocol(dataset=NAME).expand()
+    assert clips._labels(condition, Source) == expected
+
+
+def test_velocities_need_places_that_the_set_has():
+    class Source:
+        labels = ("num_objects", "factors/position")
+        has_time = staticmethod(lambda name: True)
+
     moving = {"num_frames": 3, "num_predicted": 2, "velocity": True}
-    assert "position" in _open(data_dir, num_clips=2, **moving)[0]
-    by_box = _open(data_dir, num_clips=2, centres="segmentation", **moving)
-    assert "position" not in by_box[0]
-    assert "position" not in _open(data_dir, num_clips=2)[0]
+    (condition,) = Protocol(dataset=NAME, **moving).expand()
+    with pytest.raises(ValueError, match="neither positions nor a segment"):
+        clips._labels(condition, Source)
+    by_position = Protocol(dataset=NAME, centres="position", **moving)
+    with pytest.raises(ValueError, match="takes places from 'position'"):
+        clips._labels(by_position.expand()[0], Source)
 
 
 def test_clips_longer_than_the_stored_ones_are_refused(data_dir):

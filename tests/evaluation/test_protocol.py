@@ -56,6 +56,11 @@ def test_conditions_apply_to_the_training_sets_they_name():
         ({"velocity": True}, "set num_predicted"),
         ({"skip_frames": 4, "num_frames": 4}, "leaves none of 4"),
         ({"centres": "mass"}, "centres must be"),
+        ({"bound_samples": -1}, "bound_samples must be at least 0"),
+        (
+            {"bound_samples": 2, "num_frames": 4, "num_predicted": 1},
+            "leave out num_predicted",
+        ),
         ({"conditions": [{"frames": 3}]}, "cannot set frames"),
     ],
 )
@@ -119,3 +124,25 @@ def test_table_protocols_ask_what_the_paper_asks():
     (velocity,) = named("velocity").expand(f"{BALLS}/color4")
     assert (velocity.num_frames, velocity.num_predicted) == (10, 5)
     assert velocity.velocity
+    lavae = named("lavae").expand("multi_dsprites/lavae")
+    assert [(p.split, p.bound_samples) for p in lavae] == [
+        ("test", 100),
+        ("test7", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "conditions, expected",
+    [
+        ([], ("test", None)),
+        ([{"num_frames": 3}, {"num_frames": 5}], ("test", 5)),
+        ([{"num_frames": 3}, {"split": "crowd"}], ("test", 3)),
+        ([{"split": "crowd"}, {"split": "empty"}], ("empty", None)),
+    ],
+)
+def test_the_last_condition_of_the_own_split_is_the_headline(
+    conditions, expected
+):
+    protocol = Protocol(conditions=conditions)
+    chosen = protocol.headline(protocol.expand("a_set"))
+    assert (chosen.split, chosen.num_frames) == expected

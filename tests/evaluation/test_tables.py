@@ -131,5 +131,103 @@ def test_published_rows_have_a_value_for_each_column(table):
     for row in table.rows:
         for values in row.scores.values():
             assert len(values) in (1, len(table.columns))
-            assert all(-0.1 < v <= 1 for v in values)
+            assert all(isinstance(v, str) or -0.1 < v <= 1 for v in values)
     assert {r.data for r in table.rows} == set(table.data_of.values())
+
+
+DIGITS = "tfdecomp_multi_digits/mnist_1k"
+
+
+def _counted(seed, bound, counts, model="LAVAE", dataset=DIGITS):
+    """A result of the protocol "lavae"; `counts` of both splits."""
+    protocol = Protocol(
+        name="lavae",
+        bound_samples=100,
+        conditions=[{"split": "test"}, {"split": "test7", "bound_samples": 0}],
+    )
+    conditions = [
+        {
+            "dataset": p.dataset,
+            "split": p.split,
+            "num_frames": 1,
+            "num_predicted": 0,
+            "num_clips": 10000,
+            "image_size": [64, 64],
+            "count_accuracy": count,
+            **({"nll_bound": bound} if p.bound_samples else {}),
+        }
+        for p, count in zip(protocol.expand(dataset), counts)
+    ]
+    return {
+        "model": model,
+        "trained_on": dataset,
+        "protocol": protocol.describe(),
+        "conditions": conditions,
+        "run": {"workdir": f"{model}/{seed}", "seed": seed, "config": model},
+    }
+
+
+def test_bound_and_counts_stand_beside_the_lavae_paper():
+    results = [
+        _counted(0, 42.0, (0.999, 0.98)),
+        _counted(1, 44.0, (0.997, 0.96)),
+        _counted(0, 50.5, (None, None), model="ConvVAE"),
+    ]
+    text = tables.markdown(results)
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines()[2:]]
+    assert rows[0] == [
+        "data",
+        "model",
+        "-log p(x) ≤ (nats)",
+        "count accuracy",
+        "count accuracy, 7 objects",
+        "clips",
+        "seeds",
+    ]
+    by_model = {row[1].split(",")[0]: row[2:] for row in rows if row[2:]}
+    paper = ["42.2 ± 1.1", "≥ 99.9 %", "≥ 99.9 %"]
+    assert by_model["LAVAE"][:3] == paper
+    assert by_model["VAE"][0] == "51.6 ± 0.6"
+    deviation = statistics.stdev([98.0, 96.0])
+    assert by_model["**LAVAE"] == [
+        f"43.00 ± {statistics.stdev([42, 44]):.2f}",
+        "99.80 ± 0.14 %",
+        f"97.00 ± {deviation:.2f} %",
+        "10000",
+        "2",
+    ]
+    assert by_model["**ConvVAE"][:3] == ["50.50", "–", "–"]
+    assert "test and test7 splits, 100 samples for the bound" in text
+    assert "multi-dSprites" not in text
+
+
+def test_stand_ins_for_mnist_say_what_they_are():
+    text = tables.markdown(
+        [
+            _counted(
+                0, 1.0, (1, 1), dataset="tfdecomp_multi_digits/digits_10k_x"
+            ),
+            _counted(1, 2.0, (1, 1), dataset="tfdecomp_multi_dsprites/lavae"),
+        ]
+    )
+    assert "on multi_digits/digits_10k_x at 64x64" in text
+    data = [line.strip("| ").split(" | ")[0] for line in text.splitlines()[4:]]
+    assert data == ["multi-MNIST-10k"] * 3 + ["multi-dSprites"] * 3
+
+
+def test_conditions_of_other_splits_have_columns_of_their_own():
+    results = [_counted(0, 42.0, (0.9, 0.7))]
+    results[0]["protocol"]["name"] = "mine"
+    head, _, ours = tables.markdown(results).splitlines()[2:]
+    cells = dict(zip(head.split(" | "), ours.split(" | ")))
+    assert cells["count accuracy, 1 frames"] == "0.9000"
+    assert cells["count accuracy, 1 frames of test7"] == "0.7000"
+
+
+def test_older_results_without_the_rules_of_new_scores_go_along():
+    old, new = _result(0), _result(1)
+    del old["protocol"]["rules"]["nll_bound"], old["protocol"]["bound_samples"]
+    assert _cells(tables.markdown([old, new]), "ours")[-1] == "2 |"
+    old["protocol"]["rules"]["zero_by_zero"] = 0
+    with pytest.raises(tables.TableError, match="rule of zero_by_zero: 0 and"):
+        tables.markdown([old, new])

@@ -2,8 +2,9 @@
 
 An opener is a function `(condition, model, batch_size)` that yields batches
 of one size as NumPy arrays: `video` `[B, T, H, W, C]` uint8, the labels that
-the set has among `segmentation` `[B, T, H, W, 1]`, `position` `[B, T, L, 2]`
-and `visibility` `[B, T, L]`, and `clip_index` `[B]` and `valid` `[B]`; clips
+the set has among `segmentation` `[B, T, H, W, 1]`, `num_objects` `[B]`,
+`visibility` `[B, T, L]`, `position` `[B, T, L, 2]` and `boxes`
+`[B, T, L, 4]`, and `clip_index` `[B]` and `valid` `[B]`; clips
 that are not valid pad the last batch. Openers also take `labels`, more of them
 to hand out, and any argument of `data.make_dataset` to replace the config's.
 """
@@ -25,6 +26,9 @@ _PICTURE_ARGUMENTS = (
     "filter_objects",
     "grey",
 )
+
+# All but the first are small; whether they are of use depends on the model.
+LABELS = ("segmentation", "num_objects", "visibility", "boxes")
 
 
 def picture_arguments() -> dict:
@@ -156,10 +160,17 @@ def _arguments(condition, model, batch_size, source, labels):
 
 
 def _labels(condition, source):
-    """Labels that the set has and the condition scores."""
-    labels = [n for n in ("segmentation",) if n in source.labels]
-    if not condition.velocity:
-        return tuple(labels)
+    """Labels that scores are made of, as far as the set has them."""
+    labels = [name for name in LABELS if name in source.labels]
+    if source.has_time("factors/position"):
+        labels.append("position")
+    if condition.velocity:
+        _check_velocity(condition, source)
+    return tuple(labels)
+
+
+def _check_velocity(condition, source):
+    """Raises an error if the set does not know where objects are."""
     has_places = {"factors/position", "visibility"} <= set(source.labels)
     if condition.centres == "position" and not has_places:
         raise ValueError(
@@ -167,14 +178,11 @@ def _labels(condition, source):
             f"{condition.dataset} does not have; set "
             "evaluation.Protocol.centres = 'segmentation'"
         )
-    if has_places and condition.centres != "segmentation":
-        labels += ["position", "visibility"]
-    if not labels:
+    if not has_places and "segmentation" not in source.labels:
         raise ValueError(
             f"protocol {condition.name!r} compares velocities, but "
             f"{condition.dataset} has neither positions nor a segmentation"
         )
-    return tuple(labels)
 
 
 def _limited(batches, count):

@@ -25,7 +25,7 @@ FPS = 8
 class Painter:
     """Draws the first clips of a protocol, as often as asked.
 
-    Takes the protocol's last condition. Under a protocol that predicts
+    Takes the protocol's headline condition. Under a protocol that predicts
     nothing the rollout predicts the second half of a clip from the first.
 
     Args:
@@ -46,7 +46,7 @@ class Painter:
         open_clips=clips_lib.open_stored,
     ):
         self.model = model
-        self.condition = protocol.expand(trained_on)[-1]
+        self.condition = protocol.headline(protocol.expand(trained_on))
         self.num_clips = num_clips
         self.open_clips = open_clips
         self._batch = None

@@ -19,8 +19,16 @@ RULES = {
     "ignore_id": IGNORE_ID,
     "overlap": "arg max over slots, ties to the lower slot",
     "zero_by_zero": 1,
+    "count": "slots with presence above 0.5 except slot 0, against the objects "
+    "visible in a frame (num_objects where visibility is not known)",
+    "location": "a visible object's centre counts if a location, or else the "
+    "centre of a box, is within 2 pixels",
+    "location, box_miou": "mean over a clip's objects, then over the clips "
+    "that have any",
+    "nll_bound": "minus the importance-weighted bound of log p(x), nats per "
+    "clip",
 }
-_PER_CONDITION = ("conditions", "name", "split", "fresh_seed", "seed")
+_PER_CONDITION = ("conditions", "name", "fresh_seed", "seed")
 
 
 @gin.register(module="evaluation")
@@ -47,12 +55,15 @@ class Protocol:
         centres: Where true places come from: the dataset's "position", the
             boxes around its "segmentation", or "auto" for the first of the
             two that the set has.
+        bound_samples: Samples of the importance-weighted bound of
+            `log p(x)`, which many samples make slow; by default none.
         seed: Seed of the model's noise; each clip folds in its number.
         fresh_seed: Score newly generated clips of this seed instead of the
             stored ones (generated sets only).
         conditions: Dictionaries of arguments that replace the ones above,
             one for each column of a table, and `trained_on`: patterns (as of
-            file names) of training sets that the condition is for.
+            file names) of training sets that the condition is for. See
+            `headline` for which one stands for all.
 
     Raises:
         ValueError: If a value makes no sense.
@@ -76,6 +87,7 @@ class Protocol:
     velocity: bool = False
     velocity_shift: int = 1
     centres: str = "auto"
+    bound_samples: int | None = None
     seed: int = 0
     fresh_seed: int | None = None
     conditions: tuple = ()
@@ -89,6 +101,7 @@ class Protocol:
             "num_slots": 2,
             "num_refinements": 2,
             "velocity_shift": 1,
+            "bound_samples": 0,
         }
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -130,6 +143,12 @@ class Protocol:
             raise ValueError(
                 f"protocol {self.name!r} compares velocities in predicted "
                 "frames; set num_predicted"
+            )
+        if self.bound_samples and self.num_predicted:
+            raise ValueError(
+                f"protocol {self.name!r}: bound_samples={self.bound_samples} "
+                "bounds the likelihood of observed frames; leave out "
+                "num_predicted"
             )
         if self.centres not in ("auto", "position", "segmentation"):
             raise ValueError(
@@ -176,6 +195,18 @@ class Protocol:
             )
             for p in chosen
         ]
+
+    def headline(self, conditions) -> "Protocol":
+        """The condition whose scores stand for all.
+
+        The last one of the protocol's own split. So conditions of further
+        splits may follow, such as that of a crowded test set.
+
+        Args:
+            conditions: From `expand`.
+        """
+        own = [c for c in conditions if c.split == self.split]
+        return (own or conditions)[-1]
 
     def group_key(self, keep_length) -> "Protocol":
         """Equal for conditions that one pass over the longest can serve.

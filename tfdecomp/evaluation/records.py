@@ -5,6 +5,8 @@ import numpy as np
 from tfdecomp.evaluation import scores as scores_lib
 
 _DIGITS = 6  # of stored per-clip and per-frame values
+_OBJECTS = ("num_objects", "visibility", "position", "boxes")
+_KEPT = ("segmentation", "clip_index", *_OBJECTS)
 
 
 def observed_frames(condition, available) -> int:
@@ -44,7 +46,7 @@ class Record:
         kept = {
             name: np.asarray(value)[valid]
             for name, value in batch.items()
-            if name in ("segmentation", "position", "visibility", "clip_index")
+            if name in _KEPT
         }
         summaries = {
             name: {key: value[valid] for key, value in part.items()}
@@ -70,13 +72,20 @@ class Record:
             self.shape["num_slots"] = int(
                 condition.num_slots or parts["num_slots"]
             )
+        if condition.bound_samples:
+            self.shape["bound_samples"] = condition.bound_samples
         scores = scores_lib.clip_scores(
-            summary, kept.get("segmentation"), condition.skip_frames, count
+            summary,
+            kept.get("segmentation"),
+            condition.skip_frames,
+            count,
+            _objects(kept),
         )
         (self.observed if condition.num_predicted else self.scored).append(
             scores
         )
-        shown = max(v.shape[1] for v in summary.values() if v.ndim > 1)
+        lengths = [v.shape[1] for v in summary.values() if v.ndim > 1]
+        shown = max(lengths, default=count)
         if shown == count and not condition.num_predicted:
             # Nats are sums over the clip: there are none for a part of it.
             self.terms.append(
@@ -88,7 +97,10 @@ class Record:
         count, more = condition.num_frames, condition.num_predicted
         labels = kept.get("segmentation")
         labels = None if labels is None else labels[:, count:]
-        self.scored.append(scores_lib.clip_scores(summary, labels, 0, more))
+        objects = _objects(kept, first=count)
+        self.scored.append(
+            scores_lib.clip_scores(summary, labels, 0, more, objects)
+        )
         if not condition.velocity:
             return
         if "pred_ids" not in summary:
@@ -96,13 +108,15 @@ class Record:
                 "the protocol compares velocities, which needs masks; this "
                 "model gives none"
             )
+        places = ("position", "visibility")
+        by_position = condition.centres != "segmentation"
+        by_position = by_position and all(name in kept for name in places)
         cosine = scores_lib.velocity_scores(
             summaries["observed"]["pred_ids"],
             summary["pred_ids"][:, :more],
             {
                 name: kept[name][:, : count + more]
-                for name in ("position", "visibility", "segmentation")
-                if name in kept
+                for name in (places if by_position else ("segmentation",))
             },
             self.shape["num_slots"],
             condition.velocity_shift,
@@ -112,9 +126,7 @@ class Record:
         self.cosines.append(
             [np.where(usable, cosine, 0.0).sum(2), usable.sum(2)]
         )
-        self.shape["centres"] = (
-            "position" if "position" in kept else "segmentation"
-        )
+        self.shape["centres"] = "position" if by_position else "segmentation"
 
     def result(self) -> dict:
         """Means over clips, then by frame, then the clips' values."""
@@ -127,12 +139,10 @@ class Record:
             "split": self.condition.split,
             "num_clips": self.num_clips,
             **self.shape,
-            **{name: float(v.mean()) for name, v in per_clip.items()},
+            **{name: _mean(v) for name, v in per_clip.items()},
         }
         if observed:
-            result["observed"] = {
-                name: float(v.mean()) for name, v in observed.items()
-            }
+            result["observed"] = {n: _mean(v) for n, v in observed.items()}
         frames = {name: v.mean(0) for name, v in per_frame.items()}
         if self.cosines:
             sums, counts = (np.concatenate(part) for part in zip(*self.cosines))
@@ -155,13 +165,31 @@ def _join(batches):
     return {n: np.concatenate([b[n] for b in batches]) for n in names}
 
 
+def _objects(kept, first=0):
+    """Labels of objects from a frame on."""
+    return {
+        name: value if value.ndim == 1 else value[:, first:]
+        for name, value in kept.items()
+        if name in _OBJECTS
+    }
+
+
+def _mean(values):
+    """A mean over the clips that have a value, or None if none has."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else None
+
+
 def _ratio(total, count):
     """A mean, or None where there is nothing to average."""
     return float(total / count) if count else None
 
 
 def _rounded(values):
-    return [None if v is None else round(float(v), _DIGITS) for v in values]
+    return [
+        None if v is None or np.isnan(v) else round(float(v), _DIGITS)
+        for v in values
+    ]
 
 
 def _check_finite(summary, clip_index):

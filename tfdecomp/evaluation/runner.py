@@ -25,7 +25,9 @@ class Evaluator:
     partial batch is padded and its padding counted by nothing.
 
     Args:
-        model: Has the call of `tfdecomp.models.DecompositionModel`.
+        model: Has the call of `tfdecomp.models.DecompositionModel` and, for a
+            protocol with `bound_samples`, the method
+            `log_likelihood_bound(inputs, num_samples) -> [B]` nats per clip.
         protocol: A `Protocol`.
         trained_on: Dataset the model was trained on; used where the protocol
             names none.
@@ -63,6 +65,8 @@ class Evaluator:
         self.progress = progress or (lambda done: None)
         self.conditions = protocol.expand(trained_on)
         self._compiled = {}
+        self._bounds = {}
+        self._check_bound()
 
     def run(self) -> dict:
         """Scores all conditions.
@@ -73,7 +77,7 @@ class Evaluator:
             frame and `per_clip` values. When frames are predicted these are
             theirs, and `observed` has those of the observed frames. With
             several conditions `conditions` lists all, and the scores at the
-            top are those of the last one.
+            top are those of `Protocol.headline`.
 
         Raises:
             ValueError: If the clips are not what the protocol asks for, or
@@ -81,9 +85,15 @@ class Evaluator:
         """
         begin = time.monotonic()
         results = [None] * len(self.conditions)
-        for longest, members in self._passes():
+        # All are opened before the first is scored: a split that is missing
+        # shows at once.
+        passes = [
+            (longest, members, self._open(longest))
+            for longest, members in self._passes()
+        ]
+        for longest, members, batches in passes:
             records = self._run_pass(
-                longest, [self.conditions[i] for i in members]
+                longest, batches, [self.conditions[i] for i in members]
             )
             for i, record in zip(members, records):
                 results[i] = record.result()
@@ -96,10 +106,22 @@ class Evaluator:
         }
         if not self.protocol.conditions:
             return {**common, **results[0]}
+        chosen = self.protocol.headline(self.conditions)
+        headline = results[self.conditions.index(chosen)]
         headline = {
-            k: v for k, v in results[-1].items() if not k.startswith("per_")
+            k: v for k, v in headline.items() if not k.startswith("per_")
         }
         return {**common, **headline, "conditions": results}
+
+    def _check_bound(self):
+        samples = max(c.bound_samples or 0 for c in self.conditions)
+        if samples and not hasattr(self.model, "log_likelihood_bound"):
+            raise ValueError(
+                f"protocol {self.protocol.name!r} takes the bound of "
+                f"log p(x) with {samples} samples, but "
+                f"{type(self.model).__name__} has no log_likelihood_bound; "
+                "take a protocol without bound_samples"
+            )
 
     def _passes(self):
         """Groups conditions that one pass over the clips can serve.
@@ -112,19 +134,25 @@ class Evaluator:
         groups = {}
         for i, condition in enumerate(self.conditions):
             fixed = looks_ahead or condition.num_predicted > 0
+            fixed = fixed or bool(condition.bound_samples)
             key = condition.group_key(keep_length=fixed)
             groups.setdefault(key, []).append(i)
         for members in groups.values():
             chosen = [self.conditions[i] for i in members]
             yield max(chosen, key=_extent), members
 
-    def _run_pass(self, longest, members):
+    def _open(self, condition):
+        return self.open_clips(condition, self.model, self.batch_size)
+
+    def _run_pass(self, longest, batches, members):
         records = [Record(condition) for condition in members]
-        step = self._step(longest)
+        step, bound = self._step(longest), self._bound(longest)
         done = 0
-        batches = self.open_clips(longest, self.model, self.batch_size)
         for batch in batches:
-            parts = _to_numpy(step(_inputs(longest, batch)))
+            inputs = _inputs(longest, batch)
+            parts = _to_numpy(step(inputs))
+            if bound is not None:
+                parts["observed"]["nll_bound"] = -np.asarray(bound(inputs))
             for record in records:
                 record.add(batch, parts)
             done += int(np.sum(batch["valid"]))
@@ -142,6 +170,13 @@ class Evaluator:
         if key not in self._compiled:
             self._compiled[key] = compile_forward(self.model, condition)
         return self._compiled[key]
+
+    def _bound(self, condition):
+        """The compiled bound of `log p(x)`, or None if none is asked for."""
+        samples = condition.bound_samples
+        if samples and samples not in self._bounds:
+            self._bounds[samples] = compile_bound(self.model, samples)
+        return self._bounds.get(samples)
 
     @staticmethod
     def _check_count(condition, done):
@@ -211,6 +246,25 @@ def compile_forward(model, condition):
         return parts
 
     return step
+
+
+def compile_bound(model, num_samples):
+    """Compiles the importance-weighted bound of `log p(x)`.
+
+    Args:
+        model: Has `log_likelihood_bound`.
+        num_samples: Samples of the bound.
+
+    Returns:
+        A function of `video` and `seed`; its value is `[B]` nats per clip.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def bound(inputs):
+        values = model.log_likelihood_bound(inputs, num_samples=num_samples)
+        return tf.cast(values, tf.float32)
+
+    return bound
 
 
 def predict(model, inputs, outputs, num_frames) -> dict:

@@ -3,11 +3,30 @@
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.metrics import dynamics, rand_index, segmentation
+from tfdecomp.metrics import (
+    counting,
+    dynamics,
+    localization,
+    rand_index,
+    segmentation,
+)
 from tfdecomp.types import IGNORE_ID
 
 # Nats per clip that a model may report; averaged over clips as they are.
-TERMS = ("loss", "nll", "nll_unnormalised", "nll_last_frame", "kl", "entropy")
+TERMS = (
+    "loss",
+    "nll",
+    "nll_unnormalised",
+    "nll_last_frame",
+    "nll_bound",
+    "kl",
+    "kl_locations",
+    "kl_appearances",
+    "kl_count",
+    "entropy",
+)
+# What a model says of its objects, slot by slot.
+OBJECTS = ("presence", "boxes", "locations")
 
 
 def summarize(video, outputs) -> dict:
@@ -19,7 +38,8 @@ def summarize(video, outputs) -> dict:
 
     Returns:
         What the outputs allow of `pred_ids` `[B, T, H, W]` int32, `mse`
-        `[B, T]` and the `TERMS` `[B]`.
+        `[B, T]`, the `TERMS` `[B]` and, where there is a presence, the
+        `OBJECTS` `[B, T, K, ...]`.
     """
     summary = {
         name: tf.cast(outputs[name], tf.float32)
@@ -34,6 +54,12 @@ def summarize(video, outputs) -> dict:
         summary["mse"] = tf.reduce_mean(tf.square(error), axis=[2, 3, 4])
     if "masks" in outputs:
         summary["pred_ids"] = slot_ids(outputs["masks"])
+    if "presence" in outputs:
+        summary |= {
+            name: tf.cast(outputs[name], tf.float32)
+            for name in OBJECTS
+            if name in outputs
+        }
     return summary
 
 
@@ -55,7 +81,9 @@ def slot_ids(masks) -> tf.Tensor:
     return tf.reduce_min(tf.where(is_largest, numbers, num_slots), axis=2)
 
 
-def clip_scores(summary, segmentation_ids, first=0, last=None) -> dict:
+def clip_scores(
+    summary, segmentation_ids, first=0, last=None, objects=None
+) -> dict:
     """Scores of the frames `first, ..., last - 1` of each clip.
 
     Args:
@@ -64,9 +92,11 @@ def clip_scores(summary, segmentation_ids, first=0, last=None) -> dict:
             None.
         first: First frame that counts.
         last: Frame after the last one that counts; by default all do.
+        objects: Labels of objects, see `object_scores`; by default none.
 
     Returns:
-        `per_clip`: name -> `[B]`; `per_frame`: name -> `[B, T']`.
+        `per_clip`: name -> `[B]`, NaN where a clip has nothing to score;
+        `per_frame`: name -> `[B, T']`.
     """
     frames = slice(first, last)
     per_clip, per_frame = {}, {}
@@ -82,7 +112,63 @@ def clip_scores(summary, segmentation_ids, first=0, last=None) -> dict:
     if "mse" in summary:
         per_frame["mse"] = np.asarray(summary["mse"], np.float64)[:, frames]
         per_clip["mse"] = per_frame["mse"].mean(1)
+    if "presence" in summary and objects:
+        of_clips, of_frames = object_scores(
+            {n: summary[n][:, frames] for n in OBJECTS if n in summary},
+            {n: v if v.ndim == 1 else v[:, frames] for n, v in objects.items()},
+        )
+        per_clip |= of_clips
+        per_frame |= of_frames
     return {"per_clip": per_clip, "per_frame": per_frame}
+
+
+def object_scores(found, labels) -> tuple[dict, dict]:
+    """Scores of a model that says where its objects are.
+
+    Args:
+        found: `presence` `[B, T, K]` and what there is of `boxes`
+            `[B, T, K, 4]` and `locations` `[B, T, K, 2]`. A model without
+            locations has the centres of its boxes.
+        labels: What there is of `num_objects` `[B]`, `visibility`
+            `[B, T, L]`, `position` `[B, T, L, 2]` and `boxes` `[B, T, L, 4]`.
+
+    Returns:
+        Name -> `[B]`, NaN where a clip has no object to find, and name ->
+        `[B, T]`.
+    """
+    presence = found["presence"]
+    per_clip, per_frame = {}, {}
+    if "visibility" in labels:
+        counts = np.sum(labels["visibility"] > 0, axis=2)
+    else:
+        counts = labels.get("num_objects")
+    if counts is None:
+        return per_clip, per_frame
+    difference = counting.count_difference(presence, counts)
+    per_frame["count_accuracy"] = (difference == 0).astype(np.float64)
+    per_frame["count_error"] = np.abs(difference).astype(np.float64)
+    per_clip |= {name: v.mean(1) for name, v in per_frame.items()}
+    locations = found.get("locations")
+    if locations is None and "boxes" in found:
+        locations = localization.box_centres(found["boxes"])
+    if locations is not None and "position" in labels:
+        per_clip["location_accuracy"] = localization.location_accuracy(
+            locations, presence, labels["position"], _present(labels)
+        )
+    if "boxes" in found and "boxes" in labels:
+        per_clip["box_miou"] = localization.box_miou(
+            found["boxes"], presence, labels["boxes"], _present(labels)
+        )
+    return per_clip, per_frame
+
+
+def _present(labels):
+    """`[B, T, L]`: which objects are there to be found."""
+    if "visibility" in labels:
+        return labels["visibility"] > 0
+    places = labels["position"] if "position" in labels else labels["boxes"]
+    exists = np.arange(places.shape[2]) < labels["num_objects"][:, None]
+    return np.broadcast_to(exists[:, None], places.shape[:3])
 
 
 def velocity_scores(observed_ids, predicted_ids, batch, num_slots, shift):

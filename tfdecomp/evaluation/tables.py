@@ -7,7 +7,21 @@ from tfdecomp.data import naming
 from tfdecomp.evaluation import published
 
 SCORES = {"ari": "ARI", "f_ari": "F-ARI", "mse": "MSE"}
-OTHER_SCORES = {**SCORES, "velocity_cosine": "velocity cosine"}
+OTHER_SCORES = {
+    **SCORES,
+    "velocity_cosine": "velocity cosine",
+    "count_accuracy": "count accuracy",
+    "count_error": "count error",
+    "location_accuracy": "location accuracy",
+    "box_miou": "box mIoU",
+    "nll_bound": "-log p(x) ≤ (nats)",
+}
+# Factor, digits and unit of a number as it is printed.
+STYLES = {
+    "number": (1, 4, ""),
+    "nats": (1, 2, ""),
+    "percent": (100, 2, " %"),
+}
 
 
 class TableError(ValueError):
@@ -68,26 +82,35 @@ def markdown(results, protocol=None) -> str:
     rows = _own_rows(chosen, table)
     if table is None:
         return _plain(name, rows, _protocol_line(chosen[0]))
+    headings = table.headings or _headings(SCORES, table.columns)
     ours = {row["data"] for row in rows}
     lines = []
     for data in dict.fromkeys([r.data for r in table.rows] + sorted(ours)):
         if data in ours:
             lines += [
-                _published_cells(r, table) for r in table.rows if r.data == data
+                _published_cells(r, table.columns, headings)
+                for r in table.rows
+                if r.data == data
             ]
             lines += [
-                _own_cells(r, table.columns, SCORES)
-                for r in rows
-                if r["data"] == data
+                _own_cells(r, headings) for r in rows if r["data"] == data
             ]
-    columns = [
-        f"{title} {column}".strip()
-        for title in SCORES.values()
-        for column in table.columns
-    ]
     title = f"{table.title} ({name}; {_protocol_line(chosen[0])})"
-    head = ["data", "model", *columns, "clips", "seeds"]
-    return f"{title}\n\n{render(head, lines)}"
+    return f"{title}\n\n{_render_scores(headings, lines)}"
+
+
+def _headings(scores, columns):
+    """Every score in every column."""
+    return [
+        published.Heading(score, column, f"{title} {column}".strip())
+        for score, title in scores.items()
+        for column in columns
+    ]
+
+
+def _render_scores(headings, lines):
+    titles = [heading.title for heading in headings]
+    return render(["data", "model", *titles, "clips", "seeds"], lines)
 
 
 def _own_rows(results, table):
@@ -101,9 +124,10 @@ def _own_rows(results, table):
     for (model, _, config), members in groups.items():
         per_data = {}
         for member in members:
+            split = member["protocol"]["split"]
             for condition in member.get("conditions") or [member]:
                 data = _data_name(condition["dataset"], table)
-                column = _column(condition, table)
+                column = _column(condition, table, split)
                 cell = per_data.setdefault(data, {})
                 cell.setdefault(column, []).append(condition)
         rows += [
@@ -132,11 +156,14 @@ def _label(row):
     return f"**{row['model']}, ours**, on {data} at {height}x{width}"
 
 
-def _column(condition, table):
+def _column(condition, table, split):
+    """What tells a condition's column apart; `split` is the protocol's."""
     if table is None:
-        length = str(condition["num_frames"])
-        predicted = condition.get("num_predicted")
-        return f"{length} + {predicted}" if predicted else length
+        column = str(condition["num_frames"])
+        if condition.get("num_predicted"):
+            column += f" + {condition['num_predicted']}"
+        other = condition.get("split", split)
+        return f"{column} frames" + (f" of {other}" if other != split else "")
     if table.column_key is None:
         return ""
     return condition[table.column_key]
@@ -164,42 +191,44 @@ def _plain(name, rows, protocol_line):
             for condition in cell
         )
     }
-    head = ["data", "model"]
-    head += [f"{t}, {c} frames" for t in shown.values() for c in columns]
-    lines = [_own_cells(row, columns, shown) for row in rows]
-    table = render([*head, "clips", "seeds"], lines)
+    shown = {score: f"{title}," for score, title in shown.items()}
+    headings = _headings(shown, columns)
+    lines = [_own_cells(row, headings) for row in rows]
+    table = _render_scores(headings, lines)
     return f"Protocol {name} ({protocol_line})\n\n{table}"
 
 
-def _published_cells(row, table):
+def _published_cells(row, columns, headings):
     cells = [row.data, f"{row.model}, published"]
-    for score in SCORES:
-        values = row.scores[score]
-        cells += [f"{v:.4f}" for v in values]
+    for heading in headings:
         # One number for all lengths stands in the first column.
-        cells += [""] * (len(table.columns) - len(values))
+        values = dict(zip(columns, row.scores.get(heading.score, ())))
+        value = values.get(heading.column, "")
+        is_text = isinstance(value, str)
+        cells.append(value if is_text else _mean([value], heading.style))
     return [*cells, "", ""]
 
 
-def _own_cells(row, columns, scores):
+def _own_cells(row, headings):
     cells = [row["data"], row["label"]]
     clips = set()
-    for score in scores:
-        for column in columns:
-            conditions = row["cells"].get(column, [])
-            clips |= {c["num_clips"] for c in conditions}
-            cells.append(_mean(c.get(score) for c in conditions))
+    for heading in headings:
+        conditions = row["cells"].get(heading.column, [])
+        clips |= {c["num_clips"] for c in conditions}
+        values = [c.get(heading.score) for c in conditions]
+        cells.append(_mean(values, heading.style))
     return [*cells, "/".join(map(str, sorted(clips))), str(row["seeds"])]
 
 
-def _mean(values):
+def _mean(values, style):
     values = [v for v in values if v is not None]
     if not values:
         return "–"
-    mean = f"{statistics.fmean(values):.4f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values):.4f}"
+    factor, digits, unit = STYLES[style]
+    text = f"{factor * statistics.fmean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {factor * statistics.stdev(values):.{digits}f}"
+    return text + unit
 
 
 def render(head, lines) -> str:
@@ -217,8 +246,15 @@ def _run_of(result):
 def _check_same(first, other):
     different = [
         f"{key}: {first.get(key)!r} and {other.get(key)!r}"
-        for key in sorted({*first, *other})
+        for key in sorted({*first, *other} - {"rules"})
         if first.get(key) != other.get(key)
+    ]
+    # Rules that an older result does not know are of scores it has not.
+    rules, others = first.get("rules", {}), other.get("rules", {})
+    different += [
+        f"rule of {key}: {rules[key]!r} and {others[key]!r}"
+        for key in sorted({*rules} & {*others})
+        if rules[key] != others[key]
     ]
     if different:
         raise TableError(
@@ -230,9 +266,14 @@ def _check_same(first, other):
 
 def _protocol_line(result):
     protocol = result["protocol"]
-    parts = [f"{protocol['split']} split"]
+    splits = [protocol["split"]]
+    splits += [c.get("split") or splits[0] for c in protocol["conditions"]]
+    splits = list(dict.fromkeys(splits))
+    parts = [" and ".join(splits) + " split" + "s" * (len(splits) > 1)]
     if protocol.get("fresh_seed") is not None:
         parts = [f"newly generated clips of seed {protocol['fresh_seed']}"]
     if protocol.get("num_slots"):
         parts.append(f"K = {protocol['num_slots']}")
+    if protocol.get("bound_samples"):
+        parts.append(f"{protocol['bound_samples']} samples for the bound")
     return ", ".join(parts)

@@ -7,7 +7,15 @@ from tfdecomp.evaluation import clips, pictures, runner
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.training import workdir
 
-SCORES = ("f_ari", "ari", "f_ari_clip", "ari_clip", "mse")
+SCORES = (
+    "f_ari",
+    "ari",
+    "f_ari_clip",
+    "ari_clip",
+    "mse",
+    "count_accuracy",
+    "location_accuracy",
+)
 
 NUM_DRAWN = 2  # clips
 
