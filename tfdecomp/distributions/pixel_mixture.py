@@ -65,7 +65,7 @@ class PixelMixture:
         self.logits = logits
         self.variance = variance
         self.granularity = granularity
-        self.log_masks = tf.nn.log_softmax(logits, axis=1)
+        self.log_masks = logits - log_sum(logits)
         self.masks = tf.exp(self.log_masks)
 
     def mean(self):
@@ -128,13 +128,38 @@ class Score:
             log_normal = self._log_pixel
         # [B, K, H, W, C or 1], then [B, 1, H, W, C or 1] without slots.
         joint = mixture.log_masks + log_normal
-        self._log_total = tf.reduce_logsumexp(joint, axis=1, keepdims=True)
+        self._log_total = log_sum(joint)
         self._log_normal = log_normal
         self._joint = joint
         self.pixel_log_likelihood = tf.reduce_sum(
             self._log_total, -1, keepdims=True
         )
-        self.nll = -tf.reduce_sum(self._log_total, axis=[1, 2, 3, 4])
+        self._gradients = self._closed_forms()
+        self.nll = self._differentiable_nll()
+
+    def _closed_forms(self):
+        """d nll by the means and by the logits."""
+        rho = self.responsibilities()
+        by_logits = tf.reduce_sum(self.mixture.masks - rho, -1, keepdims=True)
+        return -rho * self._slope(), by_logits
+
+    def _differentiable_nll(self):
+        """Its gradient is the closed forms, which refinement reads as well.
+
+        Automatic differentiation would compute them once more, and slower.
+        """
+
+        @tf.custom_gradient
+        def nll(means, logits):
+            del means, logits
+
+            def backward(upstream):
+                upstream = upstream[:, None, None, None, None]
+                return [upstream * g for g in self._gradients]
+
+            return -tf.reduce_sum(self._log_total, axis=[1, 2, 3, 4]), backward
+
+        return nll(self.mixture.means, self.mixture.logits)
 
     def _log_density(self):
         """log p(x_c | mu_kc) over its value at the mode."""
@@ -164,7 +189,7 @@ class Score:
 
     def mask_posterior(self):
         """N_k / sum_j N_j over all channels, `[B, K, H, W, 1]`."""
-        return tf.nn.softmax(self._log_pixel, axis=1)
+        return tf.exp(self._log_pixel - log_sum(self._log_pixel))
 
     def flat_mask_posterior(self):
         """A softmax of likelihood *values*, `[B, K, H, W, 1]`.
@@ -191,7 +216,7 @@ class Score:
 
         -rho_kc (x_c - mu_kc) / s for the normal density.
         """
-        return -self.responsibilities() * self._slope()
+        return self._gradients[0]
 
     def gradient_by_masks(self):
         """d nll / d m_k = -sum N_k / sum_j m_j N_j, `[B, K, H, W, 1]`."""
@@ -201,8 +226,18 @@ class Score:
 
     def gradient_by_logits(self):
         """d nll / d logits_k = sum (m_k - rho_k), `[B, K, H, W, 1]`."""
-        difference = self.mixture.masks - self.responsibilities()
-        return tf.reduce_sum(difference, -1, keepdims=True)
+        return self._gradients[1]
+
+
+def log_sum(values):
+    """log sum_k exp(values_k) of finite values, `[B, K, ...]` -> `[B, 1, ...]`.
+
+    `tf.nn.log_softmax` and `tf.reduce_logsumexp` would transpose, and guard
+    against infinities.
+    """
+    top = tf.stop_gradient(tf.reduce_max(values, axis=1, keepdims=True))
+    total = tf.reduce_sum(tf.exp(values - top), axis=1, keepdims=True)
+    return top + tf.math.log(total)
 
 
 def log_sum_of_others(values, total):
@@ -218,7 +253,7 @@ def log_sum_of_others(values, total):
     share = tf.exp(values - total)
     has_most = share > 0.5
     others = tf.where(has_most, values.dtype.min, values)
-    others = tf.reduce_logsumexp(others, axis=1, keepdims=True)
+    others = log_sum(others)
     rest = total + tf.math.log1p(-tf.minimum(share, 0.5))
     return tf.where(has_most, others, rest)
 

@@ -213,7 +213,8 @@ class BroadcastDecoder(keras.layers.Layer):
             canvas += self._drawn(vectors)
         if self.upsample > 1:
             canvas = tf.nn.depth_to_space(canvas, self.upsample)
-        means, logits = canvas[..., :-1], canvas[..., -1:]
+        # The gradient of a split is one concatenation, that of slices pads.
+        means, logits = tf.split(canvas, [self.channels, 1], axis=-1)
         if self.mean_activation == "sigmoid":
             means = tf.sigmoid(means)
         return means, logits

@@ -98,10 +98,23 @@ class Conv2D(keras.layers.Conv2D):
         super().build(input_shape)
 
     def call(self, inputs):
+        if self.kernel_size == (1, 1) and self.strides == (1, 1):
+            return self._product(inputs)
         outputs = tf.nn.conv2d(
             inputs, self.kernel, self.strides, self.padding.upper()
         )
         return self.activation(tf.nn.bias_add(outputs, self.bias))
+
+    def _product(self, inputs):
+        """A 1x1 convolution: on a CPU, a product of matrices is faster."""
+        kernel = self.kernel
+        size = (*inputs.shape[1:-1], kernel.shape[-1])
+        outputs = tf.matmul(
+            tf.reshape(inputs, [-1, kernel.shape[-2]]),
+            tf.reshape(kernel, kernel.shape[-2:]),
+        )
+        outputs = self.activation(tf.nn.bias_add(outputs, self.bias))
+        return tf.reshape(outputs, [-1, *size])
 
     def get_config(self):
         config = super().get_config()

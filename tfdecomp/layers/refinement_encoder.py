@@ -133,14 +133,14 @@ class RefinementEncoder(keras.layers.Layer):
         if not self.shared_channels.size:
             bias = tf.cast(conv.bias, dtype)[None, None, None]
             return tf.tile(bias, [tf.shape(maps)[0], 1, 1, 1])
-        kernel = tf.gather(conv.kernel, self.shared_channels, axis=2)
+        kernel = take_channels(conv.kernel, self.shared_channels)
         outputs = self._convolve(tf.cast(maps, dtype), tf.cast(kernel, dtype))
         return tf.nn.bias_add(outputs, tf.cast(conv.bias, dtype))
 
     def call(self, slot_maps, shared):
         conv = self.convs[0]
         num_slots = tf.shape(slot_maps)[1]
-        kernel = tf.gather(conv.kernel, self.slot_channels, axis=2)
+        kernel = take_channels(conv.kernel, self.slot_channels)
         flat = tf.reshape(slot_maps, [-1, *slot_maps.shape[2:]])
         outputs = self._convolve(flat, kernel)  # [B*K, h, w, F]
         size = outputs.shape[1:]
@@ -188,3 +188,11 @@ class RefinementEncoder(keras.layers.Layer):
             "dense_initializer": self.dense_initializer,
             "code_activation": self.code_activation,
         }
+
+
+def take_channels(kernel, channels):
+    """Input channels of `[k, k, I, F]`; a slice, if they are neighbours."""
+    first, count = int(channels[0]), len(channels)
+    if list(channels) == list(range(first, first + count)):
+        return kernel[:, :, first : first + count]
+    return tf.gather(kernel, channels, axis=2)

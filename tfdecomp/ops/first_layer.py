@@ -103,6 +103,8 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
     """
     side, width = kernel.shape[0], kernel.shape[-1]
     dtype = kernel.dtype
+    if side == 1:
+        return _pixelwise(vectors, kernel[0, 0], bias, plan)
     inside = tf.constant(plan.inside, dtype)
     shifted = tf.constant(plan.inside * plan.offsets, dtype)
 
@@ -127,3 +129,12 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
     )  # [N, 3 k^2, F]
     outputs = tf.matmul(tf.constant(plan.spread, dtype), table)
     return tf.reshape(outputs, [-1, *plan.grid_size, width])
+
+
+def _pixelwise(vectors, kernel, bias, plan):
+    """`broadcast_convolution` by a 1x1 kernel `[2 + D, F]`: one case."""
+    slopes, weights = tf.split(kernel, [2, kernel.shape[0] - 2])
+    grid = tf.constant(plan.spread[:, 1:], kernel.dtype)
+    values = tf.nn.bias_add(tf.matmul(vectors, weights), bias)
+    outputs = values[:, None] + tf.matmul(grid, slopes)
+    return tf.reshape(outputs, [-1, *plan.grid_size, kernel.shape[-1]])
