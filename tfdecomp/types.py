@@ -43,6 +43,8 @@ class Decomposition(TypedDict, total=False):
         latent_kl: `[B, T, K, D]` nats, KL of each latent from its prior.
         presence: `[B, T, K]` probability that the slot is in use.
         boxes: `[B, T, K, 4]` `(ymin, xmin, ymax, xmax)`, pixel edges.
+        locations: `[B, T, K, 2]` `(y, x)`; pixel `(r, c)` has its centre at
+            `(r + 0.5, c + 0.5)`; zeros where nothing is.
         track_ids: `[B, T, K]` int32 from 1; 0 where presence is at most 0.5.
         loss, nll, kl, ...: `[B]` nats per clip.
         state: what the next chunk of a long video continues from.
@@ -55,6 +57,7 @@ class Decomposition(TypedDict, total=False):
     latent_kl: Array
     presence: Array
     boxes: Array
+    locations: Array
     track_ids: Array
     loss: Array
     nll: Array
