@@ -3,7 +3,7 @@
 import numpy as np
 
 SIDE = 28
-HEIGHT = 18.0  # of a glyph at scale 1, in pixels
+HEIGHT = 16.0  # of a glyph at scale 1, in pixels
 _CHUNK = 512  # pictures drawn at once
 # Strokes on a lattice of 3 x 5 points (x, y), y downwards.
 _GLYPHS = (
