@@ -147,10 +147,17 @@ class Builder(builder_base.DecompositionBuilder):
         }
 
     def make_block(self, config, fresh=False):
-        if config.digit_source == "mnist":
+        if config.digit_source != "mnist":
+            load = digit_banks.Offline(config.digit_source)
+        elif self._files is not None:
             load = self._files
         else:
-            load = digit_banks.Offline(config.digit_source)
+            raise errors.MissingFileError(
+                "MNIST is looked for when the set is prepared, not before",
+                dataset=f"{self.name}/{config.name}",
+                expected=list(mnist_files.FILES),
+                hint=mnist_files.LAYOUT,
+            )
         return functools.partial(
             multi_digits.generate,
             config.look(),

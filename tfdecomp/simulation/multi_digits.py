@@ -133,6 +133,11 @@ def generate(look, load, split, start, stop, *, seed, stream, fresh=False):
     number = streams.split_id(split, EXTRA_SPLITS, fresh)
     fixed = fixed_count(split)
     pool = pools(look, load)["test" if fixed is not None else split]
+    if not len(pool.cells):
+        raise ValueError(
+            f"the pool of {split!r} has no digit with a lit pixel at "
+            f"{look.cell} px; use a larger pool or larger cells"
+        )
     count, slots = stop - start, look.max_objects
     picked = np.zeros((count, slots), int)
     corner = np.zeros((count, slots, 2), int)
