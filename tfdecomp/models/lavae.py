@@ -323,7 +323,8 @@ class LAVAE(base.DecompositionModel):
         weights = locations.relaxed(
             open_logits, gumbel, self.weight(inputs, "temperature")
         )
-        if self.estimator == "straight_through":
+        is_hard = self.estimator == "straight_through"
+        if is_hard:
             hard = tf.one_hot(order, self._num_pixels)
             weights += tf.stop_gradient(hard - weights)
         parameters = tf.matmul(weights, maps)  # [N, K, 2 L]
@@ -331,7 +332,11 @@ class LAVAE(base.DecompositionModel):
         latents = gaussians.sample(parameters, normal)
         sprites = self.draw_sprites(latents, present, training=True)
         weights = tf.reshape(weights, [-1, draws, *self.image_size])
-        intensity = placement.place_soft(sprites, weights, present)
+        intensity = (
+            placement.place_straight_through(sprites, order, weights, present)
+            if is_hard
+            else placement.place_soft(sprites, weights, present)
+        )
         nll = self.negative_log_likelihood(
             frames, intensity, self.train_epsilon
         )
