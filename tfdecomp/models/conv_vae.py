@@ -1,0 +1,296 @@
+"""A fully convolutional VAE: a grid of latents for the whole picture.
+
+    p(z) = N(0, I)                               z on a coarse grid
+    p(x | z) = prod_pixels Bernoulli(sigmoid(decoder(z)))
+    q(z | x) = N(mu, v),  (mu, log v) = encoder(x)
+    loss = NLL + beta KL(q || p)
+
+The baseline of LAVAE: it draws as well, and knows of no objects. So it
+returns no masks, and its one "slot" describes the scene.
+
+References:
+    Dittadi and Winther, LAVAE: Disentangling Location and Appearance. 2019,
+    table 1 and appendix.
+    Higgins et al., beta-VAE. ICLR 2017.
+"""
+
+import math
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.distributions import gaussians
+from tfdecomp.layers.grid_decoder import GridDecoder
+from tfdecomp.layers.grid_encoder import GridEncoder
+from tfdecomp.models import base
+from tfdecomp.models.frames import FrameNoise, split_frames
+from tfdecomp.models.iterative import sweep
+
+LOG_VARIANCE_LIMIT = 10.0
+# What a frame's noise is for; samples of the bound count on from the last.
+_LATENTS, _BOUND = range(2)
+_PARTS = ("encoder", "decoder")
+
+
+@gin.register(module="models")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class ConvVAE(base.DecompositionModel):
+    """A fully convolutional beta-VAE of single frames with binary pixels.
+
+    Args:
+        encoder: `layers.GridEncoder`, `[N, H, W, C] -> [N, *grid, 2 L]`.
+        decoder: `layers.GridDecoder`, `[N, *grid, L] -> [N, H, W, C]` logits.
+        image_size: `(H, W)` or one side; any, the layers pad to whole cells.
+        channels: `C`.
+        kl_weight: beta; 1 gives the bound. Training ramps it up from 0.
+        **kwargs: Passed to `keras.Model`.
+
+    Call arguments:
+        inputs: A `tfdecomp.types.Batch`.
+        training: Whether batch norm is in training mode; the posterior is
+            sampled either way.
+
+    Returns:
+        A `tfdecomp.types.Decomposition` without masks: `recon`, `slots`
+        `[B, T, 1, D]` with `D` all latents of the grid, row by row,
+        `latent_kl`, `loss`, `nll` and `kl`.
+
+    Raises:
+        ValueError: If the sizes of encoder and decoder do not fit.
+
+    Example:
+
+    >>> model = ConvVAE(image_size=64)
+    >>> model({"video": images[:, None]})["slots"].shape
+    TensorShape([8, 1, 1, 1024])
+    """
+
+    looks_ahead = False  # a frame depends on no other
+    num_slots = 1
+    num_refinements = 0
+    scheduled_weights = ("kl_weight",)
+
+    def __init__(
+        self,
+        encoder=None,
+        decoder=None,
+        *,
+        image_size=64,
+        channels=1,
+        kl_weight=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        side = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        self.image_size = tuple(side)
+        self.channels = channels
+        self.kl_weight = kl_weight
+        self.encoder = encoder or GridEncoder()
+        self.decoder = decoder or GridDecoder(
+            self.image_size, channels=channels
+        )
+        self.grid = self.encoder.grid(self.image_size)
+        self.latent_shape = (*self.grid, self.encoder.latent_channels)
+        self.latent_dim = math.prod(self.latent_shape)
+        self._check()
+
+    def _check(self):
+        ours = (*self.image_size, self.channels)
+        drawn = (*self.decoder.image_size, self.decoder.channels)
+        if drawn != ours:
+            raise ValueError(
+                f"the model's frames are {ours}, its decoder draws {drawn}; "
+                "set IMAGE_SIZE and CHANNELS for both"
+            )
+        if self.decoder.grid != self.grid:
+            raise ValueError(
+                f"the encoder ends in a grid of {self.grid}, the decoder "
+                f"starts from {self.decoder.grid}; set as many blocks for both"
+            )
+
+    def build(self, input_shape=None):
+        """Builds all weights; no input is needed."""
+        if self.built:
+            return
+        if not self.encoder.built:  # a reloaded child arrives built
+            self.encoder.build((None, *self.image_size, self.channels))
+        if not self.decoder.built:
+            self.decoder.build((None, *self.latent_shape))
+        self.built = True
+
+    # ---- the generative model ----------------------------------------------
+
+    def prior(self):
+        """p(z). Event `[D]`, no batch."""
+        return gaussians.gaussian(tf.zeros([2 * self.latent_dim]))
+
+    def posterior(self, parameters):
+        """q(z | x) of `infer`'s parameters. Event `[D]`, batch `[N]`."""
+        return gaussians.gaussian(parameters)
+
+    def infer(self, frames, training=False):
+        """Means and log-variances of q: `[N, H, W, C]` -> `[N, 2 D]`."""
+        maps = self.encoder(frames, training=training)
+        mean, log_variance = tf.split(maps, 2, axis=-1)
+        log_variance = tf.clip_by_value(
+            log_variance, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT
+        )
+        parts = [
+            tf.reshape(part, [-1, self.latent_dim])
+            for part in (mean, log_variance)
+        ]
+        return tf.concat(parts, axis=-1)
+
+    def logits(self, latents, training=False):
+        """Of the pixels of latents `[N, D]`: `[N, H, W, C]`."""
+        grid = tf.reshape(latents, [-1, *self.latent_shape])
+        return self.decoder(grid, training=training)
+
+    def negative_log_likelihood(self, frames, logits):
+        """Nats per frame, `[N]`."""
+        terms = tf.nn.sigmoid_cross_entropy_with_logits(frames, logits)
+        return tf.reduce_sum(terms, [1, 2, 3])
+
+    # ---- pictures ----------------------------------------------------------
+
+    def call(self, inputs, training=False):
+        frames, noise, shape = self._frames(inputs)
+        parameters = self.infer(frames, training=training)
+        latents = self._sample(parameters, noise, _LATENTS)
+        logits = self.logits(latents, training=training)
+        nll = self.negative_log_likelihood(frames, logits)
+        latent_kl = gaussians.kl_terms(parameters, 0.0, 0.0)
+        kl = tf.reduce_sum(latent_kl, axis=1)
+        outputs = {
+            "recon": tf.sigmoid(logits),
+            "slots": parameters[:, None, : self.latent_dim],
+            "latent_kl": latent_kl[:, None],
+            "loss": nll + self.weight(inputs, "kl_weight") * kl,
+            "nll": nll,
+            "kl": kl,
+        }
+        return split_frames(outputs, shape)
+
+    def _frames(self, inputs):
+        """`(frames [B T, H, W, C], their noise, [B, T])`."""
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        frames = tf.reshape(video, [-1, *self.image_size, self.channels])
+        first = tf.cast(inputs.get("first_frame", 0), tf.int32)
+        numbers = first + tf.range(tf.shape(video)[1])
+        noise = FrameNoise(base.clip_seeds(inputs), numbers)
+        return frames, noise, tf.shape(video)[:2]
+
+    def _sample(self, parameters, noise, purpose):
+        """One sample of q: `[N, D]`."""
+        normal = noise.normal(purpose, (self.latent_dim,))
+        return gaussians.sample(parameters, normal)
+
+    def log_likelihood_bound(self, inputs, num_samples=100):
+        """Importance-weighted bound of `log p(x)`.
+
+            log 1/S sum_s p(x | z) p(z) / q(z | x)
+
+        Args:
+            inputs: As for `call`.
+            num_samples: `S`, one after the other: memory does not grow.
+
+        Returns:
+            `[B]` nats per clip, the sum over its frames.
+        """
+        frames, noise, shape = self._frames(inputs)
+        parameters = self.infer(frames)
+
+        def one(sample):
+            latents = self._sample(parameters, noise, _BOUND + sample)
+            nll = self.negative_log_likelihood(frames, self.logits(latents))
+            return gaussians.log_ratio(latents, parameters) - nll
+
+        def body(sample, total):
+            both = tf.stack([total, one(sample)])
+            return sample + 1, tf.reduce_logsumexp(both, axis=0)
+
+        start = tf.fill([tf.shape(frames)[0]], -math.inf)
+        _, total = tf.while_loop(
+            lambda sample, _: sample < num_samples,
+            body,
+            (tf.constant(0), start),
+            parallel_iterations=1,
+        )
+        bound = total - math.log(num_samples)
+        return tf.reduce_sum(tf.reshape(bound, shape), axis=1)
+
+    # ---- beyond reconstruction ---------------------------------------------
+
+    def encode(self, inputs):
+        """Posterior means `slots` `[B, T, 1, D]`."""
+        frames, _, shape = self._frames(inputs)
+        means = self.infer(frames)[:, None, : self.latent_dim]
+        return split_frames({"slots": means}, shape)
+
+    def decode(self, slots):
+        """Draws latents `[N, 1, D]`: `recon` `[N, H, W, C]`."""
+        return {"recon": tf.sigmoid(self.logits(slots))}
+
+    def sample_prior(self, num_samples, seed=(0, 0)):
+        """Draws pictures from the prior.
+
+        Args:
+            num_samples: `N`.
+            seed: Two integers.
+
+        Returns:
+            As `decode`, with `slots` `[N, 1, D]`.
+        """
+        latents = tf.random.stateless_normal(
+            [num_samples, 1, self.latent_dim], seed
+        )
+        return {**self.decode(latents), "slots": latents}
+
+    def traverse(self, inputs, slot=0, dims=None, values=None):
+        """Sweeps latents of the last frame.
+
+        Args:
+            inputs: As for `call`.
+            slot: There is only slot 0.
+            dims: Latent dimensions; all of them by default.
+            values: Values to set; `linspace(-3, 3, 9)` by default.
+
+        Returns:
+            `[B, len(dims), len(values), H, W, C]`.
+
+        Raises:
+            ValueError: If there is no such slot.
+        """
+        if slot != 0:
+            raise ValueError(f"a VAE has one slot, 0; got {slot}")
+        values = np.linspace(-3, 3, 9) if values is None else values
+        dims = range(self.latent_dim) if dims is None else dims
+        latents = self.encode(inputs)["slots"][:, -1]
+        rows = []
+        for dim in dims:
+            swept = self.decode(sweep(latents, 0, dim, values))["recon"]
+            rows.append(tf.stack(tf.split(swept, len(values)), axis=1))
+        return tf.stack(rows, axis=1)
+
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in _PARTS
+        }
+        return {
+            **super().get_config(),
+            **parts,
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "kl_weight": self.kl_weight,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in _PARTS:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
