@@ -98,7 +98,7 @@ def test_adam_follows_its_paper_over_many_steps():
             [weight],
             [tf.constant(gradient)],
             factor=tf.constant(1.0),
-            rate=tf.constant(0.1),
+            step=tf.constant(count - 1, tf.int64),
             count=tf.constant(count, tf.int64),
             is_taken=tf.constant(True),
         )

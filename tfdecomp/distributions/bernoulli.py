@@ -20,12 +20,9 @@ def negative_log_likelihood(video, intensity, epsilon):
     Returns:
         As `video`.
     """
-    clipped = tf.clip_by_value(intensity, epsilon, 1.0 - epsilon)
-    p = intensity + tf.stop_gradient(clipped - intensity)
-    # The sum above rounds; the ends of the interval must not reach 0 or 1.
-    return -(video * _log(p, epsilon) + (1.0 - video) * _log(1.0 - p, epsilon))
-
-
-def _log(p, epsilon):
-    floor = tf.maximum(p, 0.5 * epsilon)
-    return tf.math.log(p + tf.stop_gradient(floor - p))
+    p = tf.clip_by_value(tf.stop_gradient(intensity), epsilon, 1.0 - epsilon)
+    nll = -(video * tf.math.log(p) + (1.0 - video) * tf.math.log1p(-p))
+    slope = (p - video) / (p * (1.0 - p))
+    # Adds nothing but a gradient. A sum that clips would round away part of
+    # epsilon.
+    return nll + slope * (intensity - tf.stop_gradient(intensity))

@@ -56,12 +56,11 @@ def draw(logits, noise):
     _, _, orders, masks = tf.while_loop(
         lambda i, *_: i < num_draws, body, start, parallel_iterations=1
     )
-    order = tf.transpose(orders.stack())
-    mask = tf.transpose(masks.stack(), [1, 0, 2])
     # With no draw at all, stacking forgets the other axes.
-    shape = [tf.shape(logits)[0], num_draws, size]
-    mask = tf.stop_gradient(tf.reshape(mask, shape))
-    return tf.reshape(order, shape[:2]), logits[:, None] + mask
+    shape = [num_draws, tf.shape(logits)[0], size]
+    order = tf.transpose(tf.reshape(orders.stack(), shape[:2]))
+    mask = tf.transpose(tf.reshape(masks.stack(), shape), [1, 0, 2])
+    return order, logits[:, None] + tf.stop_gradient(mask)
 
 
 def relaxed(open_logits, noise, temperature):

@@ -151,7 +151,9 @@ class Groups:
     Args:
         optimizers: Pattern -> optimizer. A weight belongs to the first
             pattern that, as a shell pattern, fits its path in the model, such
-            as `"*/location_net/*"`.
+            as `"*/location_net/*"`. A pattern that fits no path as it stands
+            is tried without the numbers that Keras adds to names: the second
+            model of a process has a "location_net_1".
         default: Optimizer of the weights that no pattern fits.
 
     Example:
@@ -187,9 +189,10 @@ class Groups:
             ValueError: If a pattern fits no weight.
         """
         patterns = list(self.optimizers)
+        fitting = {pattern: _fitting(pattern, paths) for pattern in patterns}
         fits = [
-            next((p for p in patterns if fnmatch.fnmatch(path, p)), None)
-            for path in paths
+            next((p for p in patterns if i in fitting[p]), None)
+            for i in range(len(paths))
         ]
         for pattern in patterns:
             if pattern not in fits:
@@ -221,6 +224,15 @@ class Groups:
                 [gradients[i] for i in chosen],
                 **arguments,
             )
+
+
+def _fitting(pattern, paths):
+    """Indices of the paths that a pattern fits; see `Groups`."""
+    for tried in (paths, [re.sub(r"_\d+(?=/)", "", path) for path in paths]):
+        found = {i for i, p in enumerate(tried) if fnmatch.fnmatch(p, pattern)}
+        if found:
+            return found
+    return set()
 
 
 def update_average(strategy, averages, weights, decay, is_taken):

@@ -1,0 +1,172 @@
+"""Draws without replacement against enumeration of all orders."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdecomp.distributions import locations
+
+D, N = 5, 3
+LOGITS = np.array([1.0, -0.5, 0.3, 2.0, -1.2])
+ORDERS = list(itertools.permutations(range(D), N))
+
+
+def _noise(shape, seed=0):
+    uniform = np.random.default_rng(seed).random(shape, np.float32)
+    return locations.gumbel(tf.constant(uniform))
+
+
+def _probability(order, logits=LOGITS):
+    """Product of renormalised softmaxes, in float64."""
+    weights, product = np.exp(logits), 1.0
+    for place in order:
+        product *= weights[place] / weights.sum()
+        weights = np.where(np.arange(len(weights)) == place, 0.0, weights)
+    return product
+
+
+def _forced(orders, logits=LOGITS):
+    """`draw` with noise that leaves no other choice."""
+    noise = 1e4 * tf.one_hot(orders, len(logits))
+    tiled = tf.constant(np.tile(logits, (len(orders), 1)), tf.float32)
+    order, open_logits = locations.draw(tiled, noise)
+    np.testing.assert_array_equal(order, orders)
+    return order, open_logits
+
+
+def test_probabilities_of_sequences_are_products_of_softmaxes():
+    order, open_logits = _forced(ORDERS)
+    log_prob = tf.reduce_sum(locations.log_prob(open_logits, order), axis=1)
+    expected = [_probability(order) for order in ORDERS]
+    np.testing.assert_allclose(np.exp(log_prob), expected, rtol=1e-5)
+    assert float(tf.reduce_sum(tf.exp(log_prob))) == pytest.approx(1, abs=1e-5)
+
+
+def test_sequences_are_drawn_as_often_as_their_probability_says():
+    count = 400_000
+    logits = tf.constant(np.tile(LOGITS, (count, 1)), tf.float32)
+    order, _ = locations.draw(logits, _noise((count, N, D)))
+    codes = np.asarray(order) @ [D * D, D, 1]
+    for sequence in ORDERS:
+        frequency = np.mean(codes == np.dot(sequence, [D * D, D, 1]))
+        assert frequency == pytest.approx(_probability(sequence), abs=0.003)
+
+
+def test_gumbel_noise_has_its_mean_and_is_finite_at_the_ends():
+    noise = np.asarray(_noise((200_000,)))
+    # Mean: Euler's constant; variance: pi^2 / 6; 5 standard errors.
+    assert noise.mean() == pytest.approx(np.euler_gamma, abs=0.015)
+    assert noise.var() == pytest.approx(math.pi**2 / 6, abs=0.05)
+    ends = locations.gumbel(tf.constant([0.0, 1.0 - 2**-24, 1.0]))
+    assert np.all(np.isfinite(ends))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e3, 1e6])
+def test_no_location_is_drawn_twice(scale):
+    logits = scale * np.random.default_rng(1).normal(size=(50, 16))
+    logits = tf.constant(logits, tf.float32)
+    order, open_logits = locations.draw(logits, _noise((50, 10, 16)))
+    assert order.shape == (50, 10)
+    for row in np.asarray(order):
+        assert len(set(row)) == 10
+    # A draw sees what it may not take far below the rest.
+    taken = np.asarray(open_logits[:, -1]) < -1e8
+    np.testing.assert_array_equal(taken.sum(1), 9)
+
+
+def test_all_locations_can_be_drawn_and_none_at_all():
+    order, open_logits = locations.draw(tf.zeros([3, 6]), _noise((3, 6, 6)))
+    np.testing.assert_array_equal(np.sort(order), np.tile(np.arange(6), (3, 1)))
+    assert np.all(np.isfinite(locations.kl_terms(open_logits)))
+    order, open_logits = locations.draw(tf.zeros([3, 6]), tf.zeros([3, 0, 6]))
+    assert order.shape == (3, 0) and open_logits.shape == (3, 0, 6)
+
+
+def test_no_noise_takes_the_greatest_in_order():
+    logits = tf.constant(LOGITS[None], tf.float32)
+    order, _ = locations.draw(logits, tf.zeros([1, D, D]))
+    np.testing.assert_array_equal(order[0], np.argsort(-LOGITS))
+
+
+def test_divergence_is_between_zero_and_its_largest_value():
+    rng = np.random.default_rng(2)
+    logits = tf.constant(rng.normal(0, 3, (200, D)), tf.float32)
+    _, open_logits = locations.draw(logits, _noise((200, N, D)))
+    terms = np.asarray(locations.kl_terms(open_logits))
+    assert terms.min() > -1e-6
+    assert np.all(terms <= np.log([D, D - 1, D - 2]) + 1e-6)
+
+
+def test_divergence_of_equal_logits_is_zero():
+    _, open_logits = locations.draw(tf.fill([4, D], 7.0), _noise((4, N, D)))
+    np.testing.assert_allclose(
+        locations.kl_terms(open_logits), np.zeros((4, N)), atol=1e-6
+    )
+
+
+def test_divergence_of_certain_draws_is_the_logarithm_of_what_is_left():
+    # Each greater than the next by far, so every draw is certain.
+    logits = tf.constant([[400.0, 300.0, 200.0, 100.0, 0.0]])
+    _, open_logits = locations.draw(logits, tf.zeros([1, N, D]))
+    np.testing.assert_allclose(
+        locations.kl_terms(open_logits)[0], np.log([5, 4, 3]), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        locations.uniform_log_prob(N, D), -np.log([5, 4, 3]), rtol=1e-6
+    )
+
+
+def test_mean_of_the_conditional_divergences_is_that_of_the_sequence():
+    _, open_logits = _forced(ORDERS)
+    terms = np.asarray(locations.kl_terms(open_logits), np.float64).sum(1)
+    probs = np.array([_probability(order) for order in ORDERS])
+    uniform = 1.0 / len(ORDERS)
+    expected = np.sum(probs * np.log(probs / uniform))
+    assert np.sum(probs * terms) == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradient_of_the_divergence_is_that_of_finite_differences():
+    noise = _noise((1, N, D), seed=4)
+
+    def total(logits):
+        _, open_logits = locations.draw(logits, noise)
+        return tf.reduce_sum(locations.kl_terms(open_logits))
+
+    logits = tf.constant(LOGITS[None], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = total(logits)
+    gradient = np.asarray(tape.gradient(value, logits))[0]
+    assert np.all(np.isfinite(gradient))
+    step = 1e-2
+    for d in range(D):
+        shift = step * np.eye(D, dtype=np.float32)[d]
+        expected = (total(logits + shift) - total(logits - shift)) / (2 * step)
+        assert gradient[d] == pytest.approx(float(expected), abs=2e-3)
+
+
+def test_relaxed_rows_sum_to_one_and_harden_as_they_cool():
+    logits = tf.constant(np.random.default_rng(3).normal(0, 30, (40, 9)))
+    logits = tf.cast(logits, tf.float32)
+    noise = _noise((40, 4, 9), seed=5)
+    order, open_logits = locations.draw(logits, noise)
+    scores = np.sort(np.asarray(open_logits + noise), axis=-1)
+    is_clear = scores[..., -1] - scores[..., -2] > 0.3
+    assert is_clear.mean() > 0.9
+    for temperature in (0.5, 0.1, 0.02):
+        soft = locations.relaxed(open_logits, noise, temperature)
+        np.testing.assert_allclose(tf.reduce_sum(soft, -1), 1.0, rtol=1e-5)
+        np.testing.assert_array_equal(tf.argmax(soft, -1), order)
+    hard = np.asarray(tf.one_hot(order, 9))
+    np.testing.assert_allclose(soft[is_clear], hard[is_clear], atol=1e-4)
+
+
+def test_draws_move_with_logits_and_noise():
+    logits = np.random.default_rng(6).normal(size=(4, 9)).astype(np.float32)
+    noise = np.asarray(_noise((4, 3, 9), seed=7))
+    order, _ = locations.draw(logits, noise)
+    moved, _ = locations.draw(np.roll(logits, 2, 1), np.roll(noise, 2, 2))
+    np.testing.assert_array_equal(moved, (np.asarray(order) + 2) % 9)

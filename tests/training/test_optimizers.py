@@ -1,0 +1,145 @@
+"""Updates against Keras' and the papers', and weights dealt to groups."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdecomp.ops import schedules
+from tfdecomp.training import optimizers
+
+SHAPES = ((4,), (2, 3), ())
+
+
+def _update(optimizer, weights, gradients, count, is_taken=True, factor=1.0):
+    optimizer.update(
+        tf.distribute.get_strategy(),
+        weights,
+        [tf.constant(g, tf.float32) for g in gradients],
+        factor=tf.constant(factor),
+        step=tf.constant(count - 1, tf.int64),
+        count=tf.constant(count, tf.int64),
+        is_taken=tf.constant(is_taken),
+    )
+
+
+def _gradients(count, seed=0):
+    """Of several sizes; some are zero at first."""
+    rng = np.random.default_rng([seed, count])
+    values = [rng.normal(size=shape) * 10.0**-count for shape in SHAPES]
+    if count < 3:
+        values[0] = np.zeros(4)
+    return [np.asarray(v, np.float32) for v in values]
+
+
+@pytest.mark.parametrize("rate", [0.1, "schedule"])
+def test_adamax_takes_the_steps_of_keras(rate):
+    rng = np.random.default_rng(1)
+    start = [rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
+    ours = [tf.Variable(value) for value in start]
+    theirs = [keras.Variable(value) for value in start]
+    schedule = schedules.Exponential(0.1, 0.001, num_steps=4)
+    adamax = optimizers.Adamax(schedule if rate == "schedule" else rate)
+    adamax.build(ours)
+    oracle = keras.optimizers.Adamax(0.1, epsilon=1e-8)
+    oracle.build(theirs)
+    for count in range(1, 8):
+        if rate == "schedule":
+            oracle.learning_rate = 0.1 * 0.01 ** min((count - 1) / 4, 1)
+        gradients = _gradients(count)
+        _update(adamax, ours, gradients, count)
+        oracle.apply([tf.constant(g) for g in gradients], theirs)
+        for a, b in zip(ours, theirs):
+            np.testing.assert_allclose(a, b.numpy(), rtol=1e-5, atol=1e-6)
+    assert all(np.any(a != b) for a, b in zip(ours, start))
+
+
+def test_adamax_starts_with_steps_of_the_rate():
+    weight = tf.Variable([1.0, 1.0])
+    adamax = optimizers.Adamax(0.25)
+    adamax.build([weight])
+    _update(adamax, [weight], [[3.0, -1e-3]], 1)
+    np.testing.assert_allclose(weight, [0.75, 1.25], rtol=1e-4)
+
+
+def test_a_step_that_is_not_taken_changes_nothing():
+    weight = tf.Variable([1.0, 2.0])
+    adamax = optimizers.Adamax(0.1)
+    adamax.build([weight])
+    _update(adamax, [weight], [[1.0, 1.0]], 1)
+    before = [v.numpy() for v in (weight, *adamax.variables)]
+    _update(adamax, [weight], [[np.nan, 1.0]], 2, is_taken=False)
+    for a, b in zip(before, (weight, *adamax.variables)):
+        np.testing.assert_array_equal(a, b.numpy())
+
+
+def _groups(paths, patterns=("*/where/*",)):
+    weights = [tf.Variable([1.0, 1.0]) for _ in paths]
+    groups = optimizers.Groups(
+        {pattern: optimizers.Adamax(0.01) for pattern in patterns},
+        optimizers.Adamax(0.1),
+    )
+    groups.build(weights, paths)
+    return groups, weights
+
+
+PATHS = ["m/where/a", "m/what/a", "m/where/b/c", "m/bias", "m/other/where"]
+
+
+def test_every_weight_is_in_one_group_and_takes_its_rate():
+    groups, weights = _groups(PATHS)
+    assert groups.members == {"*/where/*": [0, 2], None: [1, 3, 4]}
+    assert len(groups.variables) == 2 * len(weights)
+    _update(groups, weights, [[1.0, -1.0]] * 5, 1)
+    for path, weight in zip(PATHS, weights):
+        rate = 0.01 if "/where/" in path else 0.1
+        np.testing.assert_allclose(weight, [1 - rate, 1 + rate], rtol=1e-5)
+
+
+def test_groups_are_one_optimizer_each_over_several_steps():
+    groups, weights = _groups(PATHS)
+    alone = tf.Variable([1.0, 1.0])
+    single = optimizers.Adamax(0.01)
+    single.build([alone])
+    rng = np.random.default_rng(3)
+    for count in range(1, 5):
+        gradients = rng.normal(size=(5, 2))
+        _update(groups, weights, gradients, count)
+        _update(single, [alone], gradients[2:3], count)
+    np.testing.assert_array_equal(weights[2], alone)
+
+
+def test_the_first_pattern_that_fits_wins():
+    groups, _ = _groups(PATHS, ("*/where/a", "*where/*"))
+    assert groups.members == {
+        "*/where/a": [0],
+        "*where/*": [2],
+        None: [1, 3, 4],
+    }
+
+
+def test_the_number_that_keras_adds_to_a_name_does_not_matter():
+    # The second model of a process has layers named "where_1".
+    paths = ["m_1/where_1/block_0/a", "m_1/what_1/a", "m_1/where_1/b"]
+    groups, _ = _groups(paths)
+    assert groups.members == {"*/where/*": [0, 2], None: [1]}
+    # Where a pattern fits as it stands, only that counts.
+    groups, _ = _groups(["m/where/a", "m/where_1/a"])
+    assert groups.members == {"*/where/*": [0], None: [1]}
+
+
+def test_a_pattern_that_fits_nothing_is_an_error():
+    with pytest.raises(ValueError, match=r"no weight fits '\*/there/\*'.*m/wh"):
+        _groups(PATHS, ("*/there/*",))
+
+
+def test_rates_have_the_names_of_their_groups():
+    groups, _ = _groups(PATHS)
+    groups.optimizers["*/where/*"].learning_rate = schedules.Linear(
+        1.0, 0.0, num_steps=10
+    )
+    rates = groups.rates(tf.constant(5))
+    assert {k: round(float(v), 6) for k, v in rates.items()} == {
+        "learning_rate": 0.1,
+        "learning_rate_where": 0.5,
+    }
