@@ -89,10 +89,11 @@ def run_placement():
     """Measures the placing of sprites."""
     from tfdecomp.training import measure_placement
 
-    results = measure_placement.compare(repeats=_REPEATS.value)
-    for row in results["rows"]:
-        print(table(row), end="\n\n")
-    return results
+    rows = []
+    for row in measure_placement.compare(repeats=_REPEATS.value):
+        print(table(row), end="\n\n", flush=True)
+        rows.append(row)
+    return {"rows": rows}
 
 
 def main(argv):

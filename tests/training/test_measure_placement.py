@@ -26,7 +26,7 @@ def test_placement_agrees_with_the_convolutions_it_is_timed_against(kind):
 
 
 def test_every_kind_is_measured_with_every_number_of_channels():
-    rows = measure_placement.compare(channels=(1, 2), **TINY)["rows"]
+    rows = measure_placement.compare(channels=(1, 2), **TINY)
     measured = [(row["kind"], row["channels"]) for row in rows]
     kinds = measure_placement.KINDS
     assert measured == [(kind, count) for count in (1, 2) for kind in kinds]

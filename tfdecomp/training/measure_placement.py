@@ -11,14 +11,10 @@ KINDS = ("soft", "straight_through", "hard")
 
 
 def compare(kinds=KINDS, channels=(1, 3), repeats=3, **sizes):
-    """`measure` for every kind and number of channels, in turn."""
-    return {
-        "rows": [
-            measure(kind, count, repeats=repeats, **sizes)
-            for count in channels
-            for kind in kinds
-        ]
-    }
+    """Yields `measure` for every kind and number of channels, in turn."""
+    for count in channels:
+        for kind in kinds:
+            yield measure(kind, count, repeats=repeats, **sizes)
 
 
 def measure(
