@@ -1,0 +1,147 @@
+"""Videos of moving digits as they are stored and handed out."""
+
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from tfdecomp import builders, data
+from tfdecomp.data import errors
+
+BUILDER = builders.builder_cls("moving_digits")
+NAME = "moving_digits/digits_quick_tiny"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("moving")
+    builders.prepare(NAME, folder, progress=False)
+    return folder
+
+
+def test_the_pipeline_hands_out_clips_with_their_places(prepared):
+    builder = builders.make(NAME, prepared)
+    made = builder.make_block(builder.builder_config)("test", 0, 16)
+    labels = ("position", "velocity", "label", "boxes", "segmentation", "index")
+    batches = data.make_dataset(
+        NAME,
+        "test",
+        data_dir=prepared,
+        batch_size=4,
+        num_frames=5,
+        clip="first",
+        labels=labels,
+        shuffle=False,
+        repeat=False,
+    )
+    seen = []
+    for batch in batches.as_numpy_iterator():
+        assert batch["video"].shape == (4, 5, 32, 32, 3)
+        for n, index in enumerate(batch["index"]):
+            example = made[index]
+            for name in ("video", "segmentation", "boxes"):
+                np.testing.assert_array_equal(batch[name][n], example[name][:5])
+            for name in ("position", "velocity"):
+                np.testing.assert_array_equal(
+                    batch[name][n], example["factors"][name][:5]
+                )
+            np.testing.assert_array_equal(
+                batch["label"][n], example["factors"]["label"]
+            )
+            seen.append(index)
+    assert sorted(seen) == list(range(16))
+
+
+def test_published_sizes_and_names():
+    configs = BUILDER.builder_configs
+    for source in ("mnist", "digits", "strokes"):
+        config, disjoint = configs[source], configs[f"{source}_disjoint"]
+        for each in (config, disjoint):
+            assert each.digit_source == source
+            assert each.split_sizes() == {
+                "train": 50_000,
+                "validation": 512,
+                "test": 2_048,
+            }
+            assert (each.num_frames, each.height, each.cell) == (20, 64, 28)
+            assert each.speed == 0.1 and each.speed_range is None
+        assert config.pool_split == "shared"
+        assert disjoint.pool_split == "disjoint"
+        assert disjoint.stream == config.stream
+    quick = configs["digits_quick"]
+    assert quick.split_sizes() == {
+        "train": 4_000,
+        "validation": 200,
+        "test": 400,
+    }
+    assert (quick.num_frames, quick.height, quick.cell) == (20, 32, 14)
+    assert quick.pool_split == "disjoint"
+    assert BUILDER.DEFAULT_BUILDER_CONFIG_NAME == "digits"
+
+
+def _from_json(tmp_path, **fields):
+    fields = {"name": "own", "base": "digits_quick_tiny", **fields}
+    return builders.make("moving_digits", tmp_path, json.dumps(fields))
+
+
+def test_a_config_of_ones_own_may_have_other_sizes_and_speeds(tmp_path):
+    builder = _from_json(
+        tmp_path,
+        height=40,
+        width=40,
+        cell=10,
+        num_frames=7,
+        speed_range=[0.2, 0.3],
+        digit_source="strokes",
+        pool_size=40,
+        pool_split="heldout",
+    )
+    make = builder.make_block(builder.builder_config)
+    (example,) = make("test", 0, 1)
+    assert example["video"].shape == (7, 40, 40, 3)
+    speeds = np.linalg.norm(example["factors"]["velocity"], axis=-1)
+    assert 6 <= speeds.min() <= speeds.max() <= 9
+    assert example["factors"]["source_index"].min() >= 40
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"pool_size": 10_000}, "10,000 digits asked, 'digits' has 1,797"),
+        ({"pool_split": "heldout"}, "all 1,797 digits .* none is held out"),
+        ({"digit_source": "emnist"}, "digit_source is one of"),
+        ({"digit_source": "mnist"}, "needs source = 'downloaded'"),
+        ({"source": "downloaded"}, "needs source = 'generated'"),
+        ({"extra_splits": {"test7": 3}}, "train, validation and test only"),
+        ({"cell": 32}, "cell is 32"),
+        ({"height": 40}, "frames are square"),
+        ({"channels": 1}, "must be 2 and 3, not 2 and 1"),
+        ({"max_objects": 3}, "must be 2 and 3, not 3 and 3"),
+        ({"speed": 2}, "speed is 2"),
+        ({"speed_range": [0.3, 0.1]}, "speed_range is"),
+        ({"num_frames": 0}, "num_frames must be at least 1"),
+    ],
+)
+def test_configs_that_cannot_be_made_are_refused(fields, words, tmp_path):
+    with pytest.raises(errors.DatasetInputError, match=words):
+        _from_json(tmp_path, **fields)
+
+
+def test_mnist_has_no_videos_before_its_files_are_found(tmp_path):
+    builder = builders.make("moving_digits/mnist_tiny", tmp_path)
+    with pytest.raises(errors.MissingFileError, match=re.escape("mnist.npz")):
+        builder.make_block(builder.builder_config)
+
+
+@pytest.mark.parametrize("name", ["digits_quick", "strokes_disjoint"])
+def test_other_processes_get_a_few_bytes_and_make_the_same(name, tmp_path):
+    builder = builders.make(f"moving_digits/{name}_tiny", tmp_path)
+    make = builder.make_block(builder.builder_config)
+    parcel = pickle.dumps(make)
+    assert len(parcel) < 2000  # not the bank
+    for one, other in zip(
+        make("test", 3, 6), pickle.loads(parcel)("test", 3, 6)
+    ):
+        np.testing.assert_array_equal(one["video"], other["video"])
