@@ -7,8 +7,6 @@ import gzip
 import pathlib
 import struct
 
-import numpy as np
-
 from tfdecomp import builders
 from tfdecomp.data import mnist_files, video_io
 from tfdecomp.simulation import digit_banks
@@ -37,7 +35,7 @@ def picture():
         rows[name] = example["video"][FRAMES]
         if "labels" not in rows:
             ids = example["segmentation"][FRAMES]
-            rows["labels"] = palette.paint_ids(np.asarray(ids))
+            rows["labels"] = palette.paint_ids(ids)
     return sheets.sheet(rows, cell=128)
 
 
