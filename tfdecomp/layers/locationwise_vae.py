@@ -60,6 +60,8 @@ class LocationwiseVAE(keras.layers.Layer):
         strides=(2, 3),
         **kwargs,
     ):
+        # Else half precision would round the picture that is scored.
+        kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         self.image_size = tuple(image_size)
         self.channels = channels
