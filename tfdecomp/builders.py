@@ -113,13 +113,18 @@ def make(name, data_dir=None, config=None):
     elif config is None:
         config = named
     if isinstance(config, str) and config not in cls.builder_configs:
+        config = _stored_config(cls, config, version, data_dir) or config
+    if isinstance(config, str) and config not in cls.builder_configs:
         near = difflib.get_close_matches(config, cls.builder_configs, 3, 0.5)
+        own = json.dumps({"name": config})[:-1]
         raise errors.DatasetInputError(
             f"{naming.split_name(name)[0]} has no config {config!r}; it has "
             f"{', '.join(cls.builder_configs)}",
             expected=list(cls.builder_configs),
             found=config,
-            hint=f"did you mean {' or '.join(near)}?" if near else None,
+            hint=(f"did you mean {' or '.join(near)}? " if near else "")
+            + "A config of your own is prepared first, with "
+            f"--config='{own}, ...}}'",
         )
     data_dir = data_dir and os.path.expanduser(data_dir)
     with _quiet():
@@ -139,6 +144,32 @@ def _quiet():
         yield
     finally:
         logger.removeFilter(keep)
+
+
+def _stored_config(cls, name, version, data_dir):
+    """The config of the user's own that prepared data were made with.
+
+    Returns:
+        The config; None if there are no such data.
+    """
+    root = data_dir or tfds.core.constants.get_default_data_dir()
+    root = pathlib.Path(os.path.expanduser(root)) / cls.name / name
+    file = root / str(version or cls.VERSION) / "metadata.json"
+    if not file.is_file():
+        return None
+    stored = json.loads(file.read_text())
+    naming.check_schema(stored, f"{cls.name}/{name}")
+    try:
+        return cls.builder_config_cls(**stored["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise errors.LayoutError(
+            f"the config that {file} names is not one of this version: {error}",
+            dataset=f"{cls.name}/{name}",
+            path=str(file),
+            expected="fields of the present config",
+            found=stored.get("config"),
+            hint="prepare the data again with --config and --overwrite",
+        ) from error
 
 
 def _from_json(cls, text):

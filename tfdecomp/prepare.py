@@ -78,6 +78,12 @@ def _build(argv):
             importlib.import_module(module)
     _refuse_unsupported(args)
     jobs = [job for name in _asked(args) for job in _configs(name, args)]
+    if not jobs:
+        name = _asked(args)[0]
+        raise ValueError(
+            f"every config of {name} needs files from you, so name one: "
+            f"'python -m tfdecomp.prepare info {name}' says which files"
+        )
     run = functools.partial(_prepare_one, args=args)
     processes = args.generation.num_processes
     if processes == 1 or len(jobs) == 1:

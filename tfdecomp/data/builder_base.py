@@ -135,7 +135,7 @@ def with_tiny(config_cls, fields):
     return [config_cls(name=name, **configs[name]) for name in configs]
 
 
-def features(config, factors, optional=()):
+def features(config, factors, optional=(), has_labels=True):
     """The feature dictionary of the common schema.
 
     Args:
@@ -143,6 +143,8 @@ def features(config, factors, optional=()):
         factors: Name to `(axes, shape, dtype)` of each factor: `"TK"` or
             `"K"`, the shape behind these axes, and the type.
         optional: Which of `visible_fraction` and `entities` there are.
+        has_labels: Whether the segmentation is known. If not, its filler
+            takes no room.
 
     Returns:
         A `tfds.features.FeaturesDict`.
@@ -156,7 +158,9 @@ def features(config, factors, optional=()):
     packed = functools.partial(tfds.features.Tensor, encoding="zlib")
     tree = {
         "video": pixels(shape=(t, h, w, config.channels)),
-        "segmentation": pixels(shape=(t, h, w, 1)),
+        "segmentation": pixels(shape=(t, h, w, 1))
+        if has_labels
+        else packed(shape=(t, h, w, 1), dtype=np.uint8),
         "boxes": packed(shape=(t, k, 4), dtype=np.float32),
         "visibility": packed(shape=(t, k), dtype=np.uint8),
         "object_ids": packed(shape=(k,), dtype=np.int32),
@@ -228,6 +232,7 @@ class DecompositionBuilder(
     MANUAL_CONFIGS: tuple = ()
     HOMEPAGE = None
     OPTIONAL = ("visible_fraction",)
+    HAS_LABELS = True  # segmentation and boxes
 
     # Called with (split, number of examples done), e.g. by a progress bar.
     on_progress = None
@@ -285,8 +290,8 @@ class DecompositionBuilder(
             "config": config.fields(),
             "generator_version": str(self.VERSION),
             "max_objects": config.max_objects,
-            "has_segmentation": True,
-            "has_boxes": True,
+            "has_segmentation": self.HAS_LABELS,
+            "has_boxes": self.HAS_LABELS,
             "has_ignore": False,
             "box_kind": config.box_kind,
             "has_visible_fraction": "visible_fraction" in self.OPTIONAL,
@@ -297,7 +302,7 @@ class DecompositionBuilder(
             **self.extra_metadata(),
         }
         return self.dataset_info_from_configs(
-            features=features(config, factors, self.OPTIONAL),
+            features=features(config, factors, self.OPTIONAL, self.HAS_LABELS),
             metadata=tfds.core.MetadataDict(metadata),
             homepage=self.HOMEPAGE,
         )

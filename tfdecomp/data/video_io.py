@@ -261,7 +261,7 @@ def read_folder(path):
             found=sorted(f.name for f in path.iterdir())[:10],
             hint="give a folder of frames or a video file",
         )
-    files.sort(key=_natural)
+    files.sort(key=natural)
     frames = [read_image(file) for file in files]
     size = frames[0].shape
     others = [
@@ -281,10 +281,11 @@ def read_folder(path):
     return np.stack(frames)
 
 
-def _natural(path):
+def natural(path):
     """Sorts `frame_10` behind `frame_9`."""
     parts = re.split(r"(\d+)", path.name)
-    return [int(part) if part.isdigit() else part for part in parts]
+    # Every other part is a number; text may hold digits such as "²".
+    return [int(p) if n % 2 else p for n, p in enumerate(parts)]
 
 
 def read_image(path):

@@ -1,0 +1,188 @@
+"""Which frames of a video are kept, and how they become small pictures."""
+
+import dataclasses
+import fractions
+import math
+
+import numpy as np
+
+from tfdecomp.data import errors
+
+CROPS = ("none", "center")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Which frames are kept: those nearest to 0, 1/rate, 2/rate, ... seconds.
+
+    Halfway between two frames the later one is taken, so of a video with a
+    constant rate these are the frames `floor(n * source / rate + 1/2)`.
+
+    Args:
+        rate: Frames per second to keep; None: all frames.
+        source_rate: Rate of videos that do not know theirs.
+    """
+
+    rate: float | None = None
+    source_rate: float | None = None
+
+    def resolve(self, path, probe):
+        """Rate to keep, and the rate of the source, of one video.
+
+        Args:
+            path: The video, for messages.
+            probe: Its `Probe`.
+
+        Returns:
+            `(rate, source)` as `Fraction`s. `rate` is None: all frames;
+            `source` is None: look at the time of each frame.
+
+        Raises:
+            LayoutError: If the video's rate is unknown or too low.
+        """
+        if self.rate is None:
+            return None, None
+        rate = _fraction(self.rate)
+        source = probe.rate
+        if source is None and probe.times is None:
+            if self.source_rate is None:
+                raise errors.LayoutError(
+                    f"{path} does not say how many frames a second it has",
+                    path=str(path),
+                    expected="a frame rate or time stamps",
+                    found="neither",
+                    hint="set source_rate, or leave frame_rate out to keep "
+                    "all frames",
+                )
+            source = _fraction(self.source_rate)
+        if source is None:
+            return rate, None
+        if rate > source * fractions.Fraction(101, 100):
+            raise errors.LayoutError(
+                f"{path} has {float(source):.4g} frames a second, fewer than "
+                f"frame_rate = {self.rate:g}",
+                path=str(path),
+                expected=f"at least {self.rate:g} frames a second",
+                found=float(source),
+                hint="lower frame_rate, or leave it out to keep all frames",
+            )
+        # 30 frames a second of 29.97 are all of them.
+        near = rate > source * fractions.Fraction(99, 100)
+        return (None, None) if near else (rate, source)
+
+    def count(self, path, probe):
+        """How many frames of a video are kept."""
+        rate, source = self.resolve(path, probe)
+        if rate is None:
+            return probe.frames
+        if source is not None:
+            end = (probe.frames - fractions.Fraction(1, 2)) / source
+        else:
+            last = probe.times[-1]
+            end = last + (last - probe.times[-2]) / 2 if last else 0
+        return max(1, math.ceil(end * rate))
+
+    def pick(self, path, probe, timed):
+        """The frames to keep.
+
+        Args:
+            path: The video.
+            probe: Its `Probe`.
+            timed: Iterable of `(time, frame)`, see `decode`.
+
+        Yields:
+            `(number, frame)`: the number that the frame has in the video.
+        """
+        rate, source = self.resolve(path, probe)
+        if rate is None:
+            for number, (_, frame) in enumerate(timed):
+                yield number, frame
+            return
+        wanted, before, gap = 0, None, 0
+        for number, (time, frame) in enumerate(timed):
+            if source is not None:
+                time = number / source
+            if before is not None:
+                gap = time - before[0]
+                while wanted / rate < before[0] + gap / 2:
+                    yield before[1:]
+                    wanted += 1
+            before = time, number, frame
+        while before and (not wanted or wanted / rate < before[0] + gap / 2):
+            yield before[1:]
+            wanted += 1
+
+
+def _fraction(rate):
+    return fractions.Fraction(rate).limit_denominator(100_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """How a frame becomes a picture of the dataset.
+
+    Colours are averaged over the area of a pixel. Transparent parts are laid
+    on black, 16 bits become 8, turned recordings of telephones stand upright.
+
+    Args:
+        height: Rows.
+        width: Columns.
+        channels: 3, or 1: the mean of the three.
+        crop: `"none"`: the whole frame is squashed into the picture;
+            `"center"`: its middle of the right proportions is shown.
+    """
+
+    height: int = 64
+    width: int = 64
+    channels: int = 3
+    crop: str = "none"
+
+    def picture(self, frame):
+        """`[height, width, channels]` uint8 of one frame of PyAV."""
+        turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        height, width = self.height, self.width
+        if turns % 2:
+            height, width = width, height
+        pixels = _resized(_opaque(frame), height, width, self.crop)
+        pixels = np.rot90(pixels, turns)
+        if self.channels == 1:
+            mean = pixels.mean(-1, dtype=np.float32, keepdims=True)
+            pixels = np.rint(mean).astype(np.uint8)
+        return np.ascontiguousarray(pixels)
+
+
+def _opaque(frame):
+    """The same frame on black where it is transparent."""
+    import av
+
+    parts = frame.format.components
+    if not (frame.format.has_palette or any(p.is_alpha for p in parts)):
+        return frame
+    pixels = frame.reformat(format="rgba").to_ndarray()
+    alpha = pixels[..., 3:]
+    if alpha.min() < 255:
+        pixels = (pixels.astype(np.uint16) * alpha + 127) // 255
+    pixels = np.ascontiguousarray(pixels[..., :3].astype(np.uint8))
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
+
+
+def _resized(frame, height, width, crop):
+    """`[height, width, 3]` uint8."""
+    from av.video import reformatter
+
+    rows, columns = height, width
+    if crop == "center":
+        scale = max(height / frame.height, width / frame.width)
+        rows = max(height, round(frame.height * scale))
+        columns = max(width, round(frame.width * scale))
+    enlarged = rows > frame.height or columns > frame.width
+    kinds = reformatter.Interpolation
+    # Without the last two, colours are off by up to 15 of 255.
+    flags = (
+        (kinds.BILINEAR if enlarged else kinds.AREA)
+        | kinds.ACCURATE_RND
+        | kinds.FULL_CHR_H_INT
+    )
+    small = frame.reformat(columns, rows, "rgb24", interpolation=int(flags))
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return small.to_ndarray()[top : top + height, left : left + width]
