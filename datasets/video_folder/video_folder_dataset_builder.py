@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from tfdecomp.data import (
     builder_base,
@@ -17,7 +16,6 @@ from tfdecomp.data import (
     video_sampling,
 )
 
-_LISTED = 20  # videos left out that are named at the end
 _SORTED_IN_MEMORY = 64 << 20  # bytes of examples
 
 
@@ -178,7 +176,7 @@ class Builder(builder_base.DecompositionBuilder):
         finally:
             if self._videos is not None:
                 self._videos.close()
-        self._report()
+        self._videos.report()
 
     def _generate_examples(self, split, start, stop):
         del start, stop  # the videos say how many there are
@@ -199,26 +197,6 @@ class Builder(builder_base.DecompositionBuilder):
                 self.on_progress(split, done)
         if not done:
             raise self._videos.nothing(split)
-
-    def _report(self):
-        left_out = self._videos.left_out
-        for entry in left_out[:_LISTED]:
-            kept = entry["clips"]
-            logging.warning(
-                "%s: left out %s%s: %s",
-                self._label,
-                entry["name"],
-                f" after its first {kept} clips" if kept else "",
-                entry["reason"],
-            )
-        if left_out:
-            logging.warning(
-                "%s: used %d videos, left out %d; all are listed in the "
-                "metadata under 'skipped'",
-                self._label,
-                len(self._videos.videos),
-                len(left_out),
-            )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import numpy as np
+from absl import logging
 
 from tfdecomp.data import (
     errors,
@@ -16,6 +17,7 @@ from tfdecomp.data import (
 )
 
 FEW_FILES = 5  # with fewer, parts of files make the test split
+_LISTED = 20  # videos left out that are named at the end
 LAYOUT = """\
 Expected: a folder with video files (mp4, m4v, mov, avi, mkv, webm, gif, mpg)
 or with folders of numbered pictures (png, jpg, bmp, tif, webp, pgm, ppm), each
@@ -167,7 +169,9 @@ class VideoFolder:
         self.dataset = dataset
         self.left_out = []  # dictionaries of `name`, `reason` and `clips`
         self.videos = []
-        for number, path in enumerate(find(self.folder, dataset)):
+        paths = find(self.folder, dataset)
+        self.found = len(paths)
+        for number, path in enumerate(paths):
             video = self._checked(number, path)
             if video is not None:
                 self.videos.append(video)
@@ -329,6 +333,26 @@ class VideoFolder:
                 streaming.parallel(shared, self._cut, workers), self.scratch
             )
         yield from self._spool.take(split)
+
+    def report(self):
+        """Warns of what was left out."""
+        for entry in self.left_out[:_LISTED]:
+            kept = entry["clips"]
+            logging.warning(
+                "%s: left out %s%s: %s",
+                self.dataset,
+                entry["name"],
+                f" after its first {kept} clips" if kept else "",
+                entry["reason"],
+            )
+        if self.left_out:
+            logging.warning(
+                "%s: left out %d of %d videos; the metadata list them under "
+                "'skipped'",
+                self.dataset,
+                len(self.left_out),
+                self.found,
+            )
 
     def close(self):
         """Ends what is still being decoded."""
