@@ -122,8 +122,8 @@ def make(name, data_dir=None, config=None):
             f"{', '.join(cls.builder_configs)}",
             expected=list(cls.builder_configs),
             found=config,
-            hint=(f"did you mean {' or '.join(near)}? " if near else "")
-            + "A config of your own is prepared first, with "
+            hint=(f"did you mean {' or '.join(near)}? Else " if near else "")
+            + "prepare a config of your own before you use it, with "
             f"--config='{own}, ...}}'",
         )
     data_dir = data_dir and os.path.expanduser(data_dir)

@@ -169,7 +169,11 @@ def _configs(name, args):
         return [(name, cls.BUILDER_CONFIGS[index].name)]
     if asked:
         return [(name, asked[0])]
-    return [(name, config.name) for config in cls.BUILDER_CONFIGS]
+    return [
+        (name, config.name)
+        for config in cls.BUILDER_CONFIGS
+        if config.source != builder_base.MANUAL
+    ]
 
 
 def _prepare_one(job, args, progress=True):

@@ -121,15 +121,13 @@ class Builder(builder_base.DecompositionBuilder):
     RELEASE_NOTES = {"1.0.0": "First version."}
     OPTIONAL = ()
     HAS_LABELS = False
-    BUILDER_CONFIGS = ()
-    MANUAL_CONFIGS = (VideoFolderConfig(name="manual"),)
+    DEFAULT_BUILDER_CONFIG_NAME = "manual"
+    # Not in MANUAL_CONFIGS: TFDS takes the fields of one's own configs from
+    # the configs here.
+    BUILDER_CONFIGS = [VideoFolderConfig(name="manual")]
     MANUAL_DOWNLOAD_INSTRUCTIONS = video_folders.LAYOUT
 
-    builder_config_cls = VideoFolderConfig
     _videos = None
-
-    def get_default_builder_config(self):
-        return self.MANUAL_CONFIGS[0]
 
     def check_inputs(self, dl_manager):
         config = self.builder_config

@@ -609,7 +609,9 @@ def test_other_videos_under_the_same_name_are_refused(street, tmp_path, capsys):
 
 
 def test_a_set_of_ones_own_must_be_prepared_first(tmp_path):
-    with pytest.raises(errors.DatasetInputError, match="is prepared first"):
+    with pytest.raises(
+        errors.DatasetInputError, match="a config of your own before"
+    ):
         builders.make("video_folder/street", tmp_path)
 
 
