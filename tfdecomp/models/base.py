@@ -16,9 +16,12 @@ class DecompositionModel(keras.Model):
         scheduled_weights: Names of scalars in `inputs` that stand in for the
             attribute of the same name, so that a schedule can change them
             from step to step.
+        background_slot: Slot that is the background, where the model knows;
+            the others are then for objects alone.
     """
 
     scheduled_weights = ()
+    background_slot = None
 
     def __init__(self, **kwargs):
         # Under a mixed policy Keras would round the input picture before

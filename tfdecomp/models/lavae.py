@@ -111,7 +111,14 @@ class LAVAE(base.DecompositionModel):
 
     looks_ahead = False  # a frame depends on no other
     num_refinements = 0
-    scheduled_weights = ("temperature", "forced_share", "auxiliary_weight")
+    background_slot = 0
+    traversal_values = tuple(np.linspace(-3.0, 3.0, 9).tolist())
+    scheduled_weights = (
+        "temperature",
+        "forced_share",
+        "auxiliary_weight",
+        "train_epsilon",
+    )
 
     def __init__(
         self,
@@ -174,6 +181,12 @@ class LAVAE(base.DecompositionModel):
                     f"{name} must be one of {values}, got "
                     f"{getattr(self, name)!r}"
                 )
+        if not 1 <= self.max_objects <= self._num_pixels:
+            raise ValueError(
+                f"num_slots must be one for the background and at least one "
+                f"for objects, at most one for each pixel; got "
+                f"{self.num_slots}"
+            )
         if self.sprite_decoder.size > min(self.image_size):
             raise ValueError(
                 f"sprites have a side of {self.sprite_decoder.size} px, the "
@@ -338,7 +351,7 @@ class LAVAE(base.DecompositionModel):
             else placement.place_soft(sprites, weights, present)
         )
         nll = self.negative_log_likelihood(
-            frames, intensity, self.train_epsilon
+            frames, intensity, self.weight(inputs, "train_epsilon")
         )
         terms = self._divergences(count, present, open_logits, parameters)
         auxiliary = self._auxiliary(inputs, frames, logits, noise)
@@ -557,7 +570,11 @@ class LAVAE(base.DecompositionModel):
     def _check_probs(self, count_probs):
         probs = tf.convert_to_tensor(count_probs, tf.float32)
         size = self.max_objects + 1
-        if probs.shape != (size,) or abs(float(sum(count_probs)) - 1) > 1e-4:
+        if (
+            probs.shape != (size,)
+            or np.min(probs) < 0.0
+            or abs(np.sum(probs) - 1.0) > 1e-4
+        ):
             raise ValueError(
                 f"count_probs must be the {size} probabilities of 0 to "
                 f"{self.max_objects} objects and sum to 1, got "
@@ -573,6 +590,7 @@ class LAVAE(base.DecompositionModel):
             permutation: `M` indices: object i goes where object
                 `permutation[i]` was. By default each goes to the next one's
                 place, the last to the first one's, whatever their number.
+                Places where no object was found are passed over.
 
         Returns:
             `recon` `[B, T, H, W, C]`.
@@ -586,11 +604,15 @@ class LAVAE(base.DecompositionModel):
                 slots < count, (slots + 1) % tf.maximum(count, 1), slots
             )
         else:
-            target = self._check_permutation(permutation)
-            target = tf.tile(target[None], [tf.shape(frames)[0], 1])
+            permutation = self._check_permutation(permutation)
+            target = tf.tile(permutation[None], [tf.shape(frames)[0], 1])
+            # Along its cycle an object comes to a place that is taken, its
+            # own at the latest.
+            for _ in range(self.max_objects):
+                further = tf.gather(permutation, target)
+                target = tf.where(target < count, target, further)
         order = tf.gather(scene.order, target, batch_dims=1)
-        present = scene.present & (target < count)
-        moved = scenes.Scene(order, scene.latents, present)
+        moved = dataclasses.replace(scene, order=order)
         return split_frames(self.draw(moved), shape)["recon"]
 
     def _check_permutation(self, permutation):
@@ -614,7 +636,7 @@ class LAVAE(base.DecompositionModel):
             `[B, len(dims), len(values), H, W, C]`.
         """
         self._check_object(slot)
-        values = np.linspace(-3, 3, 9) if values is None else values
+        values = self.traversal_values if values is None else values
         dims = range(self.latent_dim) if dims is None else dims
         scene = self._infer(self._last_frames(inputs))
         rows = []

@@ -85,7 +85,8 @@ def draw(sprites, scene, image_size) -> dict:
     )
     shares = tf.reduce_max(placed, axis=-1, keepdims=True)
     masks = shares / tf.maximum(1.0, tf.reduce_sum(shares, 1, keepdims=True))
-    rest = 1.0 - tf.reduce_sum(masks, axis=1, keepdims=True)
+    # Where objects have all, rounding must leave no less than nothing.
+    rest = tf.maximum(1.0 - tf.reduce_sum(masks, 1, keepdims=True), 0.0)
     blank = tf.zeros_like(placed[:, :1])
     window = window_boxes(scene.order, sprites.shape[2], image_size)
     return {

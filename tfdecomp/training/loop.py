@@ -220,7 +220,10 @@ def _check_slots(builder, model):
     most = builder.info.metadata["max_objects"]
     if filtered and filtered[1] is not None:
         most = min(most, filtered[1])
-    if num_slots is not None and 1 < num_slots < most:
+    least = most
+    if getattr(model, "background_slot", None) is not None:
+        least += 1  # the other slots cannot do for it
+    if num_slots is not None and 1 < num_slots < least:
         raise ValueError(
             f"num_slots is {num_slots}, but pictures of {builder.name}/"
             f"{builder.builder_config.name} have up to {most} objects; set "
