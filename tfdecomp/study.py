@@ -1,9 +1,11 @@
-"""Studies of a trained model, after the IODINE paper.
+"""Studies of a trained model, after the IODINE and LAVAE papers.
 
     python -m tfdecomp.study factors --workdir=~/runs/a --output=~/studies/a
     python -m tfdecomp.study refinements --workdir=~/runs/a --output=DIR
     python -m tfdecomp.study held_out --workdir=~/runs/a --output=DIR \\
         --combination=color=green,shape=sphere
+    python -m tfdecomp.study generation --workdir=~/runs/a --output=DIR \\
+        --counts=4,5
     python -m tfdecomp.study input_ablation --workdirs=~/runs/a,~/runs/b \\
         --output=DIR
 
@@ -11,8 +13,11 @@
 `refinements` (scores after 0 to 15), `slots` (fewer and more than trained),
 `more_objects`, `held_out` (an unseen combination of features),
 `multistability` (many runs on one ambiguous image), `latent_space` (PCA and
-t-SNE), `traversals` and `input_ablation` (several runs side by side). Each
-writes NAME.json with all that made it, NAME.md and pictures.
+t-SNE), `traversals` and `input_ablation` (several runs side by side). Where
+the model says where objects are: `reconstructions` (places and objects one by
+one), `generation` (samples of the prior), `swap` (objects trade places) and
+`location_traversal` (one object moves). Each writes NAME.json with all that
+made it, NAME.md and pictures.
 
 More settings are gin's: --gin_param="studies.Slots.num_slots = (3, 5, 7)".
 """
@@ -54,13 +59,19 @@ _SETTINGS = {
     ),
     "split": flags.DEFINE_string("split", None, "Split. By default test."),
     "num_clips": flags.DEFINE_integer(
-        "num_clips", None, "Images; in multistability runs.", lower_bound=1
+        "num_clips",
+        None,
+        "Images; in multistability runs, in generation scenes.",
+        lower_bound=1,
     ),
     "seed": flags.DEFINE_integer(
         "seed", None, "Seed of the model's noise.", lower_bound=0
     ),
     "combination": flags.DEFINE_string(
         "combination", None, "For held_out: color=green,shape=sphere."
+    ),
+    "counts": flags.DEFINE_string(
+        "counts", None, "For generation: numbers of objects, such as 4,5."
     ),
     "image": flags.DEFINE_integer(
         "image", None, "For multistability: number of the image.", lower_bound=0

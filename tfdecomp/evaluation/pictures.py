@@ -129,7 +129,10 @@ class Painter:
         if "masks" in outputs:
             masks = outputs["masks"][clip]
             areas = masks[-1].sum((1, 2, 3))
-            areas[palette.background_slot(masks)] = -1.0
+            background = getattr(self.model, "background_slot", None)
+            if background is None:
+                background = palette.background_slot(masks)
+            areas[background] = -1.0
             slot = int(areas.argmax())
         weight, measure = latent_weight(outputs, clip, slot)
         dims = np.argsort(-weight, kind="stable")[:TRAVERSED]

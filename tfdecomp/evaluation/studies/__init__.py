@@ -1,4 +1,4 @@
-"""Studies of the IODINE paper: a model and images in, findings out."""
+"""Studies of the papers: a model and images in, findings out."""
 
 import importlib
 
@@ -13,6 +13,10 @@ NAMES = {
     "latent_space": "LatentSpace",
     "traversals": "Traversals",
     "input_ablation": "InputAblation",
+    "reconstructions": "Reconstructions",
+    "generation": "Generation",
+    "swap": "Swap",
+    "location_traversal": "LocationTraversal",
 }
 
 
