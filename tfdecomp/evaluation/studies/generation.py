@@ -50,7 +50,10 @@ class Generation(study.Study):
             }
             captions = None
             if counts is not None:
-                captions = [f"{n} objects" for n in counts[: self.num_shown]]
+                captions = [
+                    "1 object" if n == 1 else f"{n} objects"
+                    for n in counts[: self.num_shown]
+                ]
             pictures[kind] = _gallery(recon[: self.num_shown], captions)
         result = {"num_clips": self.num_clips, "kinds": found}
         return study.Findings(result, self._table(subject, found), pictures)
