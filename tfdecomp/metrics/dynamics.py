@@ -3,7 +3,9 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tfdecomp.metrics import localization
 from tfdecomp.metrics.segmentation import mse
+from tfdecomp.metrics.tracks import label_boxes
 
 _MIN_SPEED = 1e-4  # pixels; slower pairs have no direction to compare
 
@@ -33,19 +35,8 @@ def box_centres(ids, num_ids) -> tuple[np.ndarray, np.ndarray]:
         (pixel `(r, c)` alone has its centre at `(r + 0.5, c + 0.5)`; zeros
         where absent) and `[B, T, N]` bool.
     """
-    ids = np.asarray(ids)
-    centres = np.zeros((*ids.shape[:2], num_ids, 2))
-    present = np.zeros((*ids.shape[:2], num_ids), bool)
-    for label in range(num_ids):
-        owned = ids == label
-        present[:, :, label] = owned.any((2, 3))
-        for axis, other in ((0, 3), (1, 2)):
-            line = owned.any(other)  # [B, T, H] or [B, T, W]
-            first = line.argmax(-1)
-            last = line.shape[-1] - 1 - line[..., ::-1].argmax(-1)
-            centres[:, :, label, axis] = 0.5 * (first + last + 1)
-    centres[~present] = 0.0
-    return centres, present
+    boxes, present = label_boxes(ids, num_ids)
+    return localization.box_centres(boxes), present
 
 
 def largest_slot(pred_ids, num_slots) -> np.ndarray:
