@@ -16,6 +16,7 @@ from tfdecomp import configs, hub, saving, training
 from tfdecomp.models.provide import PROVIDE
 
 SIZE = 16
+WITHOUT_MASKS = ("DVIP", "ConvVAE")
 
 
 def small_model():
@@ -132,9 +133,9 @@ def test_slots_refinements_and_seed_can_be_chosen(packed):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros([2, 20, SIZE, 3], np.uint8), "resize the frames"),
-        (np.zeros([2, SIZE, SIZE, 1], np.uint8), "grey"),
-        (np.zeros([SIZE, SIZE, 3], np.uint8), "reads videos"),
+        (np.zeros([1, 2, 20, SIZE, 3], np.uint8), "resize the frames"),
+        (np.zeros([1, 2, SIZE, SIZE, 1], np.uint8), "grey"),
+        (np.zeros([1, 1, 2, SIZE, SIZE, 3], np.uint8), "expected .T, H, W, C"),
         (np.zeros([0, SIZE, SIZE, 3], np.uint8), "empty"),
         (np.full([2, SIZE, SIZE, 3], 255.0), "divide by 255"),
         (np.full([2, SIZE, SIZE, 3], np.nan), "in \\[0, 1\\]"),
@@ -142,7 +143,7 @@ def test_slots_refinements_and_seed_can_be_chosen(packed):
     ],
 )
 def test_a_video_that_does_not_fit_is_refused(packed, bad, message):
-    with pytest.raises(hub.HubError, match=message):
+    with pytest.raises(ValueError, match=message):
         tfdecomp.load(packed).decompose(bad)
 
 
@@ -194,14 +195,22 @@ def test_a_bfloat16_model_loads_as_such(tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_shipped_models_load_and_decompose():
-    for name in tfdecomp.list_models():
-        loaded = tfdecomp.load(name)
-        height, width = loaded.model.image_size
-        shape = (2, height, width, loaded.model.channels)
-        masks = loaded.decompose(np.zeros(shape, np.uint8))["masks"]
+@pytest.mark.parametrize("name", tfdecomp.list_models())
+def test_shipped_models_load_and_decompose(name):
+    loaded = tfdecomp.load(name)
+    height, width = loaded.model.image_size
+    shape = (2, height, width, loaded.model.channels)
+    parts = loaded.decompose(np.zeros(shape, np.uint8))
+    assert parts["recon"].shape == shape
+    assert np.isfinite(parts["recon"]).all()
+    assert parts["slots"].shape[:2] == (2, loaded.model.num_slots)
+    # Factors and whole scenes have no place in the picture.
+    assert ("masks" in parts) == (loaded.info["model"] not in WITHOUT_MASKS)
+    if "masks" in parts:
+        masks = parts["masks"]
+        assert masks.shape == (2, loaded.model.num_slots, height, width, 1)
         np.testing.assert_allclose(tf.reduce_sum(masks, 1), 1.0, rtol=1e-5)
-        assert loaded.info["licence"] and loaded.info["score"], name
+    assert loaded.info["licence"] and loaded.info["score"]
 
 
 @pytest.mark.slow
@@ -211,4 +220,4 @@ def test_a_fresh_process_loads_a_model(packed):
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "provide"
+    assert done.stdout.strip().startswith("provide")

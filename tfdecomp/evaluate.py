@@ -3,6 +3,7 @@
     python -m tfdecomp.evaluate --workdir=~/runs/a
     python -m tfdecomp.evaluate --workdir=~/runs/a --protocol=table1
     python -m tfdecomp.evaluate --workdir=~/runs/lavae --protocol=lavae
+    python -m tfdecomp.evaluate --workdir=~/runs/dvip --protocol=dvip
     python -m tfdecomp.evaluate --workdir=~/runs/a --write_pictures
     python -m tfdecomp.evaluate --model=provide_balls_quick \
         --fresh_seed=7 --num_clips=64 --output=scores.json
@@ -34,9 +35,19 @@ SHOWN = (
     "count_error",
     "location_accuracy",
     "box_miou",
+    "mota",
+    "motp",
+    "id_switches",
+    "idf1",
+    "hota",
+    "ap",
     "nll",
     "kl",
     "nll_bound",
+    "elbo",
+    "mi_same",
+    "mi_cross",
+    "collapsed_latents",
 )
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
@@ -179,7 +190,7 @@ def _show(result):
         if part["num_predicted"]:
             length += f" + {part['num_predicted']} predicted"
         scores = "  ".join(
-            f"{name} {part[name]:.4f}"
+            f"{name} {_text(part[name])}"
             for name in SHOWN
             if part.get(name) is not None
         )
@@ -189,6 +200,10 @@ def _show(result):
             f"{part['dataset']}{other}, {part['num_clips']} clips of {length} "
             f"frames: {scores}"
         )
+
+
+def _text(score):
+    return str(score) if isinstance(score, int) else f"{score:.4f}"
 
 
 def run():

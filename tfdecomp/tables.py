@@ -3,9 +3,12 @@
     python -m tfdecomp.tables --results=~/runs/a --results=~/runs/b
     python -m tfdecomp.tables --results=~/runs/* --protocol=table1
     python -m tfdecomp.tables --results=~/runs/lavae* --protocol=lavae
+    python -m tfdecomp.tables --results=~/runs/silot* --plot=silot.png
 
 Results are what `python -m tfdecomp.evaluate` wrote. Runs that differ in
-their seed alone share a row, with mean and standard deviation.
+their seed alone share a row, with mean and standard deviation. Scores of
+tracks are tabulated by the number of objects, too, and --plot draws them, a
+line for each system.
 """
 
 import sys
@@ -25,17 +28,23 @@ _PROTOCOL = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File to write the table to; by default it is printed."
 )
+_PLOT = flags.DEFINE_string(
+    "plot", None, "File (.png) for a plot of scores by number of objects."
+)
 
 
 def main(argv):
     try:
-        from tfdecomp.evaluation import results, tables
+        from tfdecomp.evaluation import by_objects, results, tables
 
         # A shell expands --results=runs/* only after a space: the rest of
         # the list then arrives without the flag.
         paths = [*_RESULTS.value, *argv[1:]]
         found = [entry for path in paths for entry in results.read(path)]
         text = tables.markdown(found, _PROTOCOL.value)
+        text += by_objects.markdown(found, _PROTOCOL.value)
+        if _PLOT.value:
+            by_objects.write_plot(_PLOT.value, found, _PROTOCOL.value)
         if _OUTPUT.value:
             results.write_text(_OUTPUT.value, text)
         else:

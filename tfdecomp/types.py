@@ -40,6 +40,7 @@ class Decomposition(TypedDict, total=False):
         masks: `[B, T, K, H, W, 1]` float32, sum over `K` is one.
         components: `[B, T, K, H, W, C]` float32.
         slots: `[B, T, K, D]` posterior means.
+        samples: `[B, T, K, D]` posterior samples.
         latent_kl: `[B, T, K, D]` nats, KL of each latent from its prior.
         presence: `[B, T, K]` probability that the slot is in use.
         boxes: `[B, T, K, 4]` `(ymin, xmin, ymax, xmax)`, pixel edges.
@@ -47,6 +48,7 @@ class Decomposition(TypedDict, total=False):
             `(r + 0.5, c + 0.5)`; zeros where nothing is.
         track_ids: `[B, T, K]` int32 from 1; 0 where presence is at most 0.5.
         loss, nll, kl, ...: `[B]` nats per clip.
+        elbo: `[B]` nats per frame.
         state: what the next chunk of a long video continues from.
     """
 
@@ -54,6 +56,7 @@ class Decomposition(TypedDict, total=False):
     masks: Array
     components: Array
     slots: Array
+    samples: Array
     latent_kl: Array
     presence: Array
     boxes: Array
@@ -62,4 +65,5 @@ class Decomposition(TypedDict, total=False):
     loss: Array
     nll: Array
     kl: Array
+    elbo: Array
     state: dict

@@ -375,6 +375,7 @@ BAD = {
     "too few slots": ({"max_objects": 2}, "at least 3"),
     "unknown cache": ({"cache": "disk"}, "cache is 'disk'"),
     "unknown split": ({"split": "tset"}, "no split 'tset'"),
+    "one unknown split": ({"split": "test+tset[:2]"}, "no split 'tset'"),
     "no frames left": ({"max_frames": 60}, "at most 12"),
     "empty batch": ({"batch_size": 0}, "batch_size is 0"),
 }

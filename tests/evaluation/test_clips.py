@@ -112,6 +112,35 @@ def test_an_unknown_split_is_refused(data_dir):
         _open(data_dir, split="exam")
 
 
+def test_a_pattern_reads_all_splits_that_it_names(data_dir):
+    both, *each = (
+        {v.tobytes() for v in _all(_open(data_dir, split=s), "video")}
+        for s in ("t*", "train", "test")
+    )
+    assert both == each[0] | each[1]
+    with pytest.raises(ValueError, match="no split 'ex.*'; it has"):
+        _open(data_dir, split="ex*")
+
+
+def test_splits_of_a_pattern_have_the_same_share_of_clips(data_dir):
+    some = _all(_open(data_dir, split="t*", num_clips=4, num_frames=1), "video")
+    assert len(some) == 4
+    known = {video.tobytes() for video in some}
+    for split in ("train", "test"):
+        chosen = {"split": split, "num_clips": 2, "num_frames": 1}
+        first = _all(_open(data_dir, **chosen), "video")
+        assert {video.tobytes() for video in first} <= known
+
+
+def test_fresh_clips_come_from_all_splits_of_a_pattern():
+    chosen = {"fresh_seed": 7, "num_clips": 3, "num_frames": 1}
+    few = _all(_open(split="t*", **chosen), "video")
+    assert len(few) == 3
+    one = _all(_open(split="test", **chosen), "video")
+    same = {video.tobytes() for video in few} & {v.tobytes() for v in one}
+    assert 1 <= len(same) <= 2
+
+
 def test_a_set_that_is_not_prepared_says_how_to_prepare_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="tfdecomp.prepare"):
         _open(tmp_path)

@@ -76,6 +76,23 @@ def test_tables_says_what_is_wrong_with_its_files(arguments, message):
     assert message in _error("tables", *arguments)
 
 
+@pytest.mark.slow
+def test_tables_plots_scores_by_number_of_objects(tmp_path):
+    from tests.evaluation import test_by_objects
+
+    results, plot = tmp_path / "results.json", tmp_path / "plot.png"
+    result = {**test_by_objects.result(), "mota": 0.6}
+    results.write_text(json.dumps([result]))
+    done = _run("tables", f"--results={results}", f"--plot={plot}")
+    assert done.returncode == 0, done.stderr
+    assert "By number of objects" in done.stdout
+    assert video_io.read_image(plot).ndim == 3
+    del result["by_objects"]
+    results.write_text(json.dumps([result]))
+    message = _error("tables", f"--results={results}", f"--plot={plot}")
+    assert "--protocol=silot" in message
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
@@ -194,3 +211,34 @@ def test_clips_longer_than_the_videos_are_one_clear_error(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "at most the 51 frames" in done.stderr
+
+
+@pytest.mark.slow
+def test_factors_are_scored_and_tabulated_beside_the_paper(data_dir, tmp_path):
+    folder = tmp_path / "dvip"
+    done = _run(
+        "train",
+        "--gin_file=gin/smoke/dvip.gin",
+        "--gin_param=NUM_STEPS = 2",
+        f"--workdir={folder}",
+        data_dir=data_dir,
+    )
+    assert done.returncode == 0, done.stderr
+    done = _run(
+        "evaluate",
+        f"--workdir={folder}",
+        "--protocol=dvip",
+        data_dir=data_dir,
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads((folder / "results.json").read_text())
+    pairs = result["num_clips"] * (result["num_frames"] - 1)
+    assert result["mi_pairs"] == min(pairs, 1000)
+    assert result["elbo"] == pytest.approx(-result["loss"])
+    for name in ("elbo", "mi_same", "mi_cross"):
+        assert f"{name} {result[name]:.4f}" in done.stdout
+    assert f"collapsed_latents {result['collapsed_latents']}\n" in done.stdout
+    table = _run("tables", f"--results={folder}")
+    assert table.returncode == 0, table.stderr
+    assert "DVIP, 2 factors, published | 4.61 | 0.75 | -2902" in table.stdout
+    assert "**DVIP, ours**, 2 x 3 latents, on moving_digits" in table.stdout

@@ -73,6 +73,47 @@ def test_the_standard_set_is_drawn_for_every_real_clip():
         assert not moves or len(picture) == FRAMES
 
 
+class Tracked(Still):
+    """Says where the lit square is."""
+
+    def __call__(self, inputs, training=False, num_slots=None):
+        return self._located(super().__call__(inputs, training, num_slots))
+
+    def predict_frames(self, state, seed, num_frames):
+        return self._located(super().predict_frames(state, seed, num_frames))
+
+    def _located(self, outputs):
+        shape = tf.shape(outputs["recon"])[:2]
+        boxes = tf.constant([[0, 0, 0, 0], [2, 2, 4, 4]], tf.float32)
+        return {
+            **outputs,
+            "presence": tf.ones([*tf.unstack(shape), 2]),
+            "boxes": tf.broadcast_to(boxes, [*tf.unstack(shape), 2, 4]),
+        }
+
+
+def test_tracks_are_drawn_where_a_model_gives_boxes():
+    drawn = _painter(Tracked()).draw(latents=False)
+    names = {"tracking_0", "tracking_1", "rollout_tracking_0"}
+    assert names <= set(drawn)
+    assert drawn["tracking_0"].shape == drawn["rollout_tracking_0"].shape
+    orange = np.all(drawn["rollout_tracking_0"] == (213, 94, 0), axis=-1)
+    np.testing.assert_array_equal(
+        orange.any((1, 2)), np.arange(FRAMES) >= FRAMES // 2
+    )
+    assert not any("tracking" in n for n in _painter(Still()).draw())
+    still = _painter(Tracked()).draw(videos=False, latents=False)
+    assert not any("tracking" in name for name in still)
+
+
+def test_tracks_of_masks_are_drawn_where_the_protocol_scores_them():
+    drawn = _painter(Still(), tracking="auto").draw(latents=False)
+    boxed = _painter(Tracked()).draw(latents=False)
+    # The mask of the lit square has the very box, in the second slot.
+    difference = drawn["tracking_0"] != boxed["tracking_0"]
+    assert np.mean(difference) < 0.03  # the colour of the slot's number
+
+
 def test_videos_and_latents_can_be_left_out():
     drawn = _painter(Swept()).draw(videos=False, latents=False)
     assert {n.rsplit("_", 1)[0] for n in drawn} == {"slot_grid", "rollout"}

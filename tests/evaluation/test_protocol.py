@@ -57,11 +57,18 @@ def test_conditions_apply_to_the_training_sets_they_name():
         ({"skip_frames": 4, "num_frames": 4}, "leaves none of 4"),
         ({"centres": "mass"}, "centres must be"),
         ({"bound_samples": -1}, "bound_samples must be at least 0"),
+        ({"mi_samples": -1}, "mi_samples must be at least 0"),
+        ({"mi_neighbours": 0}, "mi_neighbours must be at least 1"),
+        ({"mi_samples": 3}, "3 neighbours need more pairs.*mi_samples=3"),
         (
             {"bound_samples": 2, "num_frames": 4, "num_predicted": 1},
             "leave out num_predicted",
         ),
         ({"conditions": [{"frames": 3}]}, "cannot set frames"),
+        ({"tracking": "points"}, "tracking must be one of None, 'auto', 'b"),
+        ({"true_boxes": "masks"}, "true_boxes must be one of 'auto', 'boxes'"),
+        ({"iou_threshold": 0.0}, "iou_threshold must be above 0 and at most 1"),
+        ({"iou_threshold": 50}, "iou_threshold must be above 0 and at most 1"),
     ],
 )
 def test_nonsense_is_refused_when_the_protocol_is_made(arguments, message):
@@ -102,6 +109,40 @@ def test_every_named_protocol_states_its_command(path):
     assert path.stem == "default" or f"--protocol={path.stem}" in header
 
 
+@pytest.mark.parametrize(
+    "trained_on, expected",
+    [
+        ("bouncing_balls/color4", [("bouncing_balls/color4", None)]),
+        ("shapes/h5", [("shapes/h5", None)]),
+        ("scattered_digits/mnist_6", [("scattered_digits/mnist_6", None)]),
+        ("scattered_shapes/full20", [("scattered_shapes/full20", None)]),
+        ("scattered_shapes/crop30", [("scattered_shapes/full10", 37)]),
+        (
+            "scattered_shapes/quick",
+            [
+                ("scattered_shapes/quick_more", None),
+                ("scattered_shapes/quick", None),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["silot", "silot_prior"])
+def test_tracks_are_scored_on_all_numbers_of_objects(
+    name, trained_on, expected
+):
+    import gin
+
+    with configs.parsed([f"evaluation/{name}.gin"]):
+        protocol = gin.get_configurable("evaluation.Protocol")()
+    conditions = protocol.expand(trained_on)
+    assert [(c.dataset, c.num_slots) for c in conditions] == [
+        (f"tfdecomp_{dataset}", slots) for dataset, slots in expected
+    ]
+    assert {(c.split, c.tracking) for c in conditions} == {("test*", "auto")}
+    seen = (3, 5) if name == "silot_prior" else (None, 0)
+    assert {(c.num_frames, c.num_predicted) for c in conditions} == {seen}
+
+
 def test_table_protocols_ask_what_the_paper_asks():
     import gin
 
@@ -124,6 +165,9 @@ def test_table_protocols_ask_what_the_paper_asks():
     (velocity,) = named("velocity").expand(f"{BALLS}/color4")
     assert (velocity.num_frames, velocity.num_predicted) == (10, 5)
     assert velocity.velocity
+    (dvip,) = named("dvip").expand("moving_digits/mnist")
+    assert (dvip.split, dvip.num_frames) == ("test", None)
+    assert (dvip.mi_samples, dvip.mi_neighbours) == (1000, 3)
     lavae = named("lavae").expand("multi_dsprites/lavae")
     assert [(p.split, p.bound_samples) for p in lavae] == [
         ("test", 100),

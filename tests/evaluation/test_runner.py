@@ -111,7 +111,7 @@ def test_a_perfect_model_scores_one():
     result = _evaluate(ColorModel(), Protocol())
     for name in ("ari", "f_ari", "ari_clip", "f_ari_clip", "miou", "mbo"):
         assert result[name] == 1.0, name
-    assert result["model"] == "ColorModel"
+    assert result["model"] == result["class"] == "ColorModel"
     assert result["dataset"] == "tfdecomp_squares"
     assert result["num_clips"] == CLIPS
     assert result["num_frames"] == FRAMES

@@ -197,8 +197,29 @@ def test_bound_and_counts_stand_beside_the_lavae_paper():
         "2",
     ]
     assert by_model["**ConvVAE"][:3] == ["50.50", "–", "–"]
+    order = [row[1].split(",")[0] for row in rows[2:]]
+    assert order == ["LAVAE", "**LAVAE", "VAE", "**ConvVAE"]
     assert "test and test7 splits, 100 samples for the bound" in text
     assert "multi-dSprites" not in text
+
+
+def test_models_that_the_paper_lacks_come_last():
+    results = [
+        _counted(0, 1.0, (1, 1), model=name)
+        for name in ("Another", "ConvVAE", "LAVAE")
+    ]
+    rows = tables.markdown(results).splitlines()[4:]
+    order = [row.split(" | ")[1].split(",")[0] for row in rows]
+    ours = ["**LAVAE", "**ConvVAE", "**Another"]
+    assert [name for name in order if name.startswith("**")] == ours
+    assert order[-1] == ours[-1]
+
+
+def test_sequential_iodine_stands_below_the_paper_s():
+    result = {**_result(), "model": "SequentialIODINE"}
+    rows = tables.markdown([result]).splitlines()
+    (place,) = [i for i, row in enumerate(rows) if "ours**" in row]
+    assert "SEQ-IODINE, published" in rows[place - 1]
 
 
 def test_stand_ins_for_mnist_say_what_they_are():
@@ -226,8 +247,118 @@ def test_conditions_of_other_splits_have_columns_of_their_own():
 
 def test_older_results_without_the_rules_of_new_scores_go_along():
     old, new = _result(0), _result(1)
-    del old["protocol"]["rules"]["nll_bound"], old["protocol"]["bound_samples"]
+    del old["protocol"]["rules"]["nll_bound"]
+    for name in ("bound_samples", "mi_samples", "mi_neighbours"):
+        del old["protocol"][name]
     assert _cells(tables.markdown([old, new]), "ours")[-1] == "2 |"
     old["protocol"]["rules"]["zero_by_zero"] = 0
     with pytest.raises(tables.TableError, match="rule of zero_by_zero: 0 and"):
         tables.markdown([old, new])
+
+
+def test_older_results_had_the_defaults_of_new_fields():
+    old, new = _result(0), _result(1, mi_samples=500)
+    del old["protocol"]["mi_samples"]
+    with pytest.raises(tables.TableError, match="mi_samples: 1000 and 500"):
+        tables.markdown([old, new])
+
+
+MOVING = "tfdecomp_moving_digits/digits_quick"
+
+
+def _factored(
+    seed, same, cross, elbo, entangled=False, dataset=MOVING, pairs=1000
+):
+    """A result of the protocol "dvip"; `cross` is None for one factor."""
+    scores = {"mi_same": same, "mi_cross": cross, "elbo": elbo}
+    scores = {name: v for name, v in scores.items() if v is not None}
+    return {
+        "model": "DVIP",
+        "trained_on": dataset,
+        "protocol": Protocol(name="dvip").describe(),
+        "dataset": dataset,
+        "split": "test",
+        "num_frames": 20,
+        "num_predicted": 0,
+        "num_clips": 400,
+        "image_size": [32, 32],
+        "mi_pairs": pairs,
+        "mi_shape": [2, 5],
+        **({"mi_partitions": 20} if entangled else {}),
+        **scores,
+        "run": {
+            "workdir": f"{entangled}/{seed}",
+            "seed": seed,
+            "config": str(entangled),
+        },
+    }
+
+
+def test_mutual_information_stands_beside_the_dvip_paper_in_bits():
+    results = [
+        _factored(0, 1.4154, 0.2445, -741.9987),
+        _factored(1, 1.5, 0.2, -743.0),
+        _factored(0, 2.0581, 0.2253, -739.7322, entangled=True),
+    ]
+    text = tables.markdown(results)
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines()[2:]]
+    assert rows[0][2:5] == [
+        "same-factor MI (bits)",
+        "cross-factor MI (bits)",
+        "ELBO (nats per frame)",
+    ]
+    on = "2 x 5 latents, on moving_digits/digits_quick at 32x32"
+    assert [row[1] for row in rows[2:]] == [
+        "DVIP, 2 factors, published",
+        f"**DVIP, ours**, {on}",
+        "DVIP entangled, published",
+        f"**DVIP entangled, ours**, {on}",
+    ]
+    assert {row[0] for row in rows[2:]} == {"moving MNIST"}
+    assert [row[2:5] for row in rows[2::2]] == [
+        ["4.61", "0.75", "-2902"],
+        ["4.66", "2.61", "-2896"],
+    ]
+    cells = [(1.4154, 1.5), (0.2445, 0.2), (-741.9987, -743.0)]
+    assert rows[3][2:] == [
+        *(
+            f"{statistics.fmean(v):.2f} ± {statistics.stdev(v):.2f}"
+            for v in cells
+        ),
+        "400",
+        "2",
+    ]
+    assert rows[5][2:] == ["2.06", "0.23", "-739.73", "400", "1"]
+    assert "test split, mutual information from 1000 pairs of frames" in text
+    assert "5th Avenue" not in text
+
+
+def test_models_with_names_stand_below_the_paper_s_of_their_class():
+    result = _factored(0, 2.0581, 0.2253, -739.7322, entangled=True)
+    result |= {"model": "entangled_digits_quick", "class": "DVIP"}
+    rows = tables.markdown([result]).splitlines()[4:]
+    assert "DVIP entangled, published" in rows[1]
+    assert "**entangled_digits_quick, ours**" in rows[2]
+
+
+def test_one_factor_has_no_cross_score_and_streets_are_the_paper_s():
+    street = "tfdecomp_video_folder/street_mine"
+    results = [
+        _factored(0, 1.0, None, -700.0),
+        _factored(0, 2.0, 0.5, 6800.0, dataset=street, pairs=300),
+    ]
+    text = tables.markdown(results)
+    assert "from 300 and 1000 pairs of frames" in text
+    assert "| 5th Avenue | DVIP, 8 factors, published | 2.26 | 0.28 |" in text
+    ours = [line for line in text.splitlines() if "ours**" in line]
+    assert "| 1.00 | – | -700.00 |" in ours[0]
+    assert ours[1].startswith("| 5th Avenue |")
+
+
+def test_without_a_named_protocol_the_scores_of_factors_print_too():
+    result = _factored(0, 1.4154, 0.2445, -741.9987)
+    result["protocol"]["name"] = "mine"
+    head, _, ours = tables.markdown([result]).splitlines()[2:]
+    cells = dict(zip(head.split(" | "), ours.split(" | ")))
+    assert cells["same-factor MI (bits), 20 frames"] == "1.4154"
+    assert cells["ELBO (nats per frame), 20 frames"] == "-741.9987"

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from export_models import Silhouettes, tiny_provide
 
+from tests.models import tiny_dvip, tiny_lavae
 from tfdecomp.exporting import signatures as lib
 from tfdecomp.exporting.onnx import check_feed_forward
 
@@ -35,6 +36,17 @@ def test_shapes_are_described_by_axis_letters(silhouettes):
     assert described["inputs"]["video"]["shape"] == ["B", "T", 4, 4, 1]
     assert described["outputs"]["masks"]["shape"] == ["B", "T", 2, 4, 4, 1]
     assert described["outputs"]["presence"]["dtype"] == "float32"
+
+
+@pytest.mark.parametrize(
+    "make", [tiny_dvip.tiny, tiny_lavae.tiny], ids=["DVIP", "LAVAE"]
+)
+def test_every_output_of_a_decomposition_has_a_meaning(make):
+    described = lib._Maker(make()).decompose().describe()["outputs"]
+    for name, output in described.items():
+        assert output["meaning"] and output["meaning"] != lib._OTHER, name
+        if not name.startswith("state_"):
+            assert output["shape"][0] == "B", name
 
 
 def test_the_default_signature_equals_the_explicit_one(silhouettes):

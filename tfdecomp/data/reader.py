@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import fnmatch
 
 import numpy as np
 import tensorflow as tf
@@ -90,19 +91,44 @@ class Source:
         return name in _TIME_LABELS
 
     def num_examples(self, split):
-        """Size of a split or a slice of one.
+        """Size of a split or a slice of one, or of several joined by `+`.
 
         Raises:
             ValueError: If there is no such split.
         """
         splits = self.builder.info.splits
-        base = str(split).split("[")[0]
-        if base not in splits:
-            raise ValueError(
-                f"{self.label} has no split {base!r}; it has "
-                f"{', '.join(splits) or 'none'}"
-            )
+        for part in str(split).split("+"):
+            base = part.split("[")[0].strip()
+            if base not in splits:
+                raise ValueError(
+                    f"{self.label} has no split {base!r}; it has "
+                    f"{', '.join(splits) or 'none'}"
+                )
         return splits[split].num_examples
+
+    def matching_splits(self, pattern):
+        """Splits that a pattern (as of file names) names, with their sizes.
+
+        Args:
+            pattern: Such as `"test_n*"`.
+
+        Returns:
+            Name to size; of a set that has not been prepared to the size that
+            it would have.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
+        sizes = {n: s.num_examples for n, s in self.builder.info.splits.items()}
+        if not sizes:
+            sizes = self.builder.builder_config.split_sizes()
+        found = {n: s for n, s in sizes.items() if fnmatch.fnmatch(n, pattern)}
+        if not found:
+            raise ValueError(
+                f"{self.label} has no split {pattern!r}; it has "
+                f"{', '.join(sizes) or 'none'}"
+            )
+        return found
 
     def read(self, split, names, input_context=None):
         """Records of a split, pixels still encoded.

@@ -10,6 +10,7 @@ to hand out, and any argument of `data.make_dataset` to replace the config's.
 """
 
 import inspect
+import itertools
 
 import gin
 
@@ -96,7 +97,7 @@ def open_stored(
     arguments = _arguments(condition, model, batch_size, source, labels)
     dataset = pipeline.make_dataset(
         condition.dataset,
-        condition.split,
+        _joined(_shares(condition, source)),
         data_dir=data_dir,
         shuffle=False,
         repeat=False,
@@ -127,18 +128,45 @@ def open_fresh(
             "newly generated clips need a number of clips; set num_clips "
             "(--num_clips)"
         )
-    examples = fresh_clips(
-        condition.dataset,
-        condition.split,
-        seed=condition.fresh_seed,
-        num_clips=condition.num_clips,
-    )
     source = reader.open_source(condition.dataset, prepared=False)
+    examples = itertools.chain.from_iterable(
+        fresh_clips(
+            condition.dataset,
+            split,
+            seed=condition.fresh_seed,
+            num_clips=count,
+        )
+        for split, count in _shares(condition, source).items()
+    )
     arguments = _arguments(condition, model, batch_size, source, labels)
     dataset = pipeline.from_examples(
         examples, source, **{**arguments, **changes}
     )
     return _limited(dataset.as_numpy_iterator(), condition.num_clips)
+
+
+def _shares(condition, source):
+    """Split to the clips to take of it, None for all.
+
+    Of several that a pattern names each gives its share.
+    """
+    if "*" not in condition.split:
+        return {condition.split: condition.num_clips}
+    sizes = source.matching_splits(condition.split)
+    if condition.num_clips is None:
+        return dict.fromkeys(sizes)
+    share = -(-condition.num_clips // len(sizes))
+    if condition.fresh_seed is not None:
+        return dict.fromkeys(sizes, share)
+    return {name: min(share, size) for name, size in sizes.items()}
+
+
+def _joined(shares):
+    """What TFDS reads several splits by; a single one is read as it is."""
+    if len(shares) == 1:
+        return next(iter(shares))
+    parts = [n if c is None else f"{n}[:{c}]" for n, c in shares.items()]
+    return "+".join(parts)
 
 
 def _arguments(condition, model, batch_size, source, labels):

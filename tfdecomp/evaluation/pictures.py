@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfdecomp.evaluation import clips as clips_lib
-from tfdecomp.evaluation import runner
+from tfdecomp.evaluation import runner, tracking
+from tfdecomp.evaluation import scores as scores_lib
 from tfdecomp.visualization import (
     overlays,
     palette,
     rollout,
     slot_grid,
+    tracks,
     traversal,
     video_panels,
 )
@@ -76,6 +78,10 @@ class Painter:
         for clip in range(len(batch["video"])):
             drawn = draw_clip(batch, outputs, clip, videos)
             drawn |= draw_rollout(batch, rolled, clip, videos)
+            if videos:
+                source = self.condition.tracking or "boxes"
+                drawn |= draw_tracks(batch, outputs, clip, source)
+                drawn |= draw_tracks(batch, rolled, clip, source)
             if clip == 0 and latents and self._can_traverse():
                 drawn["traversal"] = self._traversal(inputs, outputs, clip)
             pictures |= {f"{name}_{clip}": p for name, p in drawn.items()}
@@ -101,7 +107,7 @@ class Painter:
         after = runner.predict(self.model, inputs, outputs, num_predicted)
         return {
             name: tf.concat([outputs[name], after[name]], axis=1)
-            for name in ("recon", "masks")
+            for name in ("recon", "masks", *tracking.READ)
             if name in outputs and name in after
         }
 
@@ -221,6 +227,41 @@ def draw_rollout(batch, rolled, clip=0, videos=True) -> dict:
     if videos:
         pictures["rollout_video"] = rollout.rollout_video(*arguments)
     return pictures
+
+
+def draw_tracks(batch, outputs, clip=0, source="boxes") -> dict:
+    """Tracks of one clip as a video, `tracking`, or `rollout_tracking`.
+
+    Args:
+        batch: Has the true `video` and, if known, `boxes` or `segmentation`.
+        outputs: A `Decomposition` as arrays, or observed and predicted frames
+            of one as for `draw_rollout`; None for no pictures.
+        clip: Which clip of the batch.
+        source: As `Protocol.tracking`.
+    """
+    one = {n: np.asarray(v)[clip : clip + 1] for n, v in batch.items()}
+    outputs = outputs or {}
+    found = {
+        name: outputs[name][clip : clip + 1]
+        for name in (*tracking.READ, "masks", "recon")
+        if name in outputs
+    }
+    if "masks" in found:
+        found["pred_ids"] = np.asarray(scores_lib.slot_ids(found["masks"]))
+    tracked = tracking.found_tracks(found, source)
+    if tracked is None:
+        return {}
+    boxes, ids, _ = tracked
+    given = {"recon": found["recon"][0]} if "recon" in found else {}
+    true = tracking.true_tracks(one)
+    if true is not None:
+        given |= {"true_boxes": true[0][0], "true_ids": true[1][0]}
+    num_observed = outputs.get("num_observed")
+    video = tracks.tracks(
+        one["video"][0], boxes[0], ids[0], num_observed=num_observed, **given
+    )
+    name = "tracking" if num_observed is None else "rollout_tracking"
+    return {name: video}
 
 
 def write(folder, pictures, prefix="") -> list[pathlib.Path]:

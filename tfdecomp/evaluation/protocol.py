@@ -27,6 +27,27 @@ RULES = {
     "that have any",
     "nll_bound": "minus the importance-weighted bound of log p(x), nats per "
     "clip",
+    "elbo": "log likelihood of one posterior sample less its divergence, nats "
+    "per frame, mean over frames, then over clips",
+    "mi_same, mi_cross": "bits between a factor's samples and, a frame before, "
+    "its own or another's (all ordered pairs); Kraskov's first estimator on "
+    "the last mi_samples pairs of frames with mi_neighbours neighbours",
+    "mi_same, mi_cross without factors": "of 20 random partitions of the "
+    "latents the one with the largest difference, both above 0 if any is",
+    "collapsed_latents": "latents with a mean divergence below 0.01 nats",
+    "tracks": "a model's boxes with their track ids, or of masks the tight box "
+    "of each slot's pixels, the slot being the track and of confidence 1, "
+    "without the background (slot 0 of a model that knows it, else the slot "
+    "with most observed pixels); true tracks are the boxes that are not empty, "
+    "hidden objects among them, or of a segmentation what is seen",
+    "mota, motp, id_switches": "CLEAR MOT; a match has an IoU of at least "
+    "iou_threshold, motp is the matches' mean IoU, id_switches are per clip",
+    "idf1, hota": "idf1 at iou_threshold; hota over IoUs of 0.05 to 0.95",
+    "ap": "frame by frame, boxes of any presence, IoU above 0.1 to 0.9, eleven "
+    "recalls",
+    "mota, motp, idf1, hota, ap": "of all clips together, not a mean of clips",
+    "count of tracks": "where tracks are scored, boxes found (presence above "
+    "0.5) against true boxes, in place of the visible objects",
 }
 _PER_CONDITION = ("conditions", "name", "fresh_seed", "seed")
 
@@ -40,8 +61,10 @@ class Protocol:
         name: Its name, such as "table1".
         dataset: TFDS name with its config; by default the one the model was
             trained on.
-        split: Split of the dataset.
+        split: Split of the dataset, or a pattern (as of file names) of all
+            splits to score together.
         num_clips: Clips to score, from the first; by default all of them.
+            Several splits have the same share in them.
         num_frames: Observed frames per clip, from the first stored one; by
             default all that are stored.
         num_predicted: Frames to predict after the observed ones. Scores are
@@ -57,6 +80,20 @@ class Protocol:
             two that the set has.
         bound_samples: Samples of the importance-weighted bound of
             `log p(x)`, which many samples make slow; by default none.
+        mi_samples: Pairs of neighbouring frames, the last ones, from which
+            the mutual information of factors is estimated; 0 for none of it.
+        mi_neighbours: Nearest neighbours of the estimate.
+        tracking: Whether to score tracks, and of what: the model's own
+            "boxes", those around its "masks", or "auto" for the first of the
+            two that it gives; by default none.
+        true_boxes: Where true tracks come from: the dataset's "boxes", those
+            around its "segmentation", or "auto" for the first of the two that
+            the set has.
+        iou_threshold: Overlap from which boxes match (`mota`, `motp`,
+            `id_switches` and `idf1`).
+        mota_drop_overfull: Whether to discard all found boxes of frames with
+            more than twice as many as true ones, for `mota`, `motp` and
+            `id_switches`.
         seed: Seed of the model's noise; each clip folds in its number.
         fresh_seed: Score newly generated clips of this seed instead of the
             stored ones (generated sets only).
@@ -88,6 +125,12 @@ class Protocol:
     velocity_shift: int = 1
     centres: str = "auto"
     bound_samples: int | None = None
+    mi_samples: int = 1000
+    mi_neighbours: int = 3
+    tracking: str | None = None
+    true_boxes: str = "auto"
+    iou_threshold: float = 0.5
+    mota_drop_overfull: bool = False
     seed: int = 0
     fresh_seed: int | None = None
     conditions: tuple = ()
@@ -102,6 +145,8 @@ class Protocol:
             "num_refinements": 2,
             "velocity_shift": 1,
             "bound_samples": 0,
+            "mi_samples": 0,
+            "mi_neighbours": 1,
         }
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -110,7 +155,14 @@ class Protocol:
                     f"protocol {self.name!r}: {name} must be at least "
                     f"{lowest}, got {value}"
                 )
+        if 0 < self.mi_samples <= self.mi_neighbours:
+            raise ValueError(
+                f"protocol {self.name!r}: {self.mi_neighbours} neighbours need "
+                f"more pairs of frames than mi_samples={self.mi_samples}; "
+                "raise it, or set it to 0 for no mutual information"
+            )
         self._check_frames()
+        self._check_tracking()
         conditions = tuple(dict(c) for c in self.conditions)
         object.__setattr__(self, "conditions", conditions)
         known = {f.name for f in dataclasses.fields(self)}
@@ -154,6 +206,23 @@ class Protocol:
             raise ValueError(
                 f"protocol {self.name!r}: centres must be 'auto', 'position' "
                 f"or 'segmentation', got {self.centres!r}"
+            )
+
+    def _check_tracking(self):
+        for name, value, known in (
+            ("tracking", self.tracking, (None, "auto", "boxes", "masks")),
+            ("true_boxes", self.true_boxes, ("auto", "boxes", "segmentation")),
+        ):
+            if value not in known:
+                names = ", ".join(map(repr, known))
+                raise ValueError(
+                    f"protocol {self.name!r}: {name} must be one of {names}, "
+                    f"got {value!r}"
+                )
+        if not 0 < self.iou_threshold <= 1:
+            raise ValueError(
+                f"protocol {self.name!r}: iou_threshold must be above 0 and at "
+                f"most 1, got {self.iou_threshold}"
             )
 
     def expand(self, trained_on=None) -> list["Protocol"]:
@@ -219,6 +288,8 @@ class Protocol:
             num_frames=self.num_frames if keep_length else None,
             num_predicted=min(self.num_predicted, 1),
             skip_frames=0,
+            mi_samples=0,
+            mi_neighbours=1,
         )
 
     def describe(self) -> dict:

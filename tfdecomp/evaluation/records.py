@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from tfdecomp.evaluation import latents as latents_lib
 from tfdecomp.evaluation import scores as scores_lib
+from tfdecomp.evaluation import tracking as tracking_lib
 
 _DIGITS = 6  # of stored per-clip and per-frame values
 _OBJECTS = ("num_objects", "visibility", "position", "boxes")
@@ -21,9 +23,11 @@ class Record:
 
     Args:
         condition: A `Protocol` without conditions of its own.
+        num_groups: For a model without factors, groups into which to cut its
+            latents; see `latents.Latents`.
     """
 
-    def __init__(self, condition):
+    def __init__(self, condition, num_groups=None):
         self.condition = condition
         self.num_clips = 0
         self.shape = {}
@@ -31,6 +35,10 @@ class Record:
         self.observed = []  # the same of the observed frames, if predicting
         self.terms = []
         self.cosines = []
+        self.latents = latents_lib.Latents(
+            condition.mi_samples, condition.mi_neighbours, num_groups
+        )
+        self.tracking = tracking_lib.Tracking(condition)
 
     def add(self, batch, parts):
         """Takes one batch.
@@ -81,9 +89,21 @@ class Record:
             count,
             _objects(kept),
         )
+        if not condition.num_predicted:
+            frames = slice(condition.skip_frames, count)
+            self._add_tracks(scores, summary, kept, frames, summary)
         (self.observed if condition.num_predicted else self.scored).append(
             scores
         )
+        if not condition.num_predicted and "samples" in summary:
+            frames = slice(condition.skip_frames, count)
+            self.latents.add(
+                **{
+                    n: summary[n][:, frames]
+                    for n in latents_lib.READ
+                    if n in summary
+                }
+            )
         lengths = [v.shape[1] for v in summary.values() if v.ndim > 1]
         shown = max(lengths, default=count)
         if shown == count and not condition.num_predicted:
@@ -98,9 +118,16 @@ class Record:
         labels = kept.get("segmentation")
         labels = None if labels is None else labels[:, count:]
         objects = _objects(kept, first=count)
-        self.scored.append(
-            scores_lib.clip_scores(summary, labels, 0, more, objects)
+        scores = scores_lib.clip_scores(summary, labels, 0, more, objects)
+        self._add_tracks(
+            scores,
+            summary,
+            kept,
+            slice(0, more),
+            summaries["observed"],
+            first=count,
         )
+        self.scored.append(scores)
         if not condition.velocity:
             return
         if "pred_ids" not in summary:
@@ -128,6 +155,29 @@ class Record:
         )
         self.shape["centres"] = "position" if by_position else "segmentation"
 
+    def _add_tracks(self, scores, summary, kept, frames, observed, first=0):
+        """Adds scores of tracks; the summary's first frame is `first`."""
+        if self.condition.tracking is None:
+            return
+        background = None
+        if "pred_ids" in observed:
+            background = tracking_lib.background_slots(observed)
+        per_clip, per_frame = self.tracking.add(
+            {
+                n: v[:, frames]
+                for n, v in summary.items()
+                if n in tracking_lib.READ
+            },
+            {
+                n: v if v.ndim == 1 else v[:, first:][:, frames]
+                for n, v in kept.items()
+                if n in tracking_lib.LABELS
+            },
+            background,
+        )
+        scores["per_clip"] |= per_clip
+        scores["per_frame"] |= per_frame
+
     def result(self) -> dict:
         """Means over clips, then by frame, then the clips' values."""
         per_clip = _join([batch["per_clip"] for batch in self.scored])
@@ -140,6 +190,8 @@ class Record:
             "num_clips": self.num_clips,
             **self.shape,
             **{name: _mean(v) for name, v in per_clip.items()},
+            **self.tracking.result(),
+            **self.latents.scores(),
         }
         if observed:
             result["observed"] = {n: _mean(v) for n, v in observed.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdecomp.evaluation import clips as clips_lib
+from tfdecomp.evaluation import latents
 from tfdecomp.evaluation import scores as scores_lib
 from tfdecomp.evaluation.records import Record, observed_frames
 
@@ -72,12 +73,12 @@ class Evaluator:
         """Scores all conditions.
 
         Returns:
-            `model`, `dataset`, `protocol`, `num_clips` and the scores that
-            the model's outputs allow: means over clips, `per_frame` means by
-            frame and `per_clip` values. When frames are predicted these are
-            theirs, and `observed` has those of the observed frames. With
-            several conditions `conditions` lists all, and the scores at the
-            top are those of `Protocol.headline`.
+            `model`, its `class`, `dataset`, `protocol`, `num_clips` and the
+            scores that the model's outputs allow: means over clips,
+            `per_frame` means by frame and `per_clip` values. When frames are
+            predicted these are theirs, and `observed` has those of the
+            observed frames. With several conditions `conditions` lists all,
+            and the scores at the top are those of `Protocol.headline`.
 
         Raises:
             ValueError: If the clips are not what the protocol asks for, or
@@ -99,6 +100,7 @@ class Evaluator:
                 results[i] = record.result()
         common = {
             "model": self.name,
+            "class": type(self.model).__name__,
             "trained_on": self.trained_on,
             "protocol": self.protocol.describe(),
             "created": _now(),
@@ -145,7 +147,8 @@ class Evaluator:
         return self.open_clips(condition, self.model, self.batch_size)
 
     def _run_pass(self, longest, batches, members):
-        records = [Record(condition) for condition in members]
+        groups = latents.num_groups(self.model)
+        records = [Record(condition, groups) for condition in members]
         step, bound = self._step(longest), self._bound(longest)
         done = 0
         for batch in batches:

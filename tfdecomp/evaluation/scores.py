@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfdecomp.evaluation import latents
 from tfdecomp.metrics import (
     counting,
     dynamics,
@@ -12,7 +13,8 @@ from tfdecomp.metrics import (
 )
 from tfdecomp.types import IGNORE_ID
 
-# Nats per clip that a model may report; averaged over clips as they are.
+# Nats per clip (`elbo`: per frame) that a model may report; averaged over
+# clips as they are.
 TERMS = (
     "loss",
     "nll",
@@ -24,6 +26,7 @@ TERMS = (
     "kl_appearances",
     "kl_count",
     "entropy",
+    "elbo",
 )
 # What a model says of its objects, slot by slot.
 OBJECTS = ("presence", "boxes", "locations")
@@ -38,8 +41,9 @@ def summarize(video, outputs) -> dict:
 
     Returns:
         What the outputs allow of `pred_ids` `[B, T, H, W]` int32, `mse`
-        `[B, T]`, the `TERMS` `[B]` and, where there is a presence, the
-        `OBJECTS` `[B, T, K, ...]`.
+        `[B, T]`, the `TERMS` `[B]`, where there is a presence the
+        `OBJECTS` `[B, T, K, ...]`, `track_ids` `[B, T, K]` int32, and where
+        there are samples of factors `latents.READ` `[B, T, k, d]`.
     """
     summary = {
         name: tf.cast(outputs[name], tf.float32)
@@ -58,6 +62,14 @@ def summarize(video, outputs) -> dict:
         summary |= {
             name: tf.cast(outputs[name], tf.float32)
             for name in OBJECTS
+            if name in outputs
+        }
+    if "track_ids" in outputs:
+        summary["track_ids"] = tf.cast(outputs["track_ids"], tf.int32)
+    if "samples" in outputs:
+        summary |= {
+            name: tf.cast(outputs[name], tf.float32)
+            for name in latents.READ
             if name in outputs
         }
     return summary

@@ -1,10 +1,12 @@
 """Results -> Markdown tables with mean, standard deviation and seeds."""
 
+import dataclasses
 import fnmatch
 import statistics
 
 from tfdecomp.data import naming
 from tfdecomp.evaluation import published
+from tfdecomp.evaluation.protocol import Protocol
 
 SCORES = {"ari": "ARI", "f_ari": "F-ARI", "mse": "MSE"}
 OTHER_SCORES = {
@@ -14,12 +16,22 @@ OTHER_SCORES = {
     "count_error": "count error",
     "location_accuracy": "location accuracy",
     "box_miou": "box mIoU",
+    "mota": "MOTA",
+    "motp": "MOTP",
+    "id_switches": "ID switches",
+    "idf1": "IDF1",
+    "hota": "HOTA",
+    "ap": "AP",
     "nll_bound": "-log p(x) ≤ (nats)",
+    "mi_same": "same-factor MI (bits)",
+    "mi_cross": "cross-factor MI (bits)",
+    "elbo": "ELBO (nats per frame)",
 }
 # Factor, digits and unit of a number as it is printed.
 STYLES = {
     "number": (1, 4, ""),
     "nats": (1, 2, ""),
+    "bits": (1, 2, ""),
     "percent": (100, 2, " %"),
 }
 
@@ -81,22 +93,32 @@ def markdown(results, protocol=None) -> str:
     table = published.TABLES.get(name)
     rows = _own_rows(chosen, table)
     if table is None:
-        return _plain(name, rows, _protocol_line(chosen[0]))
+        return _plain(name, rows, _protocol_line(chosen))
     headings = table.headings or _headings(SCORES, table.columns)
     ours = {row["data"] for row in rows}
     lines = []
     for data in dict.fromkeys([r.data for r in table.rows] + sorted(ours)):
         if data in ours:
-            lines += [
-                _published_cells(r, table.columns, headings)
-                for r in table.rows
-                if r.data == data
-            ]
-            lines += [
-                _own_cells(r, headings) for r in rows if r["data"] == data
-            ]
-    title = f"{table.title} ({name}; {_protocol_line(chosen[0])})"
+            lines += _lines_of(data, table, rows, headings)
+    title = f"{table.title} ({name}; {_protocol_line(chosen)})"
     return f"{title}\n\n{_render_scores(headings, lines)}"
+
+
+def _lines_of(data, table, rows, headings):
+    """A dataset's published rows, each with ours of the same model below it.
+
+    Models of ours that the paper does not have come last.
+    """
+    lines, left = [], [r for r in rows if r["data"] == data]
+    for paper in table.rows:
+        if paper.data != data:
+            continue
+        lines.append(_published_cells(paper, table.columns, headings))
+        name = published.OURS.get(paper.model, paper.model)
+        same = [r for r in left if _kind(r) == name]
+        left = [r for r in left if _kind(r) != name]
+        lines += [_own_cells(r, headings) for r in same]
+    return lines + [_own_cells(r, headings) for r in left]
 
 
 def _headings(scores, columns):
@@ -134,6 +156,7 @@ def _own_rows(results, table):
             {
                 "data": data,
                 "model": model,
+                "class": members[0].get("class", model),
                 "config": config,
                 "seeds": len(members),
                 "cells": cells,
@@ -153,7 +176,19 @@ def _label(row):
     condition = next(iter(row["cells"].values()))[0]
     height, width = condition["image_size"]
     data = condition["dataset"].removeprefix(naming.PREFIX)
-    return f"**{row['model']}, ours**, on {data} at {height}x{width}"
+    latents = ""
+    if "mi_shape" in condition:  # the estimate depends on it
+        count, size = condition["mi_shape"]
+        latents = f", {count} x {size} latents"
+    is_class = row["model"] == row["class"]  # a published model has a name
+    model = _kind(row) if is_class else row["model"]
+    return f"**{model}, ours**{latents}, on {data} at {height}x{width}"
+
+
+def _kind(row):
+    """Our model's class, told apart from one without factors."""
+    condition = next(iter(row["cells"].values()))[0]
+    return row["class"] + " entangled" * ("mi_partitions" in condition)
 
 
 def _column(condition, table, split):
@@ -205,7 +240,7 @@ def _published_cells(row, columns, headings):
         values = dict(zip(columns, row.scores.get(heading.score, ())))
         value = values.get(heading.column, "")
         is_text = isinstance(value, str)
-        cells.append(value if is_text else _mean([value], heading.style))
+        cells.append(value if is_text else mean([value], heading.style))
     return [*cells, "", ""]
 
 
@@ -216,11 +251,17 @@ def _own_cells(row, headings):
         conditions = row["cells"].get(heading.column, [])
         clips |= {c["num_clips"] for c in conditions}
         values = [c.get(heading.score) for c in conditions]
-        cells.append(_mean(values, heading.style))
+        cells.append(mean(values, heading.style))
     return [*cells, "/".join(map(str, sorted(clips))), str(row["seeds"])]
 
 
-def _mean(values, style):
+def mean(values, style="number") -> str:
+    """Mean and, of several, standard deviation, as it is printed.
+
+    Args:
+        values: Numbers; None is left out.
+        style: One of `STYLES`.
+    """
     values = [v for v in values if v is not None]
     if not values:
         return "–"
@@ -244,6 +285,9 @@ def _run_of(result):
 
 
 def _check_same(first, other):
+    # Results from before a field was there had what is now its default.
+    fields = {f.name: f.default for f in dataclasses.fields(Protocol)}
+    first, other = fields | first, fields | other
     different = [
         f"{key}: {first.get(key)!r} and {other.get(key)!r}"
         for key in sorted({*first, *other} - {"rules"})
@@ -264,8 +308,8 @@ def _check_same(first, other):
         )
 
 
-def _protocol_line(result):
-    protocol = result["protocol"]
+def _protocol_line(results):
+    protocol = results[0]["protocol"]
     splits = [protocol["split"]]
     splits += [c.get("split") or splits[0] for c in protocol["conditions"]]
     splits = list(dict.fromkeys(splits))
@@ -276,4 +320,9 @@ def _protocol_line(result):
         parts.append(f"K = {protocol['num_slots']}")
     if protocol.get("bound_samples"):
         parts.append(f"{protocol['bound_samples']} samples for the bound")
+    conditions = [c for r in results for c in r.get("conditions") or [r]]
+    pairs = {c["mi_pairs"] for c in conditions if "mi_pairs" in c}
+    if pairs:
+        numbers = " and ".join(map(str, sorted(pairs)))
+        parts.append(f"mutual information from {numbers} pairs of frames")
     return ", ".join(parts)

@@ -1,5 +1,7 @@
 """Scores and pictures of held-out clips in the middle of a run."""
 
+import dataclasses
+
 import numpy as np
 
 from tfdecomp import builders, saving
@@ -15,6 +17,8 @@ SCORES = (
     "mse",
     "count_accuracy",
     "location_accuracy",
+    "mota",
+    "elbo",
 )
 
 NUM_DRAWN = 2  # clips
@@ -52,9 +56,10 @@ class Evaluator:
         """
         model = self._refreshed()
         if self._runner is None:
+            # Mutual information takes up to a minute; `evaluate` has it.
             self._runner = runner.Evaluator(
                 model,
-                self.protocol,
+                dataclasses.replace(self.protocol, mi_samples=0),
                 trained_on=self.trained_on,
                 open_clips=self._open,
             )
@@ -67,7 +72,7 @@ class Evaluator:
         row = {"step": self.state.step, **scores}
         self.history.add(row)
         self.state.last_evaluation = row
-        if self._is_best(scores):
+        if is_better(scores, self.state.best):
             self.state.best = row
         return scores
 
@@ -95,15 +100,6 @@ class Evaluator:
             if picture.ndim == 3:
                 board.picture(step, name, picture)
 
-    def _is_best(self, scores):
-        """By F-ARI where there is one, else by the error."""
-        best = self.state.best
-        if best is None:
-            return bool(scores)
-        if "f_ari" in scores:
-            return scores["f_ari"] > best.get("f_ari", -1.0)
-        return scores.get("mse", np.inf) < best.get("mse", np.inf)
-
     def _refreshed(self):
         """The copy, with the weights of now."""
         if self._model is None:
@@ -114,3 +110,20 @@ class Evaluator:
         for copy, variable in zip(self._model.trainable_variables, averages):
             copy.assign(variable.numpy())
         return self._model
+
+
+def is_better(scores, best) -> bool:
+    """Whether scores are the best so far.
+
+    By F-ARI where there is one, else by the ELBO, else by the error.
+
+    Args:
+        scores: Name -> score.
+        best: The same of the best evaluation so far, or None.
+    """
+    if best is None:
+        return bool(scores)
+    for name in ("f_ari", "elbo"):
+        if name in scores:
+            return scores[name] > best.get(name, -np.inf)
+    return scores.get("mse", np.inf) < best.get("mse", np.inf)

@@ -9,33 +9,48 @@ from tfdecomp.visualization import palette
 
 _INCHES = 3.2  # side of a panel
 _DPI = 100
+_NUMBERED = 8  # rows of a heat map whose cells have room for numbers
 
 
-def curves(panels, x, x_label, marks=()) -> np.ndarray:
+def curves(panels, x, x_label, marks=(), columns=None) -> np.ndarray:
     """A panel for each quantity: medians as lines, quartiles as bands.
+
+    A curve goes straight over places where it is NaN.
 
     Args:
         panels: Title to `{name of curve: (low, middle, high)}`, each `[X]`.
         x: `[X]` whole numbers.
         x_label: What `x` is.
         marks: Places on the x axis to mark by a dotted line.
+        columns: Panels in a row, with the names of the curves in a place of
+            their own after the last panel; by default all panels are in one
+            row, with names in each.
 
     Returns:
         `[h, w, 3]` uint8.
     """
-    figure, axes = _panels(len(panels), len(panels))
+    count = len(panels) + (columns is not None)
+    figure, axes = _panels(count, columns or count)
+    x = np.asarray(x)
     for axis, (title, lines) in zip(axes, panels.items()):
         colors = _colors(len(lines))
-        for color, (name, (low, middle, high)) in zip(colors, lines.items()):
-            axis.fill_between(x, low, high, color=color, alpha=0.25, lw=0)
-            axis.plot(x, middle, color=color, marker=".", label=name)
+        for color, (name, curve) in zip(colors, lines.items()):
+            known = ~np.isnan(np.asarray(curve, float)).any(0)
+            at, (low, middle, high) = x[known], np.asarray(curve)[:, known]
+            axis.fill_between(at, low, high, color=color, alpha=0.25, lw=0)
+            axis.plot(at, middle, color=color, marker=".", label=name)
         for mark in marks:
             axis.axvline(mark, color="0.5", ls=":", lw=1)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel(x_label, fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if len(lines) > 1:
+        if len(lines) > 1 and columns is None:
             axis.legend(fontsize=7)
+    if columns is not None:
+        axes[-1].set_axis_off()
+        names = axes[0].get_legend_handles_labels()
+        legend = axes[-1].legend(*names, fontsize=7, loc="center")
+        legend.set_in_layout(False)
     return _drawn(figure)
 
 
@@ -105,6 +120,50 @@ def trajectories(points, groups, labels, paths=None) -> np.ndarray:
     axis.legend(fontsize=7)
     axis.set_xlabel("first component", fontsize=9)
     axis.set_ylabel("second component", fontsize=9)
+    return _drawn(figure)
+
+
+def heat_maps(panels, names, axis_labels) -> np.ndarray:
+    """Matrices of groups by groups; white is 0, red above it, blue below.
+
+    Args:
+        panels: Title to `(matrix [n s, n s], s)`, n groups with s rows and
+            columns each. Cells of small matrices have their number in them.
+        names: Names of the groups.
+        axis_labels: What columns and rows are.
+
+    Returns:
+        `[h, w, 3]` uint8.
+    """
+    figure, axes = _panels(len(panels), len(panels), 1.25)
+    for axis, (title, (matrix, size)) in zip(axes, panels.items()):
+        matrix = np.asarray(matrix)
+        limit = max(np.abs(matrix).max(), 1e-6)
+        drawn = axis.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        bar = figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.04)
+        bar.ax.tick_params(labelsize=7)
+        if len(matrix) <= _NUMBERED:
+            for (i, j), value in np.ndenumerate(matrix):
+                color = "w" if abs(value) > 0.6 * limit else "k"
+                axis.text(
+                    j,
+                    i,
+                    f"{value:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color=color,
+                )
+        for edge in size * np.arange(1, len(names)) - 0.5:
+            axis.axhline(edge, color="k", lw=0.8)
+            axis.axvline(edge, color="k", lw=0.8)
+        middles = size * np.arange(len(names)) + 0.5 * (size - 1)
+        axis.set_xticks(middles, names, rotation=45 if len(names) > 4 else 0)
+        axis.set_yticks(middles, names, rotation=0, va="center")
+        axis.tick_params(length=0)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(axis_labels[0], fontsize=9)
+        axis.set_ylabel(axis_labels[1], fontsize=9)
     return _drawn(figure)
 
 
