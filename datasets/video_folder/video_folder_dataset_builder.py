@@ -29,7 +29,8 @@ class VideoFolderConfig(builder_base.Config):
         source_rate: Frames per second of videos that do not know theirs, such
             as folders of pictures. Needed with `frame_rate` only.
         crop: `"none"`: the whole frame is squashed to the size of the
-            pictures; `"center"`: its middle is shown.
+            pictures; `"center"`: its middle is shown; `"pad"`: all of it,
+            between black bars.
         chunk_frames: Kept frames of a chunk; no clip crosses its end.
         test_share: Share of the videos, with fewer than five videos of the
             chunks, that is the test split.

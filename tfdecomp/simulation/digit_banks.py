@@ -36,6 +36,21 @@ class Bank:
     num_train: int
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """Digits that the scenes of a split may show, none of them blank.
+
+    Args:
+        cells: `[N, side, side]` at the size of a scene.
+        labels: `[N]` which digits they are.
+        source_index: `[N]` their places in the bank.
+    """
+
+    cells: np.ndarray
+    labels: np.ndarray
+    source_index: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Offline:
     """A bank that needs no file; called, it returns the `Bank`.
@@ -153,6 +168,38 @@ def scaled(bank, index, side, sigma=0.0):
         part = blurred(part, sigma) if sigma else part
         out[begin : begin + _CHUNK] = resized(part, side)
     return out
+
+
+def pool(bank, index, side, split, sigma=0.0, least=1):
+    """Grey digits at the size of a scene, without those that are blank there.
+
+    Args:
+        bank: A `Bank`.
+        index: `[n]` which digits, see `pools`.
+        side: Their new side in pixels.
+        split: Name of the split, for messages.
+        sigma: See `scaled`.
+        least: Value that a pixel must have, or the digit is blank.
+
+    Returns:
+        A `Pool` of uint8 cells, 0 to 255.
+
+    Raises:
+        ValueError: If there is no digit for the split.
+    """
+    cells = np.empty((len(index), side, side), np.uint8)
+    for begin in range(0, len(index), _CHUNK):
+        part = slice(begin, begin + _CHUNK)
+        values = scaled(bank, index[part], side, sigma)
+        # Rounded twice, so that ties are the same on every machine.
+        cells[part] = np.round(np.round(255 * values.clip(0, 1), 6))
+    lit = (cells >= least).any((1, 2))
+    if not lit.any():
+        raise ValueError(
+            f"the pool of {split!r} has no digit that is not blank at "
+            f"{side} px; use a larger pool or larger cells"
+        )
+    return Pool(cells[lit], bank.labels[index[lit]], index[lit])
 
 
 def resized(images, side):

@@ -11,7 +11,6 @@ DATASET = "moving_digits"
 NUM_DIGITS = 2  # red and green; the blue plane is empty
 CHANNELS = 3
 SHARED_ID = 255  # label of pixels that both digits have
-_CHUNK = 2048  # digits scaled at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,21 +63,6 @@ class MovingDigits:
         return self.speed_range or (self.speed, self.speed)
 
 
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Digits that the videos of a split may show, none of them blank.
-
-    Args:
-        cells: `[N, cell, cell]` uint8.
-        labels: `[N]` which digits they are.
-        source_index: `[N]` their places in the bank.
-    """
-
-    cells: np.ndarray
-    labels: np.ndarray
-    source_index: np.ndarray
-
-
 @functools.lru_cache(maxsize=4)
 def pool_of(look, load, split):
     """What a split may show.
@@ -89,26 +73,14 @@ def pool_of(look, load, split):
         split: `"train"`, `"validation"` or `"test"`.
 
     Returns:
-        A `Pool`.
+        A `digit_banks.Pool`.
 
     Raises:
         ValueError: If there is no digit for the split.
     """
     bank = load()
     index = digit_banks.pools(bank, look.pool_split, look.pool_size)[split]
-    cells = np.empty((len(index), look.cell, look.cell), np.uint8)
-    for begin in range(0, len(index), _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        values = digit_banks.scaled(bank, index[part], look.cell)
-        # Rounded twice, so that ties are the same on every machine.
-        cells[part] = np.round(np.round(255 * values.clip(0, 1), 6))
-    lit = cells.any((1, 2))
-    if not lit.any():
-        raise ValueError(
-            f"the pool of {split!r} has no digit that is not blank at "
-            f"{look.cell} px; use a larger pool or larger cells"
-        )
-    return Pool(cells[lit], bank.labels[index[lit]], index[lit])
+    return digit_banks.pool(bank, index, look.cell, split)
 
 
 def generate(look, load, split, start, stop, *, seed, stream, fresh=False):

@@ -66,21 +66,6 @@ class MultiDigits:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Digits that the scenes of a split may show, at least a pixel of each.
-
-    Args:
-        cells: `[N, cell, cell]` bool.
-        labels: `[N]` which digits they are.
-        source_index: `[N]` their places in the bank.
-    """
-
-    cells: np.ndarray
-    labels: np.ndarray
-    source_index: np.ndarray
-
-
 def fixed_count(split):
     """Digits in every image of a split such as `test7`; None: they vary."""
     match = re.fullmatch(r"test(\d+)", split)
@@ -96,7 +81,8 @@ def pools(look, load):
         load: Hashable function that returns a `digit_banks.Bank`.
 
     Returns:
-        `train`, `validation` and `test` to a `Pool`.
+        `train`, `validation` and `test` to a `digit_banks.Pool`, with cells
+        of bool and at least a pixel of each digit.
     """
     bank = load()
     index = digit_banks.pools(bank, look.pool_split, look.pool_size)
@@ -106,7 +92,9 @@ def pools(look, load):
         values = digit_banks.scaled(bank, some, look.cell)
         cells = np.round(values, 9) >= 0.5
         lit = cells.any((1, 2))
-        made[split] = Pool(cells[lit], bank.labels[some[lit]], some[lit])
+        made[split] = digit_banks.Pool(
+            cells[lit], bank.labels[some[lit]], some[lit]
+        )
     return made
 
 
