@@ -120,3 +120,9 @@ def test_the_installed_package_trains_from_another_directory(python, tmp_path):
     assert (tmp_path / "run" / "config.gin").is_file()
     assert any((tmp_path / "run" / "checkpoints").iterdir())
     assert (tmp_path / "data" / "tfdecomp_bouncing_balls").is_dir()
+
+
+def test_the_installed_console_command_lists_models(python, tmp_path):
+    printed = run([python.parent / "tfdecomp", "models"], cwd=tmp_path)
+    assert "provide_balls_quick" in printed
+    assert "  predict " in run([python.parent / "tfdecomp"], cwd=tmp_path)

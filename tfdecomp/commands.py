@@ -160,15 +160,18 @@ class Bar:
 
     Args:
         unit: What is counted.
+        total: How many there are, if known.
     """
 
-    def __init__(self, unit):
-        self.unit = unit
+    def __init__(self, unit, total=None):
+        self.unit, self.total = unit, total
 
     def __enter__(self):
         import tqdm
 
-        self._bar = tqdm.tqdm(unit=f" {self.unit}", disable=None, leave=False)
+        self._bar = tqdm.tqdm(
+            total=self.total, unit=f" {self.unit}", disable=None, leave=False
+        )
         return self
 
     def update(self, done):

@@ -3,13 +3,15 @@
     import tfdecomp
 
     model = tfdecomp.load("provide_balls_quick")
-    parts = model.decompose(video)  # [T, H, W, C], uint8 or float
-    parts["masks"]                  # [T, K, H, W, 1]
+    parts = model.decompose(video)  # [T, H, W, C], or a path
+    parts["masks"]                  # [T, K, h, w, 1]
+    model.predict("clip.mp4", "out/")  # a video of any length, into files
 
 A folder of weights holds `model.json` (what to build), `weights.weights.h5`,
 `config.gin` (how it was trained) and `info.json` (score, protocol, licence,
-checksums). Those below `tfdecomp/weights/` ship with the package. Nothing
-here reads or changes the active gin config.
+checksums). Those below `tfdecomp/weights/` ship with the package; others come
+from a folder or from a Hugging Face repository. Nothing here reads or changes
+the active gin config.
 """
 
 import dataclasses
@@ -18,6 +20,7 @@ import io
 import json
 import os
 import pathlib
+import re
 
 import h5py
 import keras
@@ -25,11 +28,15 @@ import numpy as np
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import configs, saving
+from tfdecomp import configs, model_info, saving
+from tfdecomp.prediction import runner, stream
 
 WEIGHTS_NAME = "weights.weights.h5"
 INFO_NAME = "info.json"
 LICENCE = "Apache-2.0"
+AUTO_FIT = "auto"
+HUGGING_FACE = "hf://"
+_REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
 _FILES = (saving.MODEL_NAME, WEIGHTS_NAME, configs.CONFIG_NAME)
 
 
@@ -45,31 +52,55 @@ class Loaded:
         model: The `DecompositionModel`, with its weights.
         info: Where it comes from: the content of `info.json`, or for a work
             directory the step and the checkpoint.
+        config: Text of the gin config that it was trained with.
     """
 
     model: keras.Model
     info: dict
+    config: str = ""
 
     def __post_init__(self):
         self._compiled = tf.function(self._call, autograph=False)
+        self._streams = {}
 
-    def decompose(self, video, num_slots=None, num_refinements=None, seed=0):
+    def decompose(
+        self, video, num_slots=None, num_refinements=None, seed=0, **fitting
+    ):
         """Takes a video apart.
 
+        A path, or frames of another size than the model's, are fitted to the
+        model first; the result then also says, in pixels of the input, where
+        the objects are. It is kept in memory: `predict` writes files instead.
+
         Args:
-            video: `[T, H, W, C]` or `[B, T, H, W, C]`; uint8, or floating
-                point in `[0, 1]`.
+            video: `[T, H, W, C]`, or `[B, T, H, W, C]` of the model's size;
+                uint8, or floating point in `[0, 1]`. Or what
+                `tfdecomp.prediction.footage.Footage` takes: the path of a
+                video, a folder of frames, a picture, a `.npy` file.
             num_slots: `K`; by default the model's.
             num_refinements: `R`; by default the model's.
             seed: Seed of the samples; each clip of a batch has its own.
+            **fitting: For what is fitted: `fit`, `fps`, `source_fps`,
+                `chunk`, `num_future`; see `predict`.
 
         Returns:
             A `tfdecomp.types.Decomposition` of NumPy arrays; without the
-            axis `B` if the video has none.
+            axis `B` if the video has none. For what is fitted it has values
+            per frame alone, and `ids` and `tracks` as in
+            `tfdecomp.prediction.runner.decompose`.
 
         Raises:
             HubError: If the video does not fit the model.
+            DatasetInputError: If it cannot be read.
         """
+        if fitting or not self._fits(video):
+            options = self._options(
+                num_slots=num_slots,
+                num_refinements=num_refinements,
+                seed=seed,
+                **fitting,
+            )
+            return runner.decompose(self._stream(options), video, options)
         video = np.asarray(video)
         has_batch = video.ndim == 5
         clips = self._checked(video if has_batch else video[None])
@@ -89,6 +120,81 @@ class Loaded:
             lambda a: a[0] if np.ndim(a) else a, outputs
         )
 
+    def predict(
+        self,
+        source,
+        output,
+        *,
+        overwrite=False,
+        progress=None,
+        should_stop=None,
+        **options,
+    ):
+        """Decomposes a video of any length and size into a folder.
+
+        Args:
+            source: Path of a video, a folder of frames, a picture or a `.npy`
+                file; or an array. See `tfdecomp.prediction.footage.Footage`.
+            output: Folder for masks, videos, tracks and latents; its content
+                is that of `python -m tfdecomp.predict`.
+            overwrite: Whether an earlier prediction there is replaced.
+            progress: Called with the numbers of frames done and of all.
+            should_stop: Called after each frame; true ends the work there.
+            **options: Fields of `tfdecomp.prediction.runner.Options`. `fit`
+                is by default `"auto"`: `"crop"` if the model was trained on
+                crops, else `"letterbox"`.
+
+        Returns:
+            The content of `prediction.json`, and `output`.
+
+        Raises:
+            DatasetInputError: If the source cannot be read.
+            ValueError: If the folder or an option does not suit.
+        """
+        options = self._options(**options)
+        return runner.predict(
+            self._stream(options),
+            source,
+            output,
+            options,
+            info=self._summary(),
+            overwrite=overwrite,
+            progress=progress,
+            should_stop=should_stop,
+        )
+
+    @property
+    def trained_on(self):
+        """Name of the dataset that it was trained on, if known."""
+        return model_info.trained_on(self.config)
+
+    def _options(self, fit=AUTO_FIT, **options):
+        if fit == AUTO_FIT:
+            crop = model_info.setting(self.config, "data.make_dataset.crop")
+            fit = "letterbox" if crop in (None, "None") else "crop"
+        return runner.Options(fit=fit, **options)
+
+    def _stream(self, options):
+        """The compiled model, the same for all videos."""
+        key = options.num_slots, options.num_refinements
+        if key not in self._streams:
+            self._streams[key] = stream.Stream(self.model, *key)
+        return self._streams[key]
+
+    def _summary(self):
+        """What of `info` tells models apart."""
+        names = ("name", "version", "step", "weights", "checkpoint", "sha256")
+        kept = {name: self.info[name] for name in names if name in self.info}
+        return {"model": type(self.model).__name__, **kept}
+
+    def _fits(self, video):
+        """Whether it is an array that the model can take as it is."""
+        if isinstance(video, (str, os.PathLike)):
+            return False
+        shape = np.shape(video)
+        size = (*self.model.image_size, self.model.channels)
+        return len(shape) == 5 or (len(shape) == 4 and shape[1:] == size)
+
     def _call(self, inputs, **changed):
         return self.model(inputs, training=False, **changed)
 
@@ -96,12 +202,11 @@ class Loaded:
         """The clips `[B, T, H, W, C]`, if the model can read them."""
         height, width = self.model.image_size
         expected = (height, width, self.model.channels)
-        if clips.ndim != 5 or clips.shape[2:] != expected:
-            shape = clips.shape[1:] if len(clips) == 1 else clips.shape
+        if clips.shape[2:] != expected:
             raise HubError(
-                f"the model reads videos [T, {height}, {width}, {expected[2]}] "
-                f"or [B, T, {height}, {width}, {expected[2]}], got "
-                f"{list(shape)}; resize the frames, or repeat a grey channel"
+                f"the model reads batches [B, T, {height}, {width}, "
+                f"{expected[2]}], got {list(clips.shape)}; resize the frames, "
+                "or repeat a grey channel, or pass videos one by one"
             )
         if not all(clips.shape[:2]):
             raise HubError(
@@ -135,47 +240,125 @@ def list_models() -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text()) for path in found}
 
 
+def table() -> str:
+    """The shipped models as a table for a terminal."""
+    rows = []
+    for name, info in list_models().items():
+        path = folder() / name
+        rows.append(
+            {
+                "name": name,
+                "system": info["model"],
+                "trained on": model_info.trained_on(
+                    (path / configs.CONFIG_NAME).read_text()
+                ),
+                "score": model_info.main_score(info),
+                "size": model_info.size(path / file for file in _FILES),
+                "licence": info["licence"],
+            }
+        )
+    return model_info.aligned(rows)
+
+
 def load(name_or_dir) -> Loaded:
     """Loads a trained model.
 
     Args:
         name_or_dir: Name of a shipped model (see `list_models`), a folder
-            made by `pack`, or the work directory of a run, of which the
-            newest checkpoint is taken.
+            made by `pack`, the work directory of a run, of which the newest
+            checkpoint is taken, or a Hugging Face repository,
+            `"owner/name"` or `"hf://owner/name"`, which needs the extra
+            `hub`.
 
     Raises:
-        HubError: If there is no such model, or its files are damaged.
+        HubError: If there is no such model, its files are damaged, or another
+            version wrote them.
         CheckpointError: If a work directory has nothing to restore.
     """
     path = resolve(name_or_dir)
+    config = path / configs.CONFIG_NAME
+    config = config.read_text() if config.is_file() else ""
     if not (path / INFO_NAME).is_file():
-        return Loaded(*saving.restore_model(path))
-    info = json.loads((path / INFO_NAME).read_text())
-    _check_sums(path, info)
-    model = saving.load_model(path)
-    model.load_weights(path / WEIGHTS_NAME)
-    return Loaded(model, info)
+        return Loaded(*saving.restore_model(path), config)
+    try:
+        info = json.loads((path / INFO_NAME).read_text())
+        _check_sums(path, info)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise HubError(
+            f"{path / INFO_NAME} cannot be read ({error!r}); copy the folder "
+            "again, whole"
+        ) from error
+    try:
+        model = saving.load_model(path)
+        model.load_weights(path / WEIGHTS_NAME)
+    except (ValueError, TypeError, KeyError, ImportError, OSError) as error:
+        raise HubError(
+            f"{path} was written by tfdecomp {info.get('version', '?')}, and "
+            f"this is {tfdecomp.__version__}, which cannot read it: "
+            f"{str(error).strip().splitlines()[0]}; install the other "
+            "version, or train the model again"
+        ) from error
+    return Loaded(model, info, config)
 
 
 def resolve(name_or_dir) -> pathlib.Path:
-    """Folder of a model: a path as given, else the shipped one of that name.
+    """Folder of a model.
+
+    Args:
+        name_or_dir: As for `load`; a path that exists comes first, then a
+            shipped model, then a repository, which is downloaded.
 
     Raises:
-        HubError: If there is neither.
+        HubError: If there is none of these.
     """
+    name = str(name_or_dir)
     path = pathlib.Path(os.path.expanduser(name_or_dir))
     if path.is_dir():
         return path
     shipped = list_models()
-    if str(name_or_dir) in shipped:
-        return folder() / str(name_or_dir)
-    near = difflib.get_close_matches(str(name_or_dir), shipped, n=1, cutoff=0.4)
+    if name in shipped:
+        return folder() / name
+    # "runs/a" beside an existing "runs" is a slip of the pen, not a
+    # repository.
+    if _REPOSITORY.fullmatch(name) and not path.parent.is_dir():
+        return _downloaded(name)
+    near = difflib.get_close_matches(name, shipped, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     known = ", ".join(shipped) or "none in this installation"
     raise HubError(
-        f"there is no model {str(name_or_dir)!r}: neither a folder nor a "
+        f"there is no model {name!r}: neither a folder nor a "
         f"shipped model. {hint}Shipped models: {known}"
     )
+
+
+def _downloaded(name):
+    """Folder of a Hugging Face repository, fetched if it is not there yet."""
+    repository = name.removeprefix(HUGGING_FACE)
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise HubError(
+            f"there is no folder {name!r}; to load the Hugging Face "
+            f"repository {repository!r}, pip install 'tfdecomp[hub]'"
+        ) from None
+    try:
+        path = huggingface_hub.snapshot_download(
+            repository, allow_patterns=[*_FILES, INFO_NAME]
+        )
+    # What the client raises depends on its version and on the network's.
+    except Exception as error:
+        raise HubError(
+            f"there is no folder {name!r}, and the Hugging Face repository "
+            f"{repository!r} could not be fetched: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    path = pathlib.Path(path)
+    if not (path / INFO_NAME).is_file():
+        raise HubError(
+            f"the Hugging Face repository {repository!r} has no {INFO_NAME}; "
+            "expected one made by 'python -m tfdecomp.publish'"
+        )
+    return path
 
 
 def pack(

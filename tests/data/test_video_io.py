@@ -1,10 +1,11 @@
 """Files that are written are read back; files that are cut are noticed."""
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
-from tfdecomp.data import errors, fake, video_io
+from tfdecomp.data import errors, fake, video_frames, video_io, video_writer
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +131,51 @@ def test_a_failed_write_leaves_the_old_file(frames, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def full(*args):
-        args[0].write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(video_io, "_encode", full)
+    monkeypatch.setattr(video_writer.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         video_io.write_video(path, frames)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_frames_are_written_one_by_one_at_their_own_times(frames, tmp_path):
+    path = tmp_path / "slow.mp4"
+    times = [0.0, 0.1, 0.9, 1.0]
+    with video_writer.VideoWriter(path, is_timed=True) as writer:
+        for frame, time in zip(frames, times):
+            writer.add(frame, time)
+        assert not path.exists()
+    found = video_frames.probe(path)
+    np.testing.assert_allclose(found.times, times, atol=2e-3)
+    back, _ = video_io.read_video(path, expected_frames=4)
+    assert np.abs(back.astype(int) - frames[:4]).mean() < 4
+
+
+def test_a_writer_that_gives_up_leaves_no_file(frames, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with video_writer.VideoWriter(tmp_path / "a.mp4") as writer:
+            writer.add(frames[0])
+            raise KeyboardInterrupt
+    video_writer.VideoWriter(tmp_path / "none.mp4").close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_writer_refuses_frames_of_another_size(frames, tmp_path):
+    with pytest.raises(ValueError, match="frame 1 of .* the first one had"):
+        with video_writer.VideoWriter(tmp_path / "a.mp4") as writer:
+            writer.add(frames[0])
+            writer.add(frames[0, :24])
+
+
+def test_a_png_with_a_palette_keeps_its_values(tmp_path):
+    ids = np.array([[0, 1, 2], [2, 1, 3]], np.uint8)
+    palette = np.array([[128] * 3, [255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    video_io.write_png(tmp_path / "ids.png", ids, palette.astype(np.uint8))
+    with PIL.Image.open(tmp_path / "ids.png") as picture:
+        assert picture.mode == "P"
+        np.testing.assert_array_equal(picture, ids)
+        np.testing.assert_array_equal(picture.convert("RGB"), palette[ids])
+    with pytest.raises(ValueError, match=r"\[H, W, 1\]"):
+        video_io.encode_png(np.zeros((2, 2, 3), np.uint8), palette)

@@ -1,7 +1,7 @@
 """Frames of videos, one after the other, and what is known before.
 
-A video is a file that PyAV decodes or a folder of numbered pictures. No more
-than a few of its frames are in memory.
+A video is a file that PyAV decodes, a folder of numbered pictures, or one
+picture. No more than a few of its frames are in memory.
 """
 
 import collections
@@ -67,7 +67,7 @@ def probe(path):
     """Checks a video without decoding more than its first frame.
 
     Args:
-        path: A video file or a folder of pictures.
+        path: A video file, a folder of pictures or a picture.
 
     Returns:
         A `Probe`.
@@ -82,6 +82,9 @@ def probe(path):
     if path.is_dir():
         return _probe_folder(path)
     _check_ending(path)
+    if is_picture(path):
+        with _picture_opened(path):
+            return Probe(1)
     packets, stamps = [], []
     with _opened(path, packets) as (container, stream):
         declared, unit = _declared(container, stream), stream.time_base
@@ -137,7 +140,7 @@ def decode(path, probe, threads=0):
     """The frames of a video in the order in which they are shown.
 
     Args:
-        path: A video file or a folder of pictures.
+        path: A video file, a folder of pictures or a picture.
         probe: Its `Probe`.
         threads: Threads that decode; 0: one for each core.
 
@@ -150,6 +153,9 @@ def decode(path, probe, threads=0):
     path = pathlib.Path(path)
     if path.is_dir():
         yield from ((None, frame) for frame in _pictures(path, threads))
+        return
+    if is_picture(path):
+        yield None, _read_picture(path)[1]
         return
     shown = []
     with _opened(path, shown) as (container, stream):
@@ -300,6 +306,11 @@ def _variable_number(data, place):
     number &= (1 << 7 * count) - 1
     unknown = number == (1 << 7 * count) - 1
     return (None if unknown else number), place + count
+
+
+def is_picture(path):
+    """Whether a file's name is that of a picture."""
+    return pathlib.Path(path).suffix.lower() in PICTURE_SUFFIXES
 
 
 def pictures(folder):

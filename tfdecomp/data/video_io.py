@@ -4,7 +4,6 @@ Videos go through PyAV, which notices a file that ends too early. The number
 of frames is counted, never taken from the file's own word.
 """
 
-import fractions
 import os
 import pathlib
 import re
@@ -13,15 +12,8 @@ import zlib
 
 import numpy as np
 
-from tfdecomp.data import errors
+from tfdecomp.data import errors, video_writer
 
-# Suffix to (codec, pixel format, codec options).
-_CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"crf": "18"}),
-    ".mkv": ("libx264", "yuv420p", {"crf": "18"}),
-    ".webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b": "0"}),
-    ".gif": ("gif", "pal8", {}),
-}
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _MAX_IN_MEMORY = 8 * 2**30  # bytes of decoded frames
 
@@ -39,21 +31,9 @@ def write_video(path, frames, fps=10):
     Raises:
         ValueError: If the frames or the suffix are not as above.
     """
-    path = _expand(path)
-    frames = _checked_frames(frames)
-    suffix = path.suffix.lower()
-    if suffix not in _CODECS:
-        raise ValueError(
-            f"cannot write {path}: the suffix {suffix!r} is none of "
-            f"{', '.join(_CODECS)}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        _encode(partial, frames, fps, *_CODECS[suffix])
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with video_writer.VideoWriter(path, fps) as writer:
+        for frame in _checked_frames(frames):
+            writer.add(frame)
 
 
 def _expand(path):
@@ -71,68 +51,6 @@ def _checked_frames(frames):
             f"{frames.dtype} {frames.shape}"
         )
     return np.ascontiguousarray(frames)
-
-
-def _encode(path, frames, fps, codec, pixel_format, options):
-    import av
-
-    if pixel_format == "yuv420p":
-        # Colour is stored at half the size, so sides must be even.
-        height, width = frames.shape[1:3]
-        padding = [(0, 0), (0, height % 2), (0, width % 2), (0, 0)]
-        frames = np.pad(frames, padding, mode="edge")
-    rate = fractions.Fraction(fps).limit_denominator(1000)
-    pictures = [_picture(frame, n, rate) for n, frame in enumerate(frames)]
-    if pixel_format == "pal8":
-        pictures = _with_palette(pictures, rate)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pixel_format
-        stream.options = options
-        for picture in pictures:
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-
-
-def _picture(frame, number, rate):
-    import av
-
-    picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-    picture.pts, picture.time_base = number, 1 / rate
-    return picture
-
-
-def _with_palette(pictures, rate):
-    """The same pictures in 256 colours chosen for this video."""
-    import av
-
-    graph = av.filter.Graph()
-    first = pictures[0]
-    source = graph.add_buffer(
-        width=first.width,
-        height=first.height,
-        format="rgb24",
-        time_base=1 / rate,
-    )
-    split = graph.add("split")
-    palette = graph.add("palettegen", "reserve_transparent=0")
-    use = graph.add("paletteuse", "dither=none")
-    sink = graph.add("buffersink")
-    source.link_to(split)
-    split.link_to(use, 0, 0)
-    split.link_to(palette, 1, 0)
-    palette.link_to(use, 0, 1)
-    use.link_to(sink)
-    graph.configure()
-    for picture in pictures:
-        source.push(picture)
-    source.push(None)
-    result = []
-    for _ in pictures:
-        result.append(sink.pull())
-        result[-1].time_base = 1 / rate
-    return result
 
 
 def read_video(path, expected_frames=None):
@@ -230,7 +148,7 @@ def _decode(path, expected):
 
 
 def _looks_like_video(path):
-    return path.suffix.lower() in (*_CODECS, ".avi", ".mov", ".m4v")
+    return path.suffix.lower() in (*video_writer.CODECS, ".avi", ".mov", ".m4v")
 
 
 def read_folder(path):
@@ -299,48 +217,58 @@ def read_image(path):
     return frames[0]
 
 
-def write_png(path, image):
+def write_png(path, image, palette=None):
     """Writes a picture without loss.
 
     Args:
         path: Where to; an existing file is replaced when this is complete.
         image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
+        palette: See `encode_png`.
     """
     path = _expand(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(encode_png(image))
+        partial.write_bytes(encode_png(image, palette))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def encode_png(image):
+def encode_png(image, palette=None):
     """The bytes of a PNG file.
 
     Args:
         image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
+        palette: `[N, 3]` uint8, the colours in which values 0, ..., N - 1 of
+            a picture with one channel are shown; the values stay as they are.
     """
     image = np.asarray(image)
     if image.ndim == 2:
         image = image[..., None]
-    shape_fits = image.ndim == 3 and image.shape[-1] in (1, 3)
+    channels = (1,) if palette is not None else (1, 3)
+    shape_fits = image.ndim == 3 and image.shape[-1] in channels
     if not shape_fits or image.dtype != np.uint8 or not image.size:
         raise ValueError(
-            "expected a picture as uint8 [H, W, 1 or 3], got "
+            "expected a picture as uint8 [H, W, "
+            f"{' or '.join(map(str, channels))}], got "
             f"{image.dtype} {image.shape}"
         )
     height, width, channels = image.shape
-    colour_type = {1: 0, 3: 2}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    kind = 3 if palette is not None else {1: 0, 3: 2}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     rows = image.reshape(height, width * channels)
     # Every row begins with the number of its filter; 0 is none.
     lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], 1)
+    colours = b""
+    if palette is not None:
+        colours = np.asarray(palette, np.uint8).tobytes()
+        colours = _png_chunk(b"PLTE", colours)
     return b"".join(
         [
             b"\x89PNG\r\n\x1a\n",
             _png_chunk(b"IHDR", header),
+            colours,
             _png_chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)),
             _png_chunk(b"IEND", b""),
         ]

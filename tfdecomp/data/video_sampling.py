@@ -8,7 +8,7 @@ import numpy as np
 
 from tfdecomp.data import errors
 
-CROPS = ("none", "center")
+CROPS = ("none", "center", "pad")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,8 @@ class Look:
         width: Columns.
         channels: 3, or 1: the mean of the three.
         crop: `"none"`: the whole frame is squashed into the picture;
-            `"center"`: its middle of the right proportions is shown.
+            `"center"`: its middle of the right proportions is shown;
+            `"pad"`: the whole frame is shown between black bars.
     """
 
     height: int = 64
@@ -139,7 +140,7 @@ class Look:
 
     def picture(self, frame):
         """`[height, width, channels]` uint8 of one frame of PyAV."""
-        turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        turns = _turns(frame)
         height, width = self.height, self.width
         if turns % 2:
             height, width = width, height
@@ -153,8 +154,6 @@ class Look:
 
 def _opaque(frame):
     """The same frame on black where it is transparent."""
-    import av
-
     parts = frame.format.components
     if not (frame.format.has_palette or any(p.is_alpha for p in parts)):
         return frame
@@ -162,19 +161,57 @@ def _opaque(frame):
     alpha = pixels[..., 3:]
     if alpha.min() < 255:
         pixels = (pixels.astype(np.uint16) * alpha + 127) // 255
-    pixels = np.ascontiguousarray(pixels[..., :3].astype(np.uint8))
-    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    return frame_of(pixels[..., :3].astype(np.uint8))
+
+
+def frame_of(pixels):
+    """Pixels `[H, W, 3]` uint8 as a frame of PyAV."""
+    import av
+
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+
+
+def upright(frame):
+    """All pixels `[H, W, 3]` uint8 of a frame of PyAV, as it is shown."""
+    pixels = _opaque(frame).reformat(format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, _turns(frame)))
+
+
+def _turns(frame):
+    return round(getattr(frame, "rotation", 0) / 90) % 4
+
+
+def placement(size, frame_size, crop):
+    """Where a scaled frame lies in a picture.
+
+    Args:
+        size: `(height, width)` of the picture.
+        frame_size: `(height, width)` of the frame.
+        crop: See `Look`.
+
+    Returns:
+        `(top, left, rows, columns)` in pixels of the picture; parts of the
+        frame may lie outside of it.
+    """
+    if crop == "none":
+        return 0, 0, *size
+    choose = max if crop == "center" else min
+    scale = choose(side / own for side, own in zip(size, frame_size))
+    rows, columns = (max(1, round(own * scale)) for own in frame_size)
+    if crop == "center":
+        rows, columns = max(size[0], rows), max(size[1], columns)
+        top, left = (rows - size[0]) // 2, (columns - size[1]) // 2
+        return -top, -left, rows, columns
+    return (size[0] - rows) // 2, (size[1] - columns) // 2, rows, columns
 
 
 def _resized(frame, height, width, crop):
     """`[height, width, 3]` uint8."""
     from av.video import reformatter
 
-    rows, columns = height, width
-    if crop == "center":
-        scale = max(height / frame.height, width / frame.width)
-        rows = max(height, round(frame.height * scale))
-        columns = max(width, round(frame.width * scale))
+    top, left, rows, columns = placement(
+        (height, width), (frame.height, frame.width), crop
+    )
     enlarged = rows > frame.height or columns > frame.width
     kinds = reformatter.Interpolation
     # Without the last two, colours are off by up to 15 of 255.
@@ -184,5 +221,9 @@ def _resized(frame, height, width, crop):
         | kinds.FULL_CHR_H_INT
     )
     small = frame.reformat(columns, rows, "rgb24", interpolation=int(flags))
-    top, left = (rows - height) // 2, (columns - width) // 2
-    return small.to_ndarray()[top : top + height, left : left + width]
+    small = small.to_ndarray()
+    if crop == "pad":
+        picture = np.zeros((height, width, 3), np.uint8)
+        picture[top : top + rows, left : left + columns] = small
+        return picture
+    return small[-top : height - top, -left : width - left]

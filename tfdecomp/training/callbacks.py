@@ -22,11 +22,15 @@ class StopOnSignal:
     """Remembers Ctrl-C (or SIGTERM), so that a run can save and stop.
 
     A second one interrupts at once.
+
+    Args:
+        message: What to say then.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
+    def __init__(self, message="saving after this call ..."):
+        self.message = message
         self.requested = False
         self._before = {}
 
@@ -46,7 +50,7 @@ class StopOnSignal:
             raise KeyboardInterrupt
         self.requested = True
         name = signal.Signals(number).name
-        print(f"\n{name}: saving after this call ...", flush=True)
+        print(f"\n{name}: {self.message}", flush=True)
 
 
 class Progress:

@@ -29,11 +29,11 @@ def overlay(
     frames = canvas.enlarge(canvas.to_uint8(video), min_side)
     paint = colors[ids]
     mixed = np.rint((1.0 - opacity) * frames + opacity * paint)
-    edge = _edges(ids) & (ids != background)
+    edge = edges(ids) & (ids != background)
     return np.where(edge[..., None], paint, mixed).astype(np.uint8)
 
 
-def _edges(ids):
+def edges(ids) -> np.ndarray:
     """Pixels with a neighbour of another label, `[T, H, W]` bool."""
     edge = np.zeros(ids.shape, bool)
     rows = ids[:, 1:] != ids[:, :-1]

@@ -5,6 +5,8 @@ scheme; both stay apart for the common kinds of colour blindness. The
 background is grey: slot colours are never grey.
 """
 
+import functools
+
 import numpy as np
 
 from tfdecomp.types import IGNORE_ID
@@ -80,6 +82,18 @@ def paint_masks(masks, background=None) -> np.ndarray:
     return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
 
 
+@functools.cache
+def id_colors() -> np.ndarray:
+    """Colours `[256, 3]` uint8 of labels: 0 is grey, 255 (ignore) black.
+
+    Label `k + 1` has the colour of slot `k`. The array is read-only.
+    """
+    colors = np.concatenate([[GREY], slot_colors(IGNORE_ID - 1), [_IGNORED]])
+    colors = colors.astype(np.uint8)
+    colors.flags.writeable = False
+    return colors
+
+
 def paint_ids(ids) -> np.ndarray:
     """True labels as a picture: 0 is grey, 255 (ignore) is black.
 
@@ -91,5 +105,4 @@ def paint_ids(ids) -> np.ndarray:
     """
     ids = np.asarray(ids)
     ids = ids[..., 0] if ids.ndim == 4 else ids
-    table = np.concatenate([[GREY], slot_colors(IGNORE_ID - 1), [_IGNORED]])
-    return table.astype(np.uint8)[ids]
+    return id_colors()[ids]

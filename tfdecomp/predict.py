@@ -1,0 +1,150 @@
+"""Decomposes your own video, folder of frames or picture.
+
+    python -m tfdecomp.predict --model=provide_balls_quick \\
+        --input=clip.mp4 --output=out/
+    python -m tfdecomp.predict --model=~/runs/a --input=frames/ --output=out/ \\
+        --fps=10 --future=20
+
+The output folder then holds
+
+    masks/000000.png   ids of the objects in pixels of the input, in colour;
+                       0 is the background, 255 what the model did not see
+    overlay.mp4        the video with the objects marked
+    slots.mp4          input, reconstruction, masks and each slot
+    tracks.csv         a row for each object and frame: id, slot, box (ymin,
+                       xmin, ymax, xmax in pixels of the input), area, presence
+    tracks.json        the same after COCO, with bbox and run-length masks
+    latents.npz        slots [T, K, D], frame [T], time [T]
+    future.mp4, .npz   predicted frames, with --future
+    prediction.json    model, options, and how far it came
+
+What a model does not give has no file. Videos are read in pieces: their
+length does not matter. Frames are resized to what the model reads, between
+black bars if the proportions differ (--fit), and every frame is used unless
+--fps says otherwise. After Ctrl-C the frames that are done stay usable.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+from tfdecomp import commands
+
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "Name of a shipped model ('tfdecomp models' lists them), its folder, the "
+    "work directory of a run, or a Hugging Face repository.",
+    required=True,
+)
+_INPUT = flags.DEFINE_string(
+    "input",
+    None,
+    "Video (mp4, webm, gif, avi, ...), folder of numbered pictures, picture, "
+    "or .npy file.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for the results.", required=True
+)
+_OVERWRITE = flags.DEFINE_boolean(
+    "overwrite", False, "Whether to replace an earlier prediction there."
+)
+_FPS = flags.DEFINE_float(
+    "fps",
+    None,
+    "Frames per second to keep, such as the model was trained on. By default "
+    "every frame.",
+)
+_SOURCE_FPS = flags.DEFINE_float(
+    "source_fps",
+    10.0,
+    "Frames per second of folders and arrays, which do not say.",
+)
+_FIT = flags.DEFINE_enum(
+    "fit",
+    "auto",
+    ["auto", "letterbox", "crop", "stretch"],
+    "How a frame becomes the model's picture: whole between black bars, its "
+    "middle, or squashed. By default crop if the model was trained on crops, "
+    "else letterbox.",
+)
+_NUM_SLOTS = flags.DEFINE_integer(
+    "num_slots", None, "Slots. By default the model's."
+)
+_NUM_REFINEMENTS = flags.DEFINE_integer(
+    "num_refinements", None, "Refinements. By default the model's."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the samples.", lower_bound=0)
+_CHUNK = flags.DEFINE_integer(
+    "chunk",
+    32,
+    "Frames at a time, at most; changes memory and speed, not the result.",
+    lower_bound=1,
+)
+_FUTURE = flags.DEFINE_integer(
+    "future", 0, "Frames to predict after the last one.", lower_bound=0
+)
+
+
+def main(argv):
+    commands.refuse_words(argv)
+    try:
+        return commands.finish(_predict)
+    except KeyboardInterrupt:  # while loading, or a second time
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _predict():
+    from tfdecomp.prediction import folder as folder_lib
+    from tfdecomp.prediction import footage
+
+    # What is wrong with files shows before TensorFlow is loaded.
+    folder_lib.check(_OUTPUT.value, _OVERWRITE.value)
+    source = footage.Footage(_INPUT.value, _FPS.value, _SOURCE_FPS.value)
+
+    from tfdecomp import hub
+    from tfdecomp.training.callbacks import StopOnSignal
+
+    loaded = hub.load(_MODEL.value)
+    with (
+        commands.Bar("frames", source.num_frames) as bar,
+        StopOnSignal("stopping after this frame ...") as stop,
+    ):
+        record = loaded.predict(
+            source,
+            _OUTPUT.value,
+            overwrite=_OVERWRITE.value,
+            progress=lambda done, total: bar.update(done),
+            should_stop=lambda: stop.requested,
+            fps=_FPS.value,
+            source_fps=_SOURCE_FPS.value,
+            fit=_FIT.value,
+            num_slots=_NUM_SLOTS.value,
+            num_refinements=_NUM_REFINEMENTS.value,
+            seed=_SEED.value,
+            chunk=_CHUNK.value,
+            num_future=_FUTURE.value,
+        )
+    done, total = record["num_frames"], source.num_frames
+    if record["state"] != folder_lib.FINISHED:
+        print(
+            f"stopped: the first {done} of {total} frames are in "
+            f"{record['output']}"
+        )
+        return 130
+    print(f"wrote {done} frames to {record['output']}")
+    return 0
+
+
+def run():
+    """Entry point of the console command."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,207 @@
+"""Anything that can be decomposed, as one stream of upright RGB frames."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from tfdecomp.data import errors, video_frames, video_sampling
+
+SOURCE_FPS = 10.0  # of what does not say how fast it is
+ARRAY_SUFFIX = ".npy"
+_LAYOUTS = (
+    "[T, H, W, C], [T, H, W], [H, W, C] or [H, W] with C of 1 to 4 (grey, "
+    "grey and alpha, RGB, RGB and alpha)"
+)
+_BLOCK = 64  # frames of an array that are checked at once
+
+
+@dataclasses.dataclass
+class Frame:
+    """One frame that is kept.
+
+    Attributes:
+        number: Its number in the source, from 0.
+        time: Seconds since the first frame.
+        pixels: `[H, W, 3]` uint8, upright, on black where transparent.
+    """
+
+    number: int
+    time: float
+    pixels: np.ndarray
+
+
+class Footage:
+    """A video file, a folder of frames, a picture or an array.
+
+    Args:
+        source: Path of a video (mp4, webm, gif, avi, ...), of a folder of
+            numbered pictures, of a picture or of a `.npy` file; or an array.
+            Arrays are `[T, H, W, C]`, `[T, H, W]`, `[H, W, C]` or `[H, W]`
+            of uint8, uint16, bool, or floating point in `[0, 1]`; `C` is 1
+            (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). Three axes
+            are one picture where the last one is 3 or 4 long.
+        fps: Frames per second to keep, the nearest ones in time; by default
+            every frame.
+        source_fps: Frames per second of folders and arrays, which do not say.
+
+    Attributes:
+        name: What to call it.
+        num_frames: How many frames `frames` gives.
+        rate: Frames per second of the kept frames, the mean if it varies.
+        is_timed: Whether times between kept frames vary.
+        size: `(H, W)`.
+
+    Raises:
+        DatasetInputError: If it cannot be read to its end, as far as that
+            shows beforehand; or if `fps` is higher than its own rate.
+    """
+
+    def __init__(self, source, fps=None, source_fps=SOURCE_FPS):
+        self._array = None
+        if isinstance(source, (str, os.PathLike)):
+            self.path = pathlib.Path(os.path.expanduser(os.fspath(source)))
+            self.name = self.path.name
+            if self.path.suffix.lower() == ARRAY_SUFFIX:
+                self._array = _stored_array(self.path)
+        else:
+            self.path = pathlib.Path("the array")
+            self.name = "array"
+            self._array = np.asarray(source)
+        if self._array is None:
+            self._probe = video_frames.probe(self.path)
+        else:
+            self._array = _checked_array(self._array, self.path)
+            self._probe = video_frames.Probe(len(self._array))
+        self._set_rate(fps, source_fps)
+        self.num_frames = self._sampling.count(self.path, self._probe)
+        with contextlib.closing(self.frames()) as frames:
+            first = next(frames)
+        self.size = first.pixels.shape[:2]
+
+    def _set_rate(self, fps, source_fps):
+        for name, value in (("fps", fps), ("source_fps", source_fps)):
+            if value is not None and not 0 < value < 100_000:
+                raise errors.LayoutError(
+                    f"{name} must be positive, got {value:g}"
+                )
+        probe = self._probe
+        self.is_timed = fps is None and probe.times is not None
+        own = probe.rate and float(probe.rate)
+        if own is None and probe.times is not None:
+            own = (probe.frames - 1) / probe.times[-1]
+        own = own or source_fps
+        if fps is not None and fps > 1.01 * own:
+            raise errors.LayoutError(
+                f"{self.path} has {own:.4g} frames a second, fewer than the "
+                f"{fps:g} asked for",
+                hint="lower fps, or leave it out to keep every frame",
+            )
+        self.rate = float(fps or own)
+        self._own_rate = own
+        self._sampling = video_sampling.Sampling(fps, source_fps)
+
+    def frames(self):
+        """Yields every kept `Frame`; may be called again.
+
+        Raises:
+            DatasetInputError: If the source ends too early.
+        """
+        timed = self._arrays() if self._array is not None else self._decoded()
+        with contextlib.closing(timed):
+            kept = self._sampling.pick(
+                self.path, self._probe, ((t, (t, p)) for t, p in timed)
+            )
+            size = None
+            for number, (time, content) in kept:
+                if self._array is None:
+                    content = video_sampling.upright(content)
+                size = size or content.shape
+                if content.shape != size:
+                    raise _changed(self.path, number, size, content.shape)
+                if time is None:
+                    time = number / self._own_rate
+                yield Frame(number, float(time), content)
+
+    def _decoded(self):
+        yield from video_frames.decode(self.path, self._probe)
+
+    def _arrays(self):
+        for frame in self._array:
+            yield None, _pixels(frame)
+
+
+def _stored_array(path):
+    if not path.exists():
+        raise errors.MissingFileError(
+            f"{path} does not exist", path=str(path), hint="check the path"
+        )
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise errors.LayoutError(
+            f"{path} cannot be read as an array ({error})",
+            path=str(path),
+            hint="write it with numpy.save",
+        ) from error
+
+
+def _checked_array(array, path):
+    """The array as `[T, H, W, C]`."""
+    shape = array.shape
+    if array.ndim == 2 or (array.ndim == 3 and shape[-1] in (3, 4)):
+        array = array[None]  # one picture
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 2, 3, 4):
+        raise errors.LayoutError(
+            f"{path} has the shape {list(shape)}; expected {_LAYOUTS}"
+        )
+    if not array.size:
+        raise errors.LayoutError(f"{path} is empty: its shape is {list(shape)}")
+    if array.dtype in (np.uint8, np.uint16, np.bool_):
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise errors.LayoutError(
+            f"{path} is {array.dtype}; a video is uint8, uint16, or floating "
+            "point in [0, 1]",
+            hint="cast it with .astype('uint8')",
+        )
+    for start in range(0, len(array), _BLOCK):
+        block = array[start : start + _BLOCK]
+        low, high = float(np.min(block)), float(np.max(block))
+        if not (low >= 0.0 and high <= 1.0):
+            raise errors.LayoutError(
+                f"{path} has values from {low:g} to {high:g}; floating point "
+                "videos are in [0, 1]",
+                hint="divide by 255 or pass uint8",
+            )
+    return array
+
+
+def _pixels(frame):
+    """`[H, W, C]` of any type and kind -> `[H, W, 3]` uint8."""
+    if frame.dtype == np.uint16:
+        frame = frame / np.float32(65535)
+    if frame.dtype != np.uint8:
+        frame = np.rint(255 * frame.astype(np.float32)).astype(np.uint8)
+    channels = frame.shape[-1]
+    if channels in (2, 4):
+        alpha = frame[..., -1:].astype(np.uint16)
+        frame = ((frame[..., :-1] * alpha + 127) // 255).astype(np.uint8)
+    if channels <= 2:
+        frame = np.repeat(frame, 3, axis=-1)
+    return np.ascontiguousarray(frame)
+
+
+def _changed(path, number, size, other):
+    return errors.ResolutionError(
+        f"the frames of {path} change their size: the first one has "
+        f"{size[1]}x{size[0]} pixels, frame {number} has {other[1]}x{other[0]}",
+        path=str(path),
+        expected=size[:2],
+        found=other[:2],
+        hint="cut the video where its size changes",
+    )

@@ -1,0 +1,393 @@
+"""Decomposes a video of any length and writes what comes of it."""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+
+import numpy as np
+
+import tfdecomp
+from tfdecomp.data import errors, video_io, video_writer
+from tfdecomp.prediction import folder as folder_lib
+from tfdecomp.prediction import tracks
+from tfdecomp.prediction.fit import Fit
+from tfdecomp.prediction.footage import SOURCE_FPS, Footage
+from tfdecomp.prediction.growing_npz import GrowingNpz
+from tfdecomp.prediction.stream import PER_FRAME, check_future
+from tfdecomp.visualization import (
+    palette,
+    rollout,
+    slot_grid,
+    tracking_video,
+)
+
+BACKGROUND_FRAMES = 32  # that decide which slot is the background
+_CONTEXT = 12  # observed frames shown before predicted ones
+_FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
+_GRID_SIDE = 144  # pixels
+_LATENTS = ("slots", "presence", "locations", "track_ids")
+
+
+class PredictionError(ValueError):
+    """A video that ended badly; says what is usable."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a video is decomposed.
+
+    Args:
+        fps: Frames per second to keep; None: every frame.
+        source_fps: Frames per second of folders and arrays.
+        fit: How frames become the model's size, see `Fit`.
+        num_slots: `K`, if not the model's.
+        num_refinements: `R`, if not the model's.
+        seed: Seed of the samples.
+        chunk: Frames that the model gets at once, at most; changes memory
+            and speed, not the result. Fewer where frames are large.
+        num_future: Frames to predict after the last one.
+
+    Raises:
+        ValueError: If `chunk` or `num_future` is out of range.
+    """
+
+    fps: float | None = None
+    source_fps: float = SOURCE_FPS
+    fit: str = "letterbox"
+    num_slots: int | None = None
+    num_refinements: int | None = None
+    seed: int = 0
+    chunk: int = 32
+    num_future: int = 0
+
+    def __post_init__(self):
+        if self.chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
+        if self.num_future < 0:
+            raise ValueError(
+                f"num_future must not be negative, got {self.num_future}"
+            )
+
+
+class Job:
+    """One video and one model.
+
+    Args:
+        stream: A `Stream` of the model.
+        footage: A `Footage`, or what it takes as source.
+        options: `Options`.
+
+    Attributes:
+        footage: The `Footage`.
+        background: Slot of the background: the model's if it knows, else the
+            one with the largest masks over the first frames; None without
+            masks.
+    """
+
+    def __init__(self, stream, footage, options):
+        self.stream, self.model, self.options = stream, stream.model, options
+        if options.num_future:
+            check_future(self.model)
+        if not isinstance(footage, Footage):
+            footage = Footage(footage, options.fps, options.source_fps)
+        self.footage = footage
+        self.fit = Fit(
+            footage.size,
+            self.model.image_size,
+            self.model.channels,
+            options.fit,
+        )
+        # Also notices early what the model does not take.
+        self.background = self._find_background()
+
+    def _find_background(self):
+        known = getattr(self.model, "background_slot", None)
+        if known is not None:
+            return known
+        pictures = []
+        with (
+            contextlib.closing(self.footage.frames()) as frames,
+            # What comes before a fault is enough here.
+            contextlib.suppress(errors.DatasetInputError),
+        ):
+            for frame in itertools.islice(frames, BACKGROUND_FRAMES):
+                pictures.append(self.fit.picture(frame.pixels))
+        self.stream.restart(self.options.seed)
+        outputs = self.stream(np.stack(pictures))
+        if "masks" not in outputs:
+            return None
+        return palette.background_slot(outputs["masks"])
+
+    def run(self):
+        """Yields `(frame, picture, outputs)` of every frame.
+
+        `outputs` has those of `PER_FRAME` that the model gives, for this
+        frame.
+        """
+        self.stream.restart(self.options.seed)
+        for frames in self._chunks():
+            pictures = [self.fit.picture(frame.pixels) for frame in frames]
+            outputs = self.stream(np.stack(pictures))
+            for t, frame in enumerate(frames):
+                here = {name: value[t] for name, value in outputs.items()}
+                yield frame, pictures[t], here
+
+    def _chunks(self):
+        size = 3 * int(np.prod(self.footage.size))
+        # The parts that DVIP draws refer to a video's second frame.
+        length = max(2, min(self.options.chunk, _FRAME_BYTES // size))
+        frames = []
+        with contextlib.closing(self.footage.frames()) as source:
+            try:
+                for frame in source:
+                    frames.append(frame)
+                    if len(frames) == length:
+                        yield frames
+                        frames = []
+            except errors.DatasetInputError:
+                if frames:  # what came before the fault is good
+                    yield frames
+                raise
+        if frames:
+            yield frames
+
+    def objects(self, outputs):
+        """`(id picture [H, W] uint8, list of tracks.Object)` of one frame."""
+        slots = self.fit.slots(outputs["masks"])
+        ids = tracks.slot_ids(outputs, self.background)
+        found = tracks.find(slots, ids, outputs, self.fit)
+        return tracks.id_picture(slots, ids), found
+
+
+def decompose(stream, source, options) -> dict:
+    """Decomposes a video in memory.
+
+    Args:
+        stream: A `Stream` of the model.
+        source: What `Footage` takes.
+        options: `Options`.
+
+    Returns:
+        What the model gives for each frame (`stream.PER_FRAME`, `[T, ...]`,
+        in the model's pixels), and where it has masks `ids` `[T, H, W]`
+        uint8, the objects in pixels of the input (0 is the background, slot
+        `k` is `k + 1`), and `tracks`, a list of `tracks.Object` per frame.
+        With `num_future`, `future` has the same for predicted frames, in the
+        model's pixels alone.
+    """
+    job = Job(stream, source, options)
+    gathered = collections.defaultdict(list)
+    for _, _, outputs in job.run():
+        for name, value in outputs.items():
+            gathered[name].append(value)
+        if "masks" in outputs:
+            ids, found = job.objects(outputs)
+            gathered["ids"].append(ids)
+            gathered["tracks"].append(found)
+    found = gathered.pop("tracks", None)
+    result = {name: np.stack(values) for name, values in gathered.items()}
+    if found is not None:
+        result["tracks"] = found
+    if options.num_future:
+        result["future"] = job.stream.predict_frames(options.num_future)
+    return result
+
+
+def predict(
+    stream,
+    source,
+    output,
+    options,
+    *,
+    info=None,
+    overwrite=False,
+    progress=None,
+    should_stop=None,
+) -> dict:
+    """Decomposes a video into a folder, in memory that does not grow with it.
+
+    Args:
+        stream: A `Stream` of the model.
+        source: What `Footage` takes, or one.
+        output: Folder for the results; see `tfdecomp.predict` for its
+            content.
+        options: `Options`.
+        info: JSON-able facts about the model, kept in `prediction.json`.
+        overwrite: Whether an earlier prediction in the folder is replaced.
+        progress: Called with the numbers of frames done and of all frames.
+        should_stop: Called after each frame; true ends the work there, and
+            all files are complete up to it.
+
+    Returns:
+        The content of `prediction.json`.
+
+    Raises:
+        DatasetInputError: If the source cannot be read.
+        OutputError: If the folder cannot be written to.
+        PredictionError: If the source ends badly after its first frames; what
+            was written until then is complete.
+    """
+    progress = progress or (lambda done, total: None)
+    should_stop = should_stop or (lambda: False)
+    folder_lib.check(output, overwrite)
+    job = Job(stream, source, options)
+    folder = folder_lib.OutputFolder(output, overwrite)
+    record = _record(job, info)
+    state, done, total = folder_lib.FAILED, 0, job.footage.num_frames
+    try:
+        with _Writers(folder.path, job, record) as writers:
+            for frame, picture, outputs in job.run():
+                writers.add(frame, picture, outputs)
+                done += 1
+                progress(done, total)
+                if should_stop():
+                    state = folder_lib.INTERRUPTED
+                    break
+            else:
+                writers.add_future()
+                state = folder_lib.FINISHED
+    except KeyboardInterrupt:
+        state = folder_lib.INTERRUPTED
+        raise
+    except (ValueError, OSError) as error:
+        record["error"] = str(error)
+        if not done:
+            raise
+        raise PredictionError(
+            f"{error}; the first {done} of {total} frames are in {folder.path}"
+        ) from error
+    finally:
+        record |= {"state": state, "num_frames": done}
+        folder.finish(record)
+    return {**record, "output": str(folder.path)}
+
+
+def _record(job, info):
+    footage, options = job.footage, dataclasses.asdict(job.options)
+    return {
+        "model": info or {"model": type(job.model).__name__},
+        "source": {
+            "name": footage.name,
+            "height": footage.size[0],
+            "width": footage.size[1],
+            "num_frames": footage.num_frames,
+            "fps": footage.rate,
+            "has_variable_rate": footage.is_timed,
+        },
+        "options": options,
+        "background_slot": job.background,
+        "version": tfdecomp.__version__,
+    }
+
+
+class _Writers:
+    """All files of a prediction; each is closed whatever happens."""
+
+    def __init__(self, path, job, record):
+        self.path, self.job = path, job
+        self._rate = job.footage.rate
+        self._overlay = self._video("overlay.mp4")
+        self._grid = self._video("slots.mp4")
+        self._latents = GrowingNpz(path / "latents.npz")
+        self._tracks, self._record = None, record
+        self._painter = tracking_video.TrackPainter()
+        self._recent = collections.deque(maxlen=_CONTEXT)
+
+    def _video(self, name):
+        return video_writer.VideoWriter(
+            self.path / name, self._rate, self.job.footage.is_timed
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._overlay.close)
+            closing.callback(self._grid.close)
+            closing.callback(self._latents.close)
+            if self._tracks is not None:
+                closing.callback(self._tracks.close)
+
+    def add(self, frame, picture, outputs):
+        """Writes one frame to all files."""
+        job = self.job
+        if "masks" in outputs:
+            ids, found = job.objects(outputs)
+            video_io.write_png(
+                self.path / "masks" / tracks.mask_name(frame.number),
+                ids,
+                palette.id_colors(),
+            )
+            self._track_files().add(frame, found)
+            boxes = {object.id: object.box for object in found}
+            marked = self._painter.paint(frame.pixels, ids, boxes)
+            self._overlay.add(marked, frame.time)
+        self._grid.add(self._grid_frame(picture, outputs), frame.time)
+        latents = {name: outputs[name] for name in _LATENTS if name in outputs}
+        if "boxes" in outputs:
+            latents["boxes"] = job.fit.boxes(outputs["boxes"])
+        self._latents.add(
+            {**latents, "frame": frame.number, "time": frame.time}
+        )
+        if job.options.num_future:
+            kept = ("recon", "masks")
+            kept = {name: outputs[name] for name in kept if name in outputs}
+            self._recent.append({"video": picture, **kept})
+
+    def _track_files(self):
+        if self._tracks is None:
+            source = self._record["source"]
+            names = ("name", "height", "width")
+            self._tracks = tracks.TrackFiles(
+                self.path, self._record, {n: source[n] for n in names}
+            )
+        return self._tracks
+
+    def _grid_frame(self, picture, outputs):
+        shown = {"video": picture} | {
+            name: outputs[name]
+            for name in ("recon", "masks", "components")
+            if name in outputs
+        }
+        cut = self.job.fit.without_bars
+        labels = None
+        if "masks" in outputs:
+            ids = tracks.slot_ids(outputs, self.job.background)
+            labels = [
+                f"track {number}" if number else "background" for number in ids
+            ]
+        (result,) = slot_grid.slot_frames(
+            **{name: cut(value)[None] for name, value in shown.items()},
+            background=self.job.background,
+            slot_labels=labels,
+            min_side=_GRID_SIDE,
+        )
+        return result
+
+    def add_future(self):
+        """Predicts frames and writes them, if any are asked for."""
+        count = self.job.options.num_future
+        if not count:
+            return
+        future = self.job.stream.predict_frames(count)
+        names = [name for name in PER_FRAME if name in future]
+        npz = GrowingNpz(self.path / "future.npz")
+        for t in range(count):
+            npz.add({name: future[name][t] for name in names})
+        npz.close()
+        cut = self.job.fit.without_bars
+        seen = {
+            name: cut(np.stack([frame[name] for frame in self._recent]))
+            for name in self._recent[0]
+        }
+        joined = {
+            name: np.concatenate([seen[name], cut(future[name])])
+            for name in ("recon", "masks")
+            if name in seen
+        }
+        frames = rollout.rollout_video(
+            seen["video"], num_observed=len(self._recent), **joined
+        )
+        video_io.write_video(self.path / "future.mp4", frames, self._rate)

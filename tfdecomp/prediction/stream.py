@@ -1,0 +1,124 @@
+"""A model that reads a long video piece by piece and forgets nothing."""
+
+import inspect
+
+import numpy as np
+import tensorflow as tf
+
+# What a model gives for each frame; the rest of its outputs are sums.
+PER_FRAME = (
+    "recon",
+    "masks",
+    "components",
+    "slots",
+    "presence",
+    "boxes",
+    "locations",
+    "track_ids",
+)
+
+
+class Stream:
+    """Runs a model over consecutive chunks of one video.
+
+    The model's state, or the number of the first frame where it has none, is
+    carried from chunk to chunk, so that the result does not depend on where
+    the video is cut. Two functions are compiled, whatever the lengths of the
+    chunks and however many videos follow each other.
+
+    Args:
+        model: A built `DecompositionModel`.
+        num_slots: `K`, if not the model's.
+        num_refinements: `R`, if not the model's.
+
+    Raises:
+        ValueError: If the model does not take one of these.
+    """
+
+    def __init__(self, model, num_slots=None, num_refinements=None):
+        asked = {"num_slots": num_slots, "num_refinements": num_refinements}
+        self._asked = {k: v for k, v in asked.items() if v is not None}
+        known = inspect.signature(model.call).parameters
+        for name in self._asked:
+            if name not in known:
+                raise ValueError(
+                    f"{type(model).__name__} has no choice of {name}; leave "
+                    "it out"
+                )
+        self.model = model
+        self._compiled = {}
+        self.restart()
+
+    def restart(self, seed=0):
+        """Forgets the video; the next frames are the first ones of another.
+
+        Args:
+            seed: Seed of its samples.
+        """
+        self._seed = tf.constant([[seed, 0]], tf.int32)
+        self._state, self._count = None, 0
+
+    def __call__(self, pictures) -> dict:
+        """Decomposes the next frames.
+
+        Args:
+            pictures: `[T, h, w, C]` uint8.
+
+        Returns:
+            Those of `PER_FRAME` that the model gives, as arrays `[T, ...]`.
+        """
+        inputs = {
+            "video": tf.constant(pictures[None]),
+            "seed": self._seed,
+            "first_frame": tf.constant(self._count, tf.int32),
+        }
+        if self._state is not None:
+            inputs["state"] = self._state
+        outputs = self._function(inputs)(inputs)
+        self._state = outputs.pop("state", None)
+        self._count += len(pictures)
+        return {name: value[0].numpy() for name, value in outputs.items()}
+
+    def predict_frames(self, num_frames) -> dict:
+        """The frames that follow; the same keys as for observed ones.
+
+        Raises:
+            ValueError: If the model does not predict, or has seen nothing.
+        """
+        check_future(self.model)
+        if self._state is None:
+            raise ValueError("there is nothing to continue: no frame was read")
+        outputs = self.model.predict_frames(self._state, self._seed, num_frames)
+        return {
+            name: np.asarray(outputs[name][0])
+            for name in PER_FRAME
+            if name in outputs
+        }
+
+    def _function(self, inputs):
+        """The compiled function for inputs with these keys."""
+        key = "state" in inputs
+        if key not in self._compiled:
+            specs = tf.nest.map_structure(
+                lambda t: tf.TensorSpec(t.shape, t.dtype), inputs
+            )
+            shape = [1, None, *inputs["video"].shape[2:]]
+            specs["video"] = tf.TensorSpec(shape, inputs["video"].dtype)
+            self._compiled[key] = tf.function(
+                self._call, input_signature=[specs], autograph=False
+            )
+        return self._compiled[key]
+
+    def _call(self, inputs):
+        outputs = self.model(inputs, training=False, **self._asked)
+        names = (*PER_FRAME, "state")
+        return {name: outputs[name] for name in names if name in outputs}
+
+
+def check_future(model):
+    """Raises `ValueError` unless a model predicts frames."""
+    if not hasattr(model, "predict_frames"):
+        raise ValueError(
+            f"{type(model).__name__} does not predict frames; leave out "
+            "num_future"
+        )

@@ -1,0 +1,153 @@
+"""A video with its objects marked: outline, box, number, trail."""
+
+import collections
+
+import numpy as np
+
+from tfdecomp.visualization import canvas, overlays, palette
+
+_TRAIL = 24  # frames
+_OPACITY = 0.35
+
+
+class TrackPainter:
+    """Marks objects frame by frame; remembers where they have been.
+
+    Colours are those of `palette.slot_colors` by track, the same as in all
+    other pictures. Lines and letters grow with the frame.
+
+    Args:
+        opacity: Share of the object's colour inside its outline.
+        trail: Frames that a trail reaches back.
+
+    Example:
+
+    >>> painter = TrackPainter()
+    >>> painter.paint(frame, ids, {1: box})  # [H, W, 3] uint8
+    """
+
+    def __init__(self, opacity=_OPACITY, trail=_TRAIL):
+        self.opacity = opacity
+        self._trails = collections.deque(maxlen=trail)
+
+    def paint(self, frame, ids, boxes) -> np.ndarray:
+        """Marks the next frame.
+
+        Args:
+            frame: `[H, W, 3]` uint8.
+            ids: `[H, W]` integers, 0 where there is no object.
+            boxes: Track -> `(ymin, xmin, ymax, xmax)` in pixels of the frame.
+
+        Returns:
+            `[H, W, 3]` uint8.
+        """
+        height, width = ids.shape
+        line = max(1, round(min(height, width) / 240))
+        colors = {track: track_color(track) for track in boxes}
+        table = palette.id_colors()
+        picture = frame.copy()
+        inside = (ids > 0) & (ids < 255)
+        paint = table[ids[inside]]
+        mixed = (1 - self.opacity) * frame[inside] + self.opacity * paint
+        picture[inside] = np.rint(mixed).astype(np.uint8)
+        edge = _thick(overlays.edges(ids[None])[0], line) & inside
+        picture[edge] = table[ids[edge]]
+        self._trails.append(
+            {track: _centre(ids, track, box) for track, box in boxes.items()}
+        )
+        self._paint_trails(picture, line)
+        for track, box in boxes.items():
+            _paint_box(picture, box, colors[track], line)
+        for track, box in boxes.items():
+            _paint_label(picture, box, str(track), colors[track])
+        return picture
+
+    def _paint_trails(self, picture, line):
+        """Draws the way of every centre; what is long ago is faint."""
+        places = list(self._trails)
+        for age in range(1, len(places)):
+            strength = 0.2 + 0.8 * age / (len(places) - 1)
+            for track, end in places[age].items():
+                start = places[age - 1].get(track)
+                if start is not None:
+                    color = np.array(track_color(track))
+                    _paint_line(picture, start, end, color, strength, line)
+
+
+def _centre(ids, track, box):
+    """`(y, x)` of the middle of a mask; of the box if no pixel is seen.
+
+    One pixel that strays moves a box, and hardly a mean.
+    """
+    mask = ids == id_value(track)
+    count = np.count_nonzero(mask)
+    if not count:
+        return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return tuple(
+        np.arange(mask.shape[axis]) @ mask.sum(1 - axis) / count
+        for axis in (0, 1)
+    )
+
+
+def _paint_line(picture, start, end, color, strength, line):
+    """Mixes a line between two points `(y, x)` into a picture, in place."""
+    start, end = np.array(start), np.array(end)
+    count = 1 + int(np.ceil(np.abs(end - start).max()))
+    share = np.linspace(0, 1, count)[:, None]
+    points = (start + share * (end - start)).astype(int)  # [N, 2]
+    around = np.stack(np.mgrid[:line, :line], -1).reshape(-1, 2) - line // 2
+    points = (points[:, None] + around).reshape(-1, 2)
+    inside = ((points >= 0) & (points < picture.shape[:2])).all(1)
+    rows, columns = points[inside].T
+    mixed = (1 - strength) * picture[rows, columns] + strength * color
+    picture[rows, columns] = np.rint(mixed).astype(np.uint8)
+
+
+def id_value(track):
+    """Value of a track, from 1 on, in a picture of ids: 255 is 1 again."""
+    return 1 + (track - 1) % 254
+
+
+def track_color(track):
+    """Colour of a track, from 1 on: that of the slot before it."""
+    return tuple(palette.id_colors()[id_value(track)].tolist())
+
+
+def _thick(edge, line):
+    """`[H, W]` bool, each true pixel grown to `line` pixels."""
+    grown = edge.copy()
+    for step in range(1, line):
+        grown[step:] |= edge[:-step]
+        grown[:, step:] |= edge[:, :-step]
+    return grown
+
+
+def _paint_box(picture, box, color, line):
+    top, left, bottom, right = np.rint(box).astype(int)
+    if bottom - top < 1 or right - left < 1:
+        return
+    place = picture[top:bottom, left:right]
+    thin = max(1, line // 2)
+    for side in (slice(None, thin), slice(-thin, None)):
+        place[side] = color
+        place[:, side] = color
+
+
+def _paint_label(picture, box, words, color):
+    """The track's number on a chip at the box's upper left corner."""
+    height, width = picture.shape[:2]
+    size = int(np.clip(min(height, width) / 26, 12, 40))
+    if height < 2 * size or width < 2 * size:
+        return
+    wide = round(size * (0.5 + 0.55 * len(words)))
+    bright = np.dot(color, (0.299, 0.587, 0.114)) > 140
+    ink = canvas.text(words, wide, size).astype(np.float32) / 255  # 1 is paper
+    ink = ink if bright else 1 - ink
+    paper = np.array(color, np.float32)
+    letters = 0.0 if bright else 255.0
+    share = ink if bright else 1 - ink
+    chip = np.rint(share * paper + (1 - share) * letters).astype(np.uint8)
+    top, left = np.rint(box[:2]).astype(int)
+    top = min(max(0, top - size), height - size)
+    left = min(max(0, left), width - wide)
+    picture[top : top + size, left : left + wide] = chip
