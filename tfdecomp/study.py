@@ -1,4 +1,4 @@
-"""Studies of a trained model, after the IODINE and LAVAE papers.
+"""Studies of a trained model, after the IODINE, LAVAE and DVIP papers.
 
     python -m tfdecomp.study factors --workdir=~/runs/a --output=~/studies/a
     python -m tfdecomp.study refinements --workdir=~/runs/a --output=DIR
@@ -16,8 +16,11 @@
 t-SNE), `traversals` and `input_ablation` (several runs side by side). Where
 the model says where objects are: `reconstructions` (places and objects one by
 one), `generation` (samples of the prior), `swap` (objects trade places) and
-`location_traversal` (one object moves). Each writes NAME.json with all that
-made it, NAME.md and pictures.
+`location_traversal` (one object moves). Of factors that predict themselves:
+`independent_generations` (one moves, the others stand), `factor_objects`
+(which true objects move with it) and `correlation` (of latents a frame
+apart). `rollout_error` is for all who predict frames. Each writes NAME.json
+with all that made it, NAME.md, pictures and videos.
 
 More settings are gin's: --gin_param="studies.Slots.num_slots = (3, 5, 7)".
 """

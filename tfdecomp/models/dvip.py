@@ -185,6 +185,8 @@ class DVIP(base.DecompositionModel):
     def call(self, inputs, training=False):
         video, features = self._features(inputs, training)
         records, state = self.filter(inputs, features)
+        still = _still(inputs.get("state"), records["mean"])
+        state = {**state, "still": still}
         recon = self.draw(records["latents"], training)
         latent_kl = self._latent_kl(records)
         frames = tf.cast(tf.shape(video)[1], tf.float32)
@@ -203,7 +205,7 @@ class DVIP(base.DecompositionModel):
             "state": state,
         }
         if not training:
-            outputs["components"] = self.render_factors(records["mean"])
+            outputs["components"] = self.render_factors(records["mean"], still)
         return outputs
 
     def _features(self, inputs, training=False):
@@ -283,7 +285,7 @@ class DVIP(base.DecompositionModel):
 
     # ---- factors one at a time ---------------------------------------------
 
-    def replace_factor(self, latents, factor, base_frame=1):
+    def replace_factor(self, latents, factor, base_frame=1, still=None):
         """Latents in which one factor moves and the others stand still.
 
         Args:
@@ -291,21 +293,24 @@ class DVIP(base.DecompositionModel):
             factor: Which one moves.
             base_frame: Frame whose values the others keep; the last one of a
                 shorter clip.
+            still: `[B, Z]`, the values that they keep instead.
 
         Returns:
             `[B, T, Z]`.
         """
-        last = tf.minimum(base_frame, tf.shape(latents)[1] - 1)
-        still = latents[:, last][:, None]
+        if still is None:
+            last = tf.minimum(base_frame, tf.shape(latents)[1] - 1)
+            still = latents[:, last]
+        still = still[:, None]
         begin = factor * self.latent_shape[1]
         moves = np.zeros(self.latent_dim, bool)
         moves[begin : begin + self.latent_shape[1]] = True
         return tf.where(moves, latents, still)
 
-    def render_factors(self, latents):
+    def render_factors(self, latents, still=None):
         """`[B, T, k, H, W, C]`: each factor moving while the others stand."""
         drawn = [
-            self.draw(self.replace_factor(latents, factor))
+            self.draw(self.replace_factor(latents, factor, still=still))
             for factor in range(self.latent_shape[0])
         ]
         return tf.stack(drawn, axis=2)
@@ -400,14 +405,16 @@ class DVIP(base.DecompositionModel):
         if use_means:
             noise = tf.zeros_like(noise)
         latents, prediction = self._predict(state, noise, num_frames)
+        still = _still(state, latents)
         return {
             "recon": self.draw(latents),
             "slots": self._by_factor(latents),
-            "components": self.render_factors(latents),
+            "components": self.render_factors(latents, still),
             "state": {
                 "mean": prediction[0],
                 "log_variance": prediction[1],
                 "frame": first + num_frames,
+                "still": still,
             },
         }
 
@@ -502,6 +509,20 @@ class DVIP(base.DecompositionModel):
         for name in _PARTS:
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _still(state, latents):
+    """Latents `[B, Z]` that stand still: those of the video's frame 1.
+
+    In the later chunks of a long video they come with the state.
+
+    Args:
+        state: The state of the chunk before, or None.
+        latents: `[B, T, Z]`.
+    """
+    if state is not None and "still" in state:
+        return state["still"]
+    return latents[:, tf.minimum(1, tf.shape(latents)[1] - 1)]
 
 
 def _unfold(values, shape):

@@ -17,6 +17,10 @@ NAMES = {
     "generation": "Generation",
     "swap": "Swap",
     "location_traversal": "LocationTraversal",
+    "independent_generations": "IndependentGenerations",
+    "factor_objects": "FactorObjects",
+    "correlation": "Correlation",
+    "rollout_error": "RolloutError",
 }
 
 

@@ -6,18 +6,19 @@ PRESENT = 0.5  # presence above which a slot is in use
 _PATIENCE = 25  # images looked at for each that is wanted
 
 
-def require(subject, method, does):
+def require(subject, method, does, such="LAVAE"):
     """Raises `ValueError` unless the model has a method.
 
     Args:
         subject: The `study.Subject`.
         method: Name of the method.
         does: What a model without it cannot do.
+        such: A model that has it.
     """
     if not hasattr(subject.model, method):
         raise ValueError(
             f"{subject.name} cannot {does}: it has no method {method!r}; take "
-            "a model that has, such as LAVAE"
+            f"a model that has, such as {such}"
         )
 
 

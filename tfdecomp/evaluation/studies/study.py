@@ -96,8 +96,8 @@ class Findings:
     Args:
         result: As JSON can hold it.
         table: Markdown.
-        pictures: Name to `[h, w, 3]` uint8; the name is added to the study's,
-            "" adds nothing.
+        pictures: Name to a picture `[h, w, 3]` or a video `[T, h, w, 3]`,
+            uint8; the name is added to the study's, "" adds nothing.
     """
 
     result: dict
@@ -238,7 +238,7 @@ def table(head, rows, title="") -> str:
 
 
 def write(folder, name, findings) -> list[pathlib.Path]:
-    """Writes `NAME.json`, `NAME.md` and a PNG for each picture.
+    """Writes `NAME.json`, `NAME.md` and the pictures and videos.
 
     Args:
         folder: Where to; made if missing.
@@ -248,14 +248,15 @@ def write(folder, name, findings) -> list[pathlib.Path]:
     Returns:
         The files.
     """
-    from tfdecomp.data import video_io
+    from tfdecomp.evaluation import pictures
 
     folder = pathlib.Path(os.path.expanduser(folder))
     files = [
         results.write(folder / f"{name}.json", findings.result),
         results.write_text(folder / f"{name}.md", findings.table),
     ]
-    for part, picture in findings.pictures.items():
-        files.append(folder / f"{'_'.join(filter(None, [name, part]))}.png")
-        video_io.write_png(files[-1], picture)
-    return files
+    named = {
+        "_".join(filter(None, [name, part])): picture
+        for part, picture in findings.pictures.items()
+    }
+    return files + pictures.write(folder, named)
