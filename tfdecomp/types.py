@@ -24,12 +24,15 @@ class Batch(TypedDict, total=False):
         first_frame: `[]` int32, number of the first frame in the whole
             video; 0 unless a long video is run in chunks.
         state: what an earlier chunk returned under `state`.
+        crop_offset: `[B, 2]` `(y, x)` in pixels of the frame's corner in
+            the scene that it was cut from; zeros where it is not given.
     """
 
     video: Array
     seed: Array
     first_frame: Array
     state: dict
+    crop_offset: Array
 
 
 class Decomposition(TypedDict, total=False):

@@ -143,3 +143,32 @@ def test_rates_have_the_names_of_their_groups():
         "learning_rate": 0.1,
         "learning_rate_where": 0.5,
     }
+
+
+def test_noise_on_gradients_is_cut_normal_and_fades():
+    noisy = optimizers.NoisyAdam(
+        0.1, beta_1=0.0, gradient_noise=schedules.Decay(2.0, 0.0, period=10)
+    )
+    weight = tf.Variable(tf.zeros([3000]))
+    noisy.build([weight])
+    draws = []
+    for count in (1, 11):
+        _update(noisy, [weight], [np.zeros(3000)], count)
+        draws.append(noisy.variables[0].numpy())  # the last gradient
+    for draw, scale in zip(draws, (2.0, 0.2)):
+        assert np.abs(draw).max() <= 2 * scale
+        # Cut at two deviations, a normal variable deviates by 0.88.
+        assert draw.std() == pytest.approx(0.88 * scale, rel=0.05)
+    assert abs(np.corrcoef(*draws)[0, 1]) < 0.1
+
+
+def test_without_noise_the_noisy_one_is_adam():
+    start = np.ones(4, np.float32)
+    ours, theirs = tf.Variable(start), tf.Variable(start)
+    noisy, adam = optimizers.NoisyAdam(0.1), optimizers.Adam(0.1)
+    noisy.build([ours]), adam.build([theirs])
+    for count in (1, 2, 3):
+        gradient = [_gradients(count)[0]]
+        _update(noisy, [ours], gradient, count)
+        _update(adam, [theirs], gradient, count)
+    np.testing.assert_array_equal(ours, theirs)

@@ -134,7 +134,8 @@ def frame_noise(seeds, numbers, purpose, shape, is_normal=True):
         (tf.repeat(seeds, count, axis=0), tf.tile(numbers, [batch])),
         fn_output_signature=tf.float32,
     )
-    return tf.ensure_shape(noise, (None, *shape))
+    known = (None if tf.is_tensor(size) else size for size in shape)
+    return tf.ensure_shape(noise, (None, *known))
 
 
 class FrameNoise:

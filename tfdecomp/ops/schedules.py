@@ -161,3 +161,45 @@ class Piecewise(Schedule):
         bounds = tf.constant(self.boundaries, tf.int64)
         index = tf.reduce_sum(tf.cast(step >= bounds, tf.int32))
         return tf.gather(tf.constant(self.values, tf.float32), index)
+
+
+@gin.register(module="schedules")
+class Decay(Schedule):
+    """Falls, or rises, towards its end by a factor per so many steps.
+
+        end + (start - end) factor^((step - begin) / period)
+
+    Args:
+        start: Value until step `begin`.
+        end: Value that is approached.
+        factor: Of the distance to the end, in (0, 1).
+        period: Steps in which the distance shrinks by the factor.
+        begin: First step of the decay.
+
+    Raises:
+        ValueError: If the factor is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        start=gin.REQUIRED,
+        end=gin.REQUIRED,
+        factor=0.1,
+        period=1000,
+        begin=0,
+    ):
+        if not 0.0 < factor < 1.0:
+            raise ValueError(
+                f"factor must be between 0 and 1, got {factor}; it is what "
+                "remains of the distance to the end after a period"
+            )
+        self.start = start
+        self.end = end
+        self.factor = factor
+        self.period = period
+        self.begin = begin
+
+    def __call__(self, step):
+        steps = tf.maximum(tf.cast(step, tf.float32) - self.begin, 0.0)
+        left = tf.exp(math.log(self.factor) * steps / self.period)
+        return self.end + (self.start - self.end) * left

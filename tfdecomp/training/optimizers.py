@@ -67,16 +67,25 @@ class Moments:
         rate, epsilon = self.corrected(self.learning_rate(step), count)
         for i, (weight, gradient) in enumerate(zip(weights, gradients)):
             mean, size = self.variables[2 * i : 2 * i + 2]
+            noise = self.noise(weight.shape, step, i)
             strategy.extended.update(
                 weight,
                 self._update_one,
-                args=(mean, size, gradient, factor, rate, epsilon, is_taken),
+                args=(
+                    *(mean, size, gradient, noise),
+                    *(factor, rate, epsilon, is_taken),
+                ),
             )
 
+    def noise(self, shape, step, number):
+        """What is added to the clipped gradient of a weight."""
+        del shape, step, number
+        return 0.0
+
     def _update_one(
-        self, weight, mean, size, gradient, factor, rate, epsilon, take
+        self, weight, mean, size, gradient, noise, factor, rate, epsilon, take
     ):
-        gradient = factor * tf.cast(gradient, tf.float32)
+        gradient = factor * tf.cast(gradient, tf.float32) + noise
         new_mean = mean + (1.0 - self.beta_1) * (gradient - mean)
         new_size, divisor = self.measure(size, gradient)
         change = rate * new_mean / (divisor + epsilon)
@@ -113,6 +122,39 @@ class Adam(Moments):
         """The mean square, and its root."""
         size = size + (1.0 - self.beta_2) * (gradient**2 - size)
         return size, tf.sqrt(size)
+
+
+@gin.register(module="training")
+class NoisyAdam(Adam):
+    """Adam on clipped gradients with noise; see `Adam`.
+
+    Args:
+        learning_rate: A number or a schedule of the step.
+        beta_1: Decay of the mean gradient.
+        beta_2: Decay of the mean squared gradient.
+        epsilon: Added to the root of the mean squared gradient.
+        gradient_noise: A number or a schedule of the step: scale of normal
+            noise, cut at two deviations, on every gradient.
+    """
+
+    def __init__(
+        self,
+        learning_rate=3e-4,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        gradient_noise=0.0,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
+        if not isinstance(gradient_noise, schedules.Schedule):
+            gradient_noise = schedules.Constant(gradient_noise)
+        self.gradient_noise = gradient_noise
+
+    def noise(self, shape, step, number):
+        """A function of the step and the weight's number, on any replica."""
+        seed = tf.stack([tf.cast(step, tf.int32), number])
+        drawn = tf.random.stateless_truncated_normal(shape, seed)
+        return self.gradient_noise(step) * drawn
 
 
 @gin.register(module="training")

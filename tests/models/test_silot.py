@@ -1,0 +1,699 @@
+"""SILOT: the contract, tracks, the objective, the learned prior."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import tiny_silot
+from tests.models.tiny_silot import CELLS, SIZE, A, K, gradients, seeded
+from tfdecomp import saving
+from tfdecomp.distributions import concrete, object_count
+from tfdecomp.layers.cell_backbone import CellBackbone
+from tfdecomp.layers.propagation import Propagation
+from tfdecomp.models.silot import SILOT
+from tfdecomp.ops import schedules
+
+TERMS = (
+    "kl_discovery",
+    "kl_propagation",
+    "kl_learned_prior",
+    "kl_count",
+    "kl_presence_prior",
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_silot.tiny()
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return seeded(tiny_silot.clips(frames=2))
+
+
+@pytest.fixture(scope="module")
+def outputs(model, inputs):
+    found = model(inputs)
+    return tf.nest.map_structure(np.asarray, found)
+
+
+# ---- sizes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("independent", "prune", "expected"),
+    [
+        (True, False, 2_826_622),
+        (False, False, 2_851_902),
+        (True, True, 2_385_954),
+        (False, True, 2_411_234),
+    ],
+)
+def test_published_sizes_have_as_many_weights(independent, prune, expected):
+    model = SILOT(
+        prior=Propagation(is_prior=True, prune=prune),
+        independent_propagation=independent,
+    )
+    model.build()
+    assert model.count_params() == expected
+    if independent and not prune:
+        parts = {
+            "backbone": 572_096,
+            "discovery": 221_376
+            + 9_246
+            + 77_610
+            + 52_536
+            + 40_000
+            + 191_936
+            + 128,
+            "propagation": 688_311 - 21_056,
+            "prior": 688_311 - 21_056,
+            "grid_attention": 21_184,
+            "object_network": 21_056,
+            "renderer": 242_832,
+        }
+        found = {n: getattr(model, n).count_params() for n in parts}
+        # The two modules share the network of objects.
+        assert found["discovery"] == parts["discovery"]
+        assert found["backbone"] == parts["backbone"]
+        assert found["grid_attention"] == parts["grid_attention"]
+        assert found["object_network"] == parts["object_network"]
+        assert found["renderer"] == parts["renderer"]
+        assert sum(found.values()) == expected
+
+
+def test_weights_do_not_depend_on_frames_or_slots(model):
+    for size, slots in ((24, 4), (36, 3), ((48, 31), 9)):
+        height, width = (size, size) if isinstance(size, int) else size
+        video = np.zeros((1, 2, height, width, 3), np.float32)
+        found = model(seeded(video), num_slots=slots)
+        assert found["masks"].shape == (1, 2, slots, height, width, 1)
+        assert found["boxes"].shape == (1, 2, slots, 4)
+
+
+# ---- the contract ----------------------------------------------------------
+
+
+def test_outputs_have_the_shapes_of_the_contract(outputs):
+    slots = K + 1
+    shapes = {
+        "recon": (2, 2, SIZE, SIZE, 3),
+        "masks": (2, 2, slots, SIZE, SIZE, 1),
+        "components": (2, 2, slots, SIZE, SIZE, 3),
+        "slots": (2, 2, slots, A),
+        "latent_kl": (2, 2, slots, A),
+        "presence": (2, 2, slots),
+        "boxes": (2, 2, slots, 4),
+        "track_ids": (2, 2, slots),
+        **dict.fromkeys(("loss", "nll", "kl", *TERMS), (2,)),
+    }
+    for name, shape in shapes.items():
+        assert outputs[name].shape == shape, name
+        assert np.all(np.isfinite(outputs[name])), name
+    assert outputs["track_ids"].dtype == np.int32
+
+
+def test_the_background_is_slot_zero(outputs):
+    np.testing.assert_array_equal(outputs["presence"][:, :, 0], 1.0)
+    for name in ("slots", "boxes", "track_ids", "latent_kl"):
+        assert not np.any(outputs[name][:, :, 0])
+
+
+def test_masks_sum_to_one(outputs):
+    np.testing.assert_allclose(outputs["masks"].sum(2), 1.0, rtol=1e-5)
+    assert outputs["masks"].min() >= 0
+
+
+def test_boxes_are_inside_the_frame_and_zero_where_nothing_is(outputs):
+    boxes, presence = outputs["boxes"], outputs["presence"]
+    assert boxes.min() >= 0 and boxes.max() <= SIZE
+    assert not np.any(boxes[presence == 0])
+    assert np.all(boxes[..., 2:] >= boxes[..., :2])
+
+
+def test_latents_are_in_their_ranges(model, inputs):
+    state = model(inputs)["state"]
+    for name in ("depth", "presence"):
+        assert np.all((state[name] >= 0) & (state[name] <= 1))
+    assert np.all((state["box"][..., 2:] > 0) & (state["box"][..., 2:] < 1))
+
+
+def test_the_loss_is_the_sum_of_its_terms(outputs):
+    kl = sum(outputs[name] for name in TERMS)
+    np.testing.assert_allclose(outputs["kl"], kl, rtol=1e-5)
+    np.testing.assert_allclose(
+        outputs["loss"], outputs["nll"] + outputs["kl"], rtol=1e-5
+    )
+
+
+def test_training_draws_no_masks(model, inputs):
+    found = model(inputs, training=True)
+    assert not {"masks", "components", "boxes"} & set(found)
+    assert found["recon"].shape == (2, 2, SIZE, SIZE, 3)
+
+
+def test_config_and_saved_model_give_the_same_model(model, inputs, tmp_path):
+    json.dumps(model.get_config())
+    saving.save_model(tmp_path, model)
+    again = saving.load_model(tmp_path)
+    again.set_weights(model.get_weights())
+    for name in ("recon", "presence", "boxes"):
+        np.testing.assert_allclose(
+            again(inputs)[name], model(inputs)[name], atol=1e-6
+        )
+
+
+def test_half_precision_keeps_places_and_likelihoods(model, inputs):
+    with saving.dtype_policy("mixed_bfloat16"):
+        half = tiny_silot.tiny()
+    half.set_weights(model.get_weights())
+    found, expected = half(inputs), model(inputs)
+    for name in ("recon", "boxes", "loss", "presence"):
+        assert found[name].dtype == tf.float32
+    np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.5)
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.05)
+
+
+@pytest.mark.slow
+def test_other_channels_and_a_learned_background():
+    model = tiny_silot.tiny(channels=1, background="learned")
+    video = tiny_silot.clips(channels=1)
+    found = gradients(model, seeded(video))
+    color = next(v for p, v in found.items() if "background_logits" in p)
+    assert np.any(color)
+    level = float(tf.sigmoid(10.0 * model.background_logits[0]))
+    empty = model(seeded(video))["components"][:, :, 0]
+    np.testing.assert_allclose(empty, level, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"background": "data"}, "fixed"),
+        ({"num_slots": 1}, "background"),
+        ({"parts": {"backbone": CellBackbone(features=7)}}, "features"),
+        ({"parts": {"prior": Propagation()}}, "is_prior"),
+        ({"propagation": {"what_dim": 9}}, "what_dim"),
+        ({"propagation": {"channels": 1}}, "CHANNELS"),
+    ],
+)
+def test_parts_that_do_not_fit_are_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_silot.tiny(**options)
+
+
+def test_videos_of_other_channels_are_errors(model):
+    with pytest.raises(ValueError, match="H, W, 3"):
+        model({"video": np.zeros((1, 1, SIZE, SIZE, 1), np.float32)})
+
+
+# ---- frames, chunks, batches -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sample", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_a_clip_does_not_depend_on_its_batch(sample):
+    model = tiny_silot.tiny(sample_in_evaluation=sample)
+    batch = seeded(tiny_silot.clips(batch=3))
+    every = model(batch)
+    alone = model({n: v[1:2] for n, v in batch.items()})
+    for name in ("recon", "presence", "boxes", "loss"):
+        np.testing.assert_allclose(
+            alone[name][0], every[name][1], rtol=1e-4, atol=1e-5
+        )
+
+
+def test_training_noise_of_a_clip_does_not_depend_on_its_batch(model):
+    batch = seeded(tiny_silot.clips(batch=3))
+    every = model(batch, training=True)["loss"]
+    alone = model({n: v[1:2] for n, v in batch.items()}, training=True)["loss"]
+    np.testing.assert_allclose(alone[0], every[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "sample", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_chunks_continue_a_video(sample):
+    model = tiny_silot.tiny(sample_in_evaluation=sample)
+    batch = seeded(tiny_silot.clips(frames=3))
+    whole = model(batch)
+    first = model({**batch, "video": batch["video"][:, :2]})
+    second = model(
+        {**batch, "video": batch["video"][:, 2:], "state": first["state"]}
+    )
+    for name in ("recon", "boxes", "track_ids", "presence"):
+        np.testing.assert_allclose(
+            tf.concat([first[name], second[name]], 1), whole[name], atol=1e-5
+        )
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        second["state"],
+        whole["state"],
+    )
+
+
+def test_later_frames_do_not_change_earlier_ones(model):
+    batch = seeded(tiny_silot.clips(frames=3))
+    short = model({**batch, "video": batch["video"][:, :2]})
+    np.testing.assert_allclose(
+        model(batch)["recon"][:, :2], short["recon"], atol=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_compiled_with_open_sizes_equals_eager(model, inputs):
+    spec = {
+        "video": tf.TensorSpec([None, None, SIZE, SIZE, 3], tf.float32),
+        "seed": tf.TensorSpec([None, 2], tf.int32),
+        "num_slots": tf.TensorSpec([], tf.int32),
+    }
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def compiled(batch):
+        return model(batch, num_slots=batch["num_slots"])
+
+    for count in (K + 1, K + 3):
+        found = compiled({**inputs, "num_slots": tf.constant(count)})
+        expected = model(inputs, num_slots=count)
+        for name in ("recon", "masks", "track_ids", "loss"):
+            np.testing.assert_allclose(
+                found[name], expected[name], rtol=1e-4, atol=1e-5
+            )
+
+
+@pytest.mark.slow
+def test_the_graph_does_not_grow_with_frames(model):
+    sizes = []
+    for frames in (2, 6):
+        video = tf.TensorSpec([1, frames, SIZE, SIZE, 3], tf.float32)
+        traced = tf.function(
+            lambda v: model({"video": v}, training=True)["loss"],
+            autograph=False,
+        ).get_concrete_function(video)
+        sizes.append(len(traced.graph.as_graph_def().node))
+    assert abs(sizes[1] - sizes[0]) <= 2
+
+
+# ---- tracks ----------------------------------------------------------------
+
+
+def certain(model, logit=8.0, keep=8.0):
+    """A model whose objects are surely there, and stay."""
+    biases = {
+        model.discovery: logit,
+        model.propagation: keep,
+        model.prior: keep,
+    }
+    for part, value in biases.items():
+        head = part.heads["presence"]
+        head.kernels[-1].assign(tf.zeros(head.kernels[-1].shape))
+        head.biases[-1].assign([value])
+    return model
+
+
+def test_tracks_begin_at_one_and_stay_in_their_slots():
+    model = certain(tiny_silot.tiny(), logit=6.0)
+    batch = seeded(tiny_silot.clips(frames=2))
+    first = model({**batch, "video": batch["video"][:, :1]})
+    # Now nothing new is found.
+    certain(model, logit=-6.0)
+    second = model(
+        {**batch, "video": batch["video"][:, 1:], "state": first["state"]}
+    )
+    for found in (first, second):
+        ids = found["track_ids"].numpy()
+        np.testing.assert_array_equal(
+            ids, np.broadcast_to([0, *range(1, K + 1)], ids.shape)
+        )
+
+
+def test_what_is_not_present_has_no_track():
+    model = certain(tiny_silot.tiny(), logit=-6.0)
+    found = model(seeded(tiny_silot.clips()))
+    assert not np.any(found["track_ids"])
+    assert np.all(found["presence"][:, :, 1:] < 0.5)
+
+
+def test_objects_that_vanish_make_room_for_new_numbers():
+    model = certain(tiny_silot.tiny(), logit=6.0, keep=-8.0)
+    ids = model(seeded(tiny_silot.clips()))["track_ids"].numpy()[0]
+    np.testing.assert_array_equal(ids[:, 1:], np.arange(1, 7).reshape(2, 3))
+
+
+def test_frames_of_one_video_never_show_a_number_twice(model):
+    ids = model(seeded(tiny_silot.clips(frames=3)))["track_ids"].numpy()
+    for frame in ids.reshape(-1, K + 1):
+        shown = frame[frame > 0]
+        assert len(set(shown)) == len(shown)
+
+
+# ---- the objective ---------------------------------------------------------
+
+
+def test_terms_are_those_of_the_records(model, inputs):
+    """Restated in NumPy from what the loop recorded."""
+    video = tf.constant(inputs["video"])
+    records, _ = model._scan(
+        inputs, video, model._start(inputs, None), True, None
+    )
+    terms = model._divergences(inputs, records)
+    part = {
+        n: {
+            k: np.asarray(v, np.float64)
+            for k, v in model._split(records, n).items()
+        }
+        for n in ("propagated", "discovered")
+    }
+    kept, new = part["propagated"], part["discovered"]
+
+    def normal_kl(m, s, m0, s0):
+        return np.log(s0 / s) + (s**2 + (m - m0) ** 2) / (2 * s0**2) - 0.5
+
+    size = np.log(0.1 / 0.9)
+    new_prior = (
+        np.array([0, 0, size, size, *[0] * (A + 1)]),
+        np.array([1, 1, 0.5, 0.5, *[1] * (A + 1)]),
+    )
+    kept_prior = (
+        np.array([0, 0, size, size, *[0] * (A + 1)]),
+        np.array([0.3, 0.3, 0.5, 0.5, *[0.4] * A, 1]),
+    )
+    expected = {
+        "kl_discovery": new["presence"]
+        * normal_kl(new["mean"], new["deviation"], *new_prior),
+        "kl_propagation": kept["presence"]
+        * normal_kl(kept["mean"], kept["deviation"], *kept_prior),
+        "kl_learned_prior": kept["presence"]
+        * normal_kl(
+            kept["mean"],
+            kept["deviation"],
+            kept["prior_mean"],
+            kept["prior_deviation"],
+        ),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            terms[name], value.sum((1, 2, 3)), rtol=1e-4, atol=1e-4
+        )
+    q = 1 / (1 + np.exp(-np.concatenate([kept["logit"], new["logit"]], 2)))
+    on = np.concatenate([kept["presence"], new["presence"]], 2)[..., 0] > 0.5
+    table = object_count.conditionals(
+        K + CELLS, object_count.log_rate(model.count_odds)
+    )
+    p = np.asarray(object_count.prior_probs(on, table), np.float64)[..., None]
+    kl = q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))
+    np.testing.assert_allclose(terms["kl_count"], kl.sum((1, 2, 3)), rtol=1e-3)
+    ratio = concrete.sampled_kl(
+        *(np.float32(kept[n]) for n in ("sample", "logit", "prior_logit"))
+    )
+    np.testing.assert_allclose(
+        terms["kl_presence_prior"], np.sum(ratio, (1, 2, 3)), rtol=1e-4
+    )
+
+
+def test_the_first_frame_has_nothing_to_propagate(model):
+    batch = seeded(tiny_silot.clips(frames=1))
+    found = model(batch, training=True)
+    assert not np.any(found["kl_propagation"])
+    assert not np.any(found["kl_learned_prior"])
+
+
+def test_likelihood_is_that_of_bernoulli_pixels(model, outputs, inputs):
+    p = np.float64(outputs["recon"]).clip(0, 1)
+    x = np.float64(inputs["video"])
+    terms = x * np.log(p + 1e-9) + (1 - x) * np.log(1 - p + 1e-9)
+    np.testing.assert_allclose(
+        outputs["nll"], -terms.sum((1, 2, 3, 4)), rtol=1e-4
+    )
+
+
+def test_every_weight_gets_a_gradient_but_what_only_sees_zeros():
+    model = tiny_silot.tiny(independent_propagation=False)
+    found = gradients(model, seeded(tiny_silot.clips(batch=3, frames=3)))
+    blind = model.prior.heads["what_seen"].kernels[0].path
+    for path, gradient in found.items():
+        assert gradient is not None, path
+        assert np.all(np.isfinite(gradient)), path
+        assert np.any(gradient != 0) == (path != blind), path
+
+
+def test_training_wheels_keep_gradients_from_where_depth_and_presence(inputs):
+    model = tiny_silot.tiny()
+    held = gradients(model, {**inputs, "training_wheels": tf.constant(1.0)})
+    free = gradients(model, {**inputs, "training_wheels": tf.constant(0.0)})
+
+    def rows(found, part, head):
+        last = model.discovery if part == "discovery" else model.propagation
+        count = len(last.heads[head].kernels) - 1
+        return next(
+            v.numpy()
+            for p, v in found.items()
+            if f"{part}" in p.split("/")[1] and f"/{head}/kernel_{count}" in p
+        )
+
+    for part in ("discovery", "propagation"):
+        for head, size in (("where", 8), ("depth", 2), ("presence", 1)):
+            assert not np.any(rows(held, part, head)[:, :size]), (part, head)
+            assert np.any(rows(free, part, head)[:, :size]), (part, head)
+    assert np.any(rows(held, "discovery", "what"))
+    assert np.any(rows(held, "propagation", "what_kept"))
+
+
+def test_dropout_is_of_frames_after_the_first_and_of_training_alone():
+    model = tiny_silot.tiny(discovery_dropout=1.0)
+    batch = seeded(tiny_silot.clips(frames=3))
+    video = batch["video"]
+
+    def presence(training, dropout=1.0):
+        model.discovery_dropout = dropout
+        records, _ = model._scan(
+            batch, video, model._start(batch, None), training, None
+        )
+        return model._split(records, "discovered")["presence"].numpy()
+
+    assert np.all(presence(True)[:, 0] > 0)
+    assert not np.any(presence(True)[:, 1:])
+    assert np.all(presence(False) > 0)
+
+
+def test_dropout_happens_as_often_as_it_should(model):
+    clips, frames = 40, 11
+    batch = seeded(np.zeros((clips, frames, 1, 1, 3), np.float32))
+    draw = tf.function(lambda: model._noise(batch, 0, frames, 1))
+    noise = draw()
+    masks = [
+        model._discovery_mask(
+            {"drops": True, "number": t, "is_driven": None},
+            {"dropout": noise["uniform"][:, t, -1]},
+        )
+        for t in range(frames)
+    ]
+    kept = np.concatenate([np.reshape(m, [-1, 1]) for m in masks], axis=1)
+    assert kept.shape == (clips, frames) and np.all(kept[:, 0] == 1)
+    # 400 coins; four deviations.
+    assert kept[:, 1:].mean() == pytest.approx(0.5, abs=0.1)
+    # Neither frames nor clips share them.
+    assert 0 < kept[:, 1].mean() < 1 and 0 < kept[0, 1:].mean() < 1
+
+
+def test_published_schedules():
+    odds = schedules.Decay(1e6, 0.0125)
+    for step, log_odds, rho in (
+        (0, 13.816, 1.0000),
+        (3000, 6.908, 0.9990),
+        (5000, 2.304, 0.9092),
+        (7000, -2.185, 0.1011),
+        (8000, -3.794, 0.0220),
+        (20_000, -4.382, 0.0124),
+    ):
+        found = float(object_count.log_rate(odds(step)))
+        assert np.exp(found) == pytest.approx(rho, abs=2e-4)
+        assert np.log(float(odds(step)) + 1e-6) == pytest.approx(
+            log_odds, abs=2e-3
+        )
+    with pytest.raises(ValueError, match="factor"):
+        schedules.Decay(1.0, 0.0, factor=1.5)
+
+
+def test_an_earlier_prior_wants_more_objects(model, inputs):
+    """With high odds an empty picture is more of a surprise."""
+    costs = [
+        np.asarray(
+            model({**inputs, "count_odds": tf.constant(odds)})["kl_count"]
+        )
+        for odds in (1e6, 0.0125)
+    ]
+    assert np.all(costs[0] != costs[1])
+
+
+# ---- the learned prior -----------------------------------------------------
+
+
+def test_the_prior_does_not_look_at_frames(model):
+    batch = seeded(tiny_silot.clips(frames=3))
+    other = np.array(batch["video"])
+    other[:, 1:] = 1.0 - other[:, 1:]
+    first = model(batch, prior_start=1)
+    second = model({**batch, "video": tf.constant(other)}, prior_start=1)
+    for name in ("recon", "boxes", "presence", "track_ids"):
+        np.testing.assert_array_equal(first[name], second[name])
+    np.testing.assert_allclose(
+        first["recon"][:, :1], model(batch)["recon"][:, :1], atol=1e-6
+    )
+    ids = first["track_ids"].numpy()
+    for clip in ids:
+        assert set(clip[1:].ravel()) <= set(clip[:1].ravel()) | {0}
+
+
+def test_rollout_is_what_the_prior_drives(model):
+    batch = seeded(tiny_silot.clips(frames=3))
+    driven = model(batch, prior_start=1)
+    rolled = model.rollout({**batch, "video": batch["video"][:, :1]}, 2)
+    for name in ("recon", "masks", "boxes", "presence", "track_ids", "slots"):
+        np.testing.assert_allclose(rolled[name], driven[name][:, 1:], atol=1e-5)
+    assert int(rolled["state"]["frame"]) == 3
+
+
+@pytest.mark.slow
+def test_rollout_may_sample():
+    model = certain(tiny_silot.tiny())
+    batch = seeded(tiny_silot.clips())
+    first, second = (
+        model.rollout(batch, 2, use_means=False)["recon"] for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    other = model.rollout(
+        {**batch, "seed": batch["seed"] + 7}, 2, use_means=False
+    )
+    assert np.any(np.abs(other["recon"] - first) > 1e-4)
+
+
+# ---- invariance ------------------------------------------------------------
+
+
+def test_discovery_moves_with_the_picture():
+    """Away from the border, by cells."""
+    model = tiny_silot.tiny(
+        propagation={"use_position": False},
+        mask_empty_slots=True,
+        discovery={"glimpse_align": "half_pixel"},
+    )
+    side, shift = 144, 12
+    rng = np.random.default_rng(0)
+    video = np.zeros((1, 1, side, side, 3), np.float32)
+    video[:, :, 60:84, 60:84] = rng.random((24, 24, 3))
+    moved = np.roll(video, (shift, shift), (2, 3))
+
+    def discovered(video):
+        batch = seeded(video)
+        records, _ = model._scan(
+            batch, batch["video"], model._start(batch, None), False, None
+        )
+        part = model._split(records, "discovered")
+        return {n: v[0, 0].numpy().reshape(12, 12, -1) for n, v in part.items()}
+
+    here, there = discovered(video), discovered(moved)
+    for name in ("mean", "deviation", "logit", "presence"):
+        np.testing.assert_allclose(
+            here[name][3:8, 3:8], there[name][4:9, 4:9], atol=1e-4
+        )
+
+
+@pytest.mark.slow
+def test_empty_slots_can_be_kept_out_of_attention():
+    """Otherwise their place at the origin leaves a trace there."""
+    video = np.zeros((1, 1, SIZE, SIZE, 3), np.float32)
+    logits = []
+    for mask in (True, False):
+        model = tiny_silot.tiny(mask_empty_slots=mask)
+        batch = seeded(video)
+        records, _ = model._scan(
+            batch, batch["video"], model._start(batch, None), False, None
+        )
+        found = model._split(records, "discovered")["logit"]
+        logits.append(found[0, 0, :, 0].numpy())
+    assert np.any(np.abs(logits[0] - logits[1]) > 1e-4)
+
+
+def test_crops_know_their_place_in_the_scene(model, inputs):
+    moved = {**inputs, "crop_offset": tf.constant([[16.0, 32.0]] * 2)}
+    first = model({**inputs, "video": inputs["video"][:, :1]})["state"]
+    second = model({**moved, "video": inputs["video"][:, :1]})["state"]
+    np.testing.assert_allclose(
+        second["position"] - first["position"],
+        np.broadcast_to([1.0, 2.0], (2, K, 2)),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(first["box"], second["box"], atol=1e-6)
+
+
+def test_attention_to_the_nearest_reports_what_it_left_out(model, inputs):
+    options = {"independent_propagation": False, "attention_scale": 0.05}
+    every = tiny_silot.tiny(**options)(inputs)
+    near = tiny_silot.tiny(max_neighbours=K, **options)(inputs)
+    assert "attention_overflow" not in every
+    np.testing.assert_array_equal(near["attention_overflow"], 0.0)
+    np.testing.assert_allclose(near["recon"], every["recon"], atol=1e-5)
+    options["attention_scale"] = 1.0
+    few = tiny_silot.tiny(max_neighbours=1, **options)(inputs)
+    # All three objects are near each of them and each of four cells.
+    np.testing.assert_array_equal(few["attention_overflow"], K + CELLS)
+
+
+# ---- drawing again ---------------------------------------------------------
+
+
+def test_decode_draws_what_encode_read(model, inputs, outputs):
+    encoded = {n: v[:, -1] for n, v in model.encode(inputs).items()}
+    decoded = model.decode(**encoded)
+    for name in ("recon", "masks", "components"):
+        np.testing.assert_allclose(
+            decoded[name], outputs[name][:, -1], atol=1e-5
+        )
+
+
+def test_traversal_starts_from_the_last_frame(model, inputs, outputs):
+    value = float(outputs["slots"][0, -1, 1, 2])
+    one = {n: v[:1] for n, v in inputs.items()}
+    swept = model.traverse(one, slot=1, dims=[2, 0], values=[value, 3.0])
+    assert swept.shape == (1, 2, 2, SIZE, SIZE, 3)
+    np.testing.assert_allclose(
+        swept[:, 0, 0], outputs["recon"][:1, -1], atol=1e-5
+    )
+    assert np.any(np.abs(swept[:, 0, 0] - swept[:, 0, 1]) > 1e-4)
+    with pytest.raises(ValueError, match="background"):
+        model.traverse(one, slot=0)
+
+
+# ---- learning --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_loss_falls_on_a_fixed_batch():
+    model = tiny_silot.tiny(shake=0.0)
+    batch = seeded(tiny_silot.clips(batch=4, frames=2))
+    optimizer = keras.optimizers.Adam(3e-3, clipnorm=10.0)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def step(count):
+        fed = {**batch, "seed": batch["seed"] + [[count, 0]]}
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(fed, training=True)["loss"])
+        found = tape.gradient(
+            loss, [v.value for v in model.trainable_variables]
+        )
+        found = [
+            tf.zeros(v.shape) if g is None else g
+            for g, v in zip(found, model.trainable_variables)
+        ]
+        optimizer.apply(found)
+        return loss
+
+    losses = [float(step(tf.constant(i))) for i in range(150)]
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:3])

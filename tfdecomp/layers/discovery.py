@@ -1,0 +1,257 @@
+"""New objects: one for every cell of the grid."""
+
+import gin
+import keras
+import tensorflow as tf
+
+from tfdecomp.distributions import concrete
+from tfdecomp.layers.conv import Conv2D
+from tfdecomp.layers.mlp import MLP
+from tfdecomp.ops import object_record as records
+from tfdecomp.ops import spatial_transformer
+
+
+@gin.register(module="layers")
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class Discovery(keras.layers.Layer):
+    """SILOT's discovery: where, what, depth and presence, in this order.
+
+    Each head is a network with one hidden layer as wide as its input, and
+    hands features on to the next. Cells do not see each other but through
+    the features.
+
+    Args:
+        channels: `C`.
+        what_dim: `A`.
+        units: `D`, size of the recurrent state that new objects start with.
+        features: Width of what heads hand on, and of fused features.
+        fuse_filters: Hidden width of the convolutions that fuse what is seen
+            with what is known.
+        glimpse_size: `G`.
+        glimpse_hidden: Hidden widths of the encoder of glimpses.
+        glimpse_units: Its output.
+        offset_range: Where a centre may lie, in cells from the cell's corner.
+        size_range: Smallest and largest side, in anchors.
+        presence_temperature: Divides the logit of presence.
+        relaxation: Temperature of the relaxed Bernoulli variable.
+        glimpse_align: See `ops.spatial_transformer`.
+        initial_presence: Bias of the logit of presence.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        seen: Features of the backbone, `[B, Hg, Wg, features]`.
+        known: Features of propagated objects, of the same shape.
+        frame: `[B, H, W, C]`.
+        geometry: `cell` and `anchor` `[2]`, `(h, w)` in pixels, and `offset`
+            `[B, 2]`, the frame's corner in the scene, in anchors.
+        noise: `normal` `[B, n, 4 + A + 1]` and `uniform` `[B, n, 1]`, or None
+            for means.
+        training_wheels: 1 keeps gradients from where, depth and presence.
+
+    Returns:
+        `(objects, posterior)`: a record (see `ops.object_record`) of
+        `n = Hg Wg` objects, and `mean`, `deviation` `[B, n, 4 + A + 1]` of
+        where, what and depth, and `logit` `[B, n, 1]` of presence.
+
+    References:
+        Crawford and Pineau, SILOT. AAAI 2020, section 3.3.
+    """
+
+    def __init__(
+        self,
+        channels=3,
+        what_dim=64,
+        units=128,
+        features=64,
+        fuse_filters=128,
+        glimpse_size=14,
+        glimpse_hidden=(256, 128),
+        glimpse_units=64,
+        offset_range=(-0.5, 1.5),
+        size_range=(0.0, 1.0),
+        presence_temperature=1.0,
+        relaxation=1.0,
+        glimpse_align="corners",
+        initial_presence=0.0,
+        **kwargs,
+    ):
+        # Places and likelihoods are float32 under any policy.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.what_dim = what_dim
+        self.units = units
+        self.features = features
+        self.fuse_filters = fuse_filters
+        self.glimpse_size = glimpse_size
+        self.glimpse_hidden = tuple(glimpse_hidden)
+        self.glimpse_units = glimpse_units
+        self.offset_range = tuple(offset_range)
+        self.size_range = tuple(size_range)
+        self.presence_temperature = presence_temperature
+        self.relaxation = relaxation
+        self.glimpse_align = glimpse_align
+        self.initial_presence = initial_presence
+        options = {
+            "kernel_initializer": "glorot_uniform",
+            "bias": "zeros",
+            "dtype": "float32",
+        }
+        self.fuse = [
+            Conv2D(
+                fuse_filters, 3, activation="relu", name="fuse_0", **options
+            ),
+            Conv2D(features, 3, name="fuse_1", **options),
+        ]
+        base, passed = features + 2, features
+        inner = base + passed + 4  # base, passed on, where in the cell
+        self.encoder = self._mlp(glimpse_hidden, glimpse_units, "encoder")
+        width = inner + glimpse_units
+        outputs = {
+            "where": (base, 8 + passed),
+            "what": (width, 2 * what_dim + passed),
+            "depth": (inner + what_dim, 2 + passed),
+            "presence": (inner + what_dim + 1, 1),
+        }
+        self.heads = {
+            name: self._mlp((width,), size, name)
+            for name, (width, size) in outputs.items()
+        }
+        self.inputs = {name: width for name, (width, _) in outputs.items()}
+
+    def _mlp(self, hidden, units, name):
+        return MLP(hidden, units, dtype="float32", name=name)
+
+    def build(self, seen_shape=None):
+        """Creates the weights; no shape is needed."""
+        grid = (None, None, None)
+        self.fuse[0].build((*grid, 2 * self.features))
+        self.fuse[1].build((*grid, self.fuse_filters))
+        self.encoder.build((None, self.glimpse_size**2 * self.channels))
+        for name, head in self.heads.items():
+            head.build((None, self.inputs[name]))
+        bias = self.heads["presence"].biases[-1]
+        bias.assign(tf.fill(bias.shape, float(self.initial_presence)))
+        self.initial_state = self.add_weight(
+            shape=(self.units,),
+            initializer="zeros",
+            autocast=False,
+            name="initial_state",
+        )
+        self.built = True
+
+    def call(
+        self,
+        seen,
+        known,
+        frame,
+        geometry,
+        noise=None,
+        training_wheels=None,
+    ):
+        base = self._fuse(seen, known)
+        noise = records.split_noise(noise, self.what_dim)
+        # Where.
+        raw, passed = self._split("where", base, [8, self.features])
+        where = records.gaussian(raw, training_wheels)
+        drawn = records.draw(*where, noise[0])
+        local, box = self._place(drawn, seen.shape[1:3], geometry)
+        # What.
+        encoded = self.encoder(self._glimpse(frame, box, geometry))
+        inputs = tf.concat([base, passed, encoded, local], axis=-1)
+        raw, passed = self._split(
+            "what", inputs, [2 * self.what_dim, self.features]
+        )
+        what = records.gaussian(raw)  # appearance learns from the start
+        appearance = records.draw(*what, noise[1])
+        # Depth.
+        inputs = tf.concat([base, passed, local, appearance], axis=-1)
+        raw, passed = self._split("depth", inputs, [2, self.features])
+        depth = records.gaussian(raw, training_wheels)
+        depth_logit = records.draw(*depth, noise[2])
+        nearness = records.squash(depth_logit)
+        # Presence.
+        inputs = tf.concat([base, passed, local, appearance, nearness], axis=-1)
+        logit = records.bounded_logit(
+            self.heads["presence"](inputs),
+            self.presence_temperature,
+            training_wheels,
+        )
+        presence = tf.sigmoid(concrete.sample(logit, noise[3], self.relaxation))
+        state = tf.tile(
+            tf.convert_to_tensor(self.initial_state)[None, None],
+            [*tf.unstack(tf.shape(presence)[:2]), 1],
+        )
+        objects = {
+            "box": box,
+            "size_logit": drawn[..., 2:],
+            "position": box[..., :2] + geometry["offset"][:, None],
+            "what": appearance,
+            "depth": nearness,
+            "depth_logit": depth_logit,
+            "presence": presence,
+            "used": tf.ones_like(presence),
+            "hidden": state,
+            "prior_hidden": state,
+        }
+        parts = zip(where, what, depth)
+        mean, spread = (tf.concat(part, axis=-1) for part in parts)
+        return objects, {"mean": mean, "deviation": spread, "logit": logit}
+
+    def _fuse(self, seen, known):
+        """What is seen and known of every cell, `[B, n, features + 2]`."""
+        fused = tf.concat([known, seen], axis=-1)
+        for conv in self.fuse:
+            fused = conv(fused)
+        count = fused.shape[1] * fused.shape[2]
+        fused = tf.reshape(fused, [-1, count, self.features])
+        flag = tf.constant([[[1.0, 0.0]]])
+        flag = tf.tile(flag, [tf.shape(fused)[0], count, 1])
+        return tf.concat([fused, flag], axis=-1)
+
+    def _split(self, name, inputs, sizes):
+        return tf.split(self.heads[name](inputs), sizes, axis=-1)
+
+    def _place(self, drawn, grid, geometry):
+        """`(in the cell [B, n, 4], box [B, n, 4])` of what was drawn."""
+        offset = records.squash(drawn[..., :2], self.offset_range)
+        size = records.squash(drawn[..., 2:], self.size_range)
+        rows, columns = tf.meshgrid(
+            tf.range(grid[0], dtype=tf.float32),
+            tf.range(grid[1], dtype=tf.float32),
+            indexing="ij",
+        )
+        corner = tf.reshape(tf.stack([rows, columns], -1), [-1, 2])
+        centre = (corner + offset) * geometry["cell"] / geometry["anchor"]
+        return tf.concat([offset, size], -1), tf.concat([centre, size], -1)
+
+    def _glimpse(self, frame, box, geometry):
+        """`[B, n, G G C]`."""
+        scale = tf.tile(geometry["anchor"], [2])
+        cut = spatial_transformer.take_glimpses(
+            frame,
+            box * scale,
+            (self.glimpse_size,) * 2,
+            self.glimpse_align,
+        )
+        size = self.glimpse_size**2 * self.channels
+        return tf.reshape(cut, [-1, box.shape[1], size])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "what_dim": self.what_dim,
+            "units": self.units,
+            "features": self.features,
+            "fuse_filters": self.fuse_filters,
+            "glimpse_size": self.glimpse_size,
+            "glimpse_hidden": self.glimpse_hidden,
+            "glimpse_units": self.glimpse_units,
+            "offset_range": self.offset_range,
+            "size_range": self.size_range,
+            "presence_temperature": self.presence_temperature,
+            "relaxation": self.relaxation,
+            "glimpse_align": self.glimpse_align,
+            "initial_presence": self.initial_presence,
+        }

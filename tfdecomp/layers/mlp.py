@@ -1,0 +1,78 @@
+"""Dense layers in a row."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class MLP(keras.layers.Layer):
+    """ReLU layers, then a linear one; the same for every object.
+
+    Objects and clips are one dimension of one matrix product. Kernels start
+    as Glorot has them, biases at zero.
+
+    Args:
+        hidden: Widths of the hidden layers.
+        units: Width of the output.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[..., D]`, of rank 2 or more.
+
+    Returns:
+        `[..., units]`, in the layer's compute type.
+    """
+
+    def __init__(self, hidden, units, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = tuple(hidden)
+        self.units = units
+
+    def build(self, inputs_shape):
+        widths = [inputs_shape[-1], *self.hidden, self.units]
+        # In float32 none are rounded, whatever policy the caller runs under.
+        autocast = self.compute_dtype != "float32"
+        self.kernels, self.biases = [], []
+        for i, sizes in enumerate(zip(widths, widths[1:])):
+            self.kernels.append(
+                self.add_weight(
+                    shape=sizes,
+                    initializer="glorot_uniform",
+                    autocast=autocast,
+                    name=f"kernel_{i}",
+                )
+            )
+            self.biases.append(
+                self.add_weight(
+                    shape=sizes[1:],
+                    initializer="zeros",
+                    autocast=autocast,
+                    name=f"bias_{i}",
+                )
+            )
+        self.built = True
+
+    def call(self, inputs):
+        lead, width = tf.shape(inputs)[:-1], inputs.shape[-1]
+        values = tf.reshape(tf.cast(inputs, self.compute_dtype), [-1, width])
+        for i in range(len(self.kernels)):
+            values = self.layer(i, values)
+        values = tf.reshape(values, tf.concat([lead, [self.units]], axis=0))
+        return tf.ensure_shape(values, [*inputs.shape[:-1], self.units])
+
+    def layer(self, i, values):
+        """Layer i of the row: `[N, D] -> [N, D']`."""
+        kernel = tf.convert_to_tensor(self.kernels[i])
+        bias = tf.convert_to_tensor(self.biases[i])
+        values = tf.nn.bias_add(tf.matmul(values, kernel), bias)
+        return values if i == len(self.hidden) else tf.nn.relu(values)
+
+    def compute_output_shape(self, inputs_shape):
+        return (*inputs_shape[:-1], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden": self.hidden,
+            "units": self.units,
+        }
