@@ -98,20 +98,27 @@ class Conv2D(keras.layers.Conv2D):
         super().build(input_shape)
 
     def call(self, inputs):
-        if self.kernel_size == (1, 1) and self.strides == (1, 1):
+        if self._is_product(inputs.shape[1:3]):
             return self._product(inputs)
         outputs = tf.nn.conv2d(
             inputs, self.kernel, self.strides, self.padding.upper()
         )
         return self.activation(tf.nn.bias_add(outputs, self.bias))
 
+    def _is_product(self, sides):
+        """Whether the kernel meets one pixel, or all, and in one place."""
+        covers = self.padding == "valid" and tuple(sides) == self.kernel_size
+        return self.strides == (1, 1) and (covers or self.kernel_size == (1, 1))
+
     def _product(self, inputs):
-        """A 1x1 convolution: on a CPU, a product of matrices is faster."""
+        """On a CPU, a product of matrices is faster."""
         kernel = self.kernel
-        size = (*inputs.shape[1:-1], kernel.shape[-1])
+        sides = (n - k + 1 for n, k in zip(inputs.shape[1:3], kernel.shape))
+        size = (*sides, kernel.shape[-1])
+        fan_in = math.prod(kernel.shape[:-1])
         outputs = tf.matmul(
-            tf.reshape(inputs, [-1, kernel.shape[-2]]),
-            tf.reshape(kernel, kernel.shape[-2:]),
+            tf.reshape(inputs, [-1, fan_in]),
+            tf.reshape(kernel, [fan_in, kernel.shape[-1]]),
         )
         outputs = self.activation(tf.nn.bias_add(outputs, self.bias))
         return tf.reshape(outputs, [-1, *size])

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfdecomp.layers.batch_norm import BatchNorm
 from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.frame_encoder import GRID, check_doublings
+from tfdecomp.ops import transposed
 
 _ACTIVATIONS = ("sigmoid", "relu", "linear")
 
@@ -61,7 +62,6 @@ class FrameGenerator(keras.layers.Layer):
                 f"{output_activation!r}"
             )
         options = {"dtype": self.dtype_policy}
-        # At 1x1 a transposed convolution without padding is a dense layer.
         self.deconvs = [
             keras.layers.Conv2DTranspose(
                 width,
@@ -104,15 +104,32 @@ class FrameGenerator(keras.layers.Layer):
     def call(self, latents, training=False):
         latents = tf.cast(latents, self.compute_dtype)
         features = tf.nn.relu(self.dense(latents))[:, None, None]
-        for deconv, norm in zip(self.deconvs, self.norms):
-            features = norm(deconv(features), training=training)
+        for i, norm in enumerate(self.norms):
+            features = norm(self._enlarge(i, features), training=training)
             features = tf.nn.relu(features)
-        frames = tf.cast(self.deconvs[-1](features), tf.float32)
+        features = self._enlarge(len(self.norms), features)
+        frames = tf.cast(features, tf.float32)
         if self.output_activation == "sigmoid":
             return tf.sigmoid(frames)
         if self.output_activation == "relu":
             return tf.nn.relu(frames)
         return frames
+
+    def _enlarge(self, i, features):
+        """The i-th transposed convolution, by the fastest way on a CPU."""
+        deconv = self.deconvs[i]
+        if 0 < i < len(self.norms):
+            return deconv(features)
+        kernel = tf.convert_to_tensor(deconv.kernel)
+        if i > 0:
+            return tf.nn.bias_add(
+                transposed.double(features, kernel), deconv.bias
+            )
+        # At 1x1, without padding, it is a product of matrices.
+        rows = tf.reshape(kernel, [-1, kernel.shape[-1]])
+        features = tf.matmul(features[:, 0, 0], rows, transpose_b=True)
+        features = tf.reshape(features, [-1, *kernel.shape[:3]])
+        return tf.nn.bias_add(features, deconv.bias)
 
     def compute_output_shape(self, latents_shape):
         return (latents_shape[0], *self.image_size, self.channels)

@@ -41,7 +41,8 @@ class IndependentDynamics(keras.layers.Layer):
     """
 
     def __init__(self, units=128, depth=4, **kwargs):
-        super().__init__(**kwargs)
+        # float32 at any policy: what follows is a divergence.
+        super().__init__(autocast=False, **kwargs)
         self.units = units
         self.depth = depth
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfdecomp import builders
 from tfdecomp.data import pipeline as pipeline_lib
+from tfdecomp.layers.frame_encoder import GRID
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.step import TrainStep
@@ -75,7 +76,7 @@ def measure(num_frames=None, repeats=3, seed=0, strategy=None):
     }
     results |= _inference(model, batch, repeats)
     if hasattr(model, "step_flops"):
-        results |= yardstick(model, micro)
+        results |= yardstick(model, micro, num_frames)
         flops = model.step_flops(settings.batch_size, num_frames)
         results["step_flops"] = flops
         results["utilisation"] = flops / step_seconds / results["peak_flops"]
@@ -89,7 +90,8 @@ def _inference(model, batch, repeats):
 
     @tf.function(autograph=False)
     def decompose(video):
-        return model({"video": video})["masks"]
+        outputs = model({"video": video})
+        return outputs.get("masks", outputs["recon"])
 
     def run():
         return decompose(video).numpy()
@@ -103,21 +105,26 @@ def _inference(model, batch, repeats):
     }
 
 
-def yardstick(model, batch_size, repeats=12):
+def yardstick(model, batch_size, num_frames, repeats=12):
     """How fast convolutions like the decoder's run in this process.
 
     Forward and both gradients of the decoder's hidden convolution at the
     step's batch, slots and picture, in the model's precision; the best of
-    `repeats` runs.
+    `repeats` runs. Of a model without a decoder of slots it is the encoder's
+    last strided convolution, at the step's frames.
 
     Returns:
         `peak_flops` per second, and `yardstick`: its shapes and seconds.
     """
-    decoder = model.decoder
-    kernel = decoder.convs[-1].kernel
-    size, width = kernel.shape[0], kernel.shape[2]
     dtype = keras.config.dtype_policy().compute_dtype
-    shape = (batch_size * model.num_slots, *decoder.grid_size, width)
+    if hasattr(model, "decoder"):
+        conv, size = model.decoder.convs[-1], model.decoder.grid_size
+        count = batch_size * model.num_slots
+    else:
+        conv, size = model.encoder.convs[-1], (2 * GRID, 2 * GRID)
+        count = batch_size * num_frames
+    strides, kernel = conv.strides, conv.kernel
+    shape = (count, *size, kernel.shape[2])
     rng = np.random.default_rng(0)
     inputs = tf.cast(rng.standard_normal(shape), dtype)
     kernel = tf.cast(0.05 * rng.standard_normal(kernel.shape), dtype)
@@ -126,7 +133,7 @@ def yardstick(model, batch_size, repeats=12):
     def convolve(inputs, kernel):
         with tf.GradientTape() as tape:
             tape.watch((inputs, kernel))
-            outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
+            outputs = tf.nn.conv2d(inputs, kernel, strides, "SAME")
         return tape.gradient(outputs, (inputs, kernel), outputs)
 
     def run():
@@ -134,7 +141,8 @@ def yardstick(model, batch_size, repeats=12):
 
     run()
     seconds = best(run, repeats)
-    flops = 3 * 2 * int(np.prod(shape)) * kernel.shape[3] * size**2
+    flops = 3 * 2 * int(np.prod(shape)) * int(np.prod(kernel.shape))
+    flops //= kernel.shape[2] * int(np.prod(strides))
     shown = {
         "inputs": list(shape),
         "kernel": list(kernel.shape),
