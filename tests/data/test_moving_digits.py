@@ -86,6 +86,7 @@ def _from_json(tmp_path, **fields):
     return builders.make("moving_digits", tmp_path, json.dumps(fields))
 
 
+@pytest.mark.slow
 def test_a_config_of_ones_own_may_have_other_sizes_and_speeds(tmp_path):
     builder = _from_json(
         tmp_path,

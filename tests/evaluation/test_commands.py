@@ -65,6 +65,7 @@ def test_evaluate_says_what_is_wrong_with_its_flags(arguments, message):
     assert re.search(message, _error("evaluate", *arguments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -7,6 +7,7 @@ import pytest
 from tests.evaluation.test_commands import _error, _run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments, message",
     [

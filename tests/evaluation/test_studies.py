@@ -168,6 +168,7 @@ def test_more_objects_raises_the_slots_by_the_difference(subject):
     assert found["most_objects"] == {"trained_on": 3, "here": 5}
 
 
+@pytest.mark.slow
 def test_held_out_parts_the_images_by_the_combination(subject, data_dir):
     found = _look(
         "held_out", subject, combination="color=green", num_clips=None
@@ -235,6 +236,7 @@ def test_multistability_without_ambiguous_images_of_the_size_says_so():
         _look("multistability", _subject(Model(), None))
 
 
+@pytest.mark.slow
 def test_factors_stand_beside_those_of_a_vae(subject, vae, data_dir):
     baseline = _subject(vae, data_dir)
     findings = _look("factors", subject, [baseline], num_train=20)
@@ -253,6 +255,7 @@ def test_a_factor_that_the_set_lacks_is_an_error(subject):
         _look("factors", subject, factors=("material",))
 
 
+@pytest.mark.slow
 def test_latent_space_is_drawn_by_both_methods(subject):
     findings = _look("latent_space", subject)
     assert findings.pictures.keys() == {"tsne", "pca"}
@@ -323,6 +326,7 @@ def _command(*arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -711,6 +711,7 @@ def test_deterministic_runs_draw_the_first_sample_alone():
     assert not np.allclose(slots[:, :, 0], slots[:, :, 1])
 
 
+@pytest.mark.slow
 def test_rematerialised_gradients_equal_the_plain_ones():
     options = {"update_rule": "predictor_corrector", "truncate_bptt": 2}
     model = tiny(**options)

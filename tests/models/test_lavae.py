@@ -332,6 +332,7 @@ def test_only_objects_enter_the_statistics_of_batch_norm():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "is_compiled"),
     [("soft", True), ("straight_through", False)],

@@ -608,6 +608,7 @@ def test_uint8_and_float_videos_give_the_same():
     assert_close(one["masks"], two["masks"], 1e-5)
 
 
+@pytest.mark.slow
 def test_loss_falls_on_a_fixed_batch():
     model = tiny()
     bright = np.full_like(video(), 0.9)

@@ -176,6 +176,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path, capsys):
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_only_its_steps(tmp_path):
     tiny_model.parse()
     training.run(tmp_path / "whole")
