@@ -201,9 +201,10 @@ def test_shipped_models_load_and_decompose(name):
     height, width = loaded.model.image_size
     shape = (2, height, width, loaded.model.channels)
     parts = loaded.decompose(np.zeros(shape, np.uint8))
-    assert parts["recon"].shape == shape
-    assert np.isfinite(parts["recon"]).all()
-    assert parts["slots"].shape[:2] == (2, loaded.model.num_slots)
+    if loaded.info["model"] != "ConnectedComponents":
+        assert parts["recon"].shape == shape
+        assert np.isfinite(parts["recon"]).all()
+        assert parts["slots"].shape[:2] == (2, loaded.model.num_slots)
     # Factors and whole scenes have no place in the picture.
     assert ("masks" in parts) == (loaded.info["model"] not in WITHOUT_MASKS)
     if "masks" in parts:

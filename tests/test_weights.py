@@ -16,6 +16,8 @@ SCORES = {
     "LAVAE": "count_accuracy",
     "ConvVAE": "nll_bound",
     "DVIP": "elbo",
+    "SILOT": "mota",
+    "ConnectedComponents": "mota",
 }
 SHARES = ("ari", "f_ari", "ari_clip", "f_ari_clip", "count_accuracy")
 
@@ -39,13 +41,15 @@ def _mean_f_ari(segmentation, masks):
 def test_every_shipped_model_states_data_protocol_score_and_licence(name):
     info = tfdecomp.list_models()[name]
     assert info["licence"] and info["command"]
-    assert info["protocol"]["split"] == "test"
+    assert info["protocol"]["split"].rstrip("*") == "test"
     assert set(info["sha256"]) >= {"model.json", "weights.weights.h5"}
     score = info["score"]
     assert SCORES[info["model"]] in score
     assert np.isfinite(list(score.values())).all()
     assert all(-0.5 <= score[n] <= 1.0 for n in SHARES if n in score)
-    assert score["num_clips"] >= 100 and score["mse"] > 0
+    assert score["num_clips"] >= 100
+    # Connected components draw nothing.
+    assert info["model"] == "ConnectedComponents" or score["mse"] > 0
 
 
 def test_models_of_every_kind_are_shipped():
