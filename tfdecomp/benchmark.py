@@ -3,15 +3,28 @@
     python -m tfdecomp.benchmark --gin_file=gin/provide.gin
     python -m tfdecomp.benchmark --gin_file=gin/provide.gin \\
         --gin_param="BATCH_SIZE = 2" --frames=4,10,20,40 --output=growth.json
+    python -m tfdecomp.benchmark --gin_file=gin/dvip.gin --plain_loop
     python -m tfdecomp.benchmark --placement
+    python -m tfdecomp.benchmark --renderer
+    python -m tfdecomp.benchmark --gin_file=gin/papers/silot_shapes_full.gin \\
+        --gin_param="BATCH_SIZE = 1" --frame_sizes=48,96,192,384
 
 `utilisation` is the arithmetic of the architecture as the paper writes it,
 divided by time, divided by the throughput of a convolution like the
 decoder's, measured in the same process at the same precision. Above 1, exact
 algebra saves more than everything else costs.
 
+`--plain_loop` compares DVIP's training step with a loop over frames and
+factors in plain Keras, at equal weights.
+
 `--placement` needs no config: it places ten sprites on each of 64 pictures,
 with gradients, and does the same with dense convolutions.
+
+`--renderer` needs no config either: it draws SILOT's objects, 36 on frames of
+96x96, with gradients, and does the same by a picture for every object.
+
+`--frame_sizes` measures SILOT on larger and larger frames with as many more
+object slots, each size in a process of its own.
 """
 
 import json
@@ -36,8 +49,17 @@ _REPEATS = flags.DEFINE_integer("repeats", 3, "Timed runs; the best counts.")
 _PIPELINE = flags.DEFINE_bool(
     "pipeline", False, "Also measures the input pipeline on the real dataset."
 )
+_PLAIN_LOOP = flags.DEFINE_bool(
+    "plain_loop", False, "Measures DVIP against a plain loop over frames."
+)
 _PLACEMENT = flags.DEFINE_bool(
     "placement", False, "Measures the placing of sprites; no config is used."
+)
+_RENDERER = flags.DEFINE_bool(
+    "renderer", False, "Measures the drawing of objects; no config is used."
+)
+_FRAME_SIZES = flags.DEFINE_list(
+    "frame_sizes", [], "Sides of frames to measure SILOT on, rising."
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
@@ -85,6 +107,18 @@ def run_benchmark():
     return results
 
 
+def run_plain_loop():
+    """Measures the active config's DVIP against a plain loop."""
+    from tfdecomp.training import measure_plain_loop
+
+    if len(_FRAMES.value) > 1:
+        raise ValueError("--plain_loop measures one of the --frames at a time")
+    frames = [int(count) for count in _FRAMES.value]
+    results = measure_plain_loop.compare(*frames, repeats=_REPEATS.value)
+    print(table(results))
+    return results
+
+
 def run_placement():
     """Measures the placing of sprites."""
     from tfdecomp.training import measure_placement
@@ -94,6 +128,32 @@ def run_placement():
         print(table(row), end="\n\n", flush=True)
         rows.append(row)
     return {"rows": rows}
+
+
+def run_renderer():
+    """Measures the drawing of objects."""
+    from tfdecomp.training import measure_renderer
+
+    results = measure_renderer.measure(repeats=_REPEATS.value)
+    print(table(results))
+    return results
+
+
+def run_frame_sizes():
+    """Measures the active config's SILOT on frames of several sizes."""
+    from tfdecomp.training import measure_frame_sizes
+
+    if len(_FRAMES.value) > 1:
+        raise ValueError("--frame_sizes measures one of the --frames at a time")
+    frames = [int(count) for count in _FRAMES.value] or [None]
+    sides = [int(side) for side in _FRAME_SIZES.value]
+    rows = []
+    for row in measure_frame_sizes.compare(
+        sides, *frames, repeats=_REPEATS.value
+    ):
+        print(table(row), end="\n\n", flush=True)
+        rows.append(row)
+    return {"rows": rows[:-1], **rows[-1]}
 
 
 def main(argv):
@@ -106,11 +166,18 @@ def _benchmark():
 
     if _PLACEMENT.value:
         results = run_placement()
+    elif _RENDERER.value:
+        results = run_renderer()
     elif _GIN_FILE.value:
         configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
-        results = run_benchmark()
+        if _FRAME_SIZES.value:
+            results = run_frame_sizes()
+        else:
+            results = run_plain_loop() if _PLAIN_LOOP.value else run_benchmark()
     else:
-        raise ValueError("give the --gin_file to measure, or --placement")
+        raise ValueError(
+            "give the --gin_file to measure, or --placement or --renderer"
+        )
     if _OUTPUT.value:
         path = os.path.expanduser(_OUTPUT.value)
         with open(path, "w") as file:

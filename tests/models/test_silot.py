@@ -697,3 +697,10 @@ def test_the_loss_falls_on_a_fixed_batch():
 
     losses = [float(step(tf.constant(i))) for i in range(150)]
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:3])
+
+
+def test_a_single_slot_for_objects_is_enough():
+    model = tiny_silot.tiny(num_slots=2)
+    video = np.zeros((2, 3, tiny_silot.SIZE, tiny_silot.SIZE, 3), np.float32)
+    run = tf.function(lambda video: model({"video": video})["track_ids"])
+    assert run(tf.constant(video)).shape == (2, 3, 2)

@@ -86,8 +86,7 @@ class SpatialAttention(keras.layers.Layer):
         if known is not None:
             of_places += _product(known, kernel[size + 2 :])
         of_places += tf.convert_to_tensor(self.pair.biases[0])
-        offset = objects[:, None] - places[:, :, None]  # [B, R, K, 2]
-        distance = tf.reduce_sum(tf.square(offset), axis=-1)
+        distance = _squared_distance(places, objects)  # [B, R, K]
         density = self.density(distance)
         if weights is not None:
             density *= weights[:, None, :, 0]
@@ -125,8 +124,7 @@ class SpatialAttention(keras.layers.Layer):
         """Places with more objects in reach than `max_neighbours`, `[B]`."""
         if self.max_neighbours is None:
             return tf.zeros(tf.shape(places)[:1])
-        offset = objects[:, None] - places[:, :, None]
-        distance = tf.reduce_sum(tf.square(offset), axis=-1)
+        distance = _squared_distance(places, objects)
         near = distance < (NEAR * self.scale) ** 2
         count = tf.reduce_sum(tf.cast(near, tf.int32), axis=-1)
         over = tf.cast(count > self.max_neighbours, tf.float32)
@@ -152,3 +150,10 @@ def _product(values, kernel):
     return tf.ensure_shape(
         tf.reshape(flat, shape), [*values.shape[:-1], kernel.shape[-1]]
     )
+
+
+def _squared_distance(places, objects):
+    """`[B, R, K]`; by coordinate, since sums over an axis of two are slow."""
+    y, x = tf.unstack(objects[:, None], axis=-1)
+    r, c = tf.unstack(places[:, :, None], axis=-1)
+    return tf.square(y - r) + tf.square(x - c)

@@ -90,7 +90,8 @@ class SILOT(base.DecompositionModel):
         anchor: Side in pixels of the unit of boxes, or `(h, w)`.
         attention_scale: Deviation of attention's kernel, in anchors.
         attention_hidden: Hidden widths of attention's networks.
-        max_neighbours: See `layers.SpatialAttention`.
+        max_neighbours: See `layers.SpatialAttention`. Combine it with
+            `mask_empty_slots`: empty slots, all in one corner, would exceed it.
         independent_propagation: Whether an object's propagation looks at no
             other object.
         mask_empty_slots: Whether attention leaves out slots that never held
@@ -580,6 +581,8 @@ class SILOT(base.DecompositionModel):
         starts = tf.cast(is_new & is_present, tf.int32)
         fresh = carry["last_id"][:, None] + tf.cumsum(starts, axis=1)
         ids = tf.where(is_new, fresh * starts, carry["track_ids"])
+        # A single slot would lose its shape to broadcasting.
+        ids = tf.ensure_shape(ids, carry["track_ids"].shape)
         return {
             "track_ids": ids,
             "last_id": carry["last_id"] + tf.reduce_sum(starts, axis=1),

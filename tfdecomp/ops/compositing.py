@@ -52,7 +52,8 @@ def compose(
         background: `[N, H, W, C]`, of known size.
         composition: `"linear"` or `"softmax"`.
         temperature: lambda of the softmax.
-        chunk_size: Objects drawn at a time.
+        chunk_size: Objects drawn at a time; more where the frame is larger
+            than as many windows.
         largest: Largest sides `(h, w)` that a box may have, in pixels. Where
             the window of such a box is smaller than the frame, only windows
             are drawn. By default the whole frame is.
@@ -266,7 +267,9 @@ def _accumulate(painter, planes, boxes, chunk_size):
     """Sums over objects, `[N, H, W, C + 2]`; see the module."""
     shape = tf.shape(planes)
     batch, num = shape[0], shape[1]
-    size = chunk_size
+    # Every chunk costs a pass over the canvas: at a fixed number of windows,
+    # chunks would grow with objects, and time with the square of the area.
+    size = max(chunk_size, math.prod(painter.size) // math.prod(painter.window))
     if planes.shape[1] is not None:
         size = min(size, planes.shape[1])
     count, length = planes.shape[3], painter.length
