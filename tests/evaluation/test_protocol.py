@@ -120,7 +120,7 @@ def test_every_named_protocol_states_its_command(path):
         (
             "scattered_shapes/quick",
             [
-                ("scattered_shapes/quick_more", None),
+                ("scattered_shapes/quick_more", 17),
                 ("scattered_shapes/quick", None),
             ],
         ),

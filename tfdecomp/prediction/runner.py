@@ -356,8 +356,10 @@ class _Writers:
         if "masks" in outputs:
             ids = tracks.slot_ids(outputs, self.job.background)
             labels = [
-                f"track {number}" if number else "background" for number in ids
+                f"track {number}" if number else "no object" for number in ids
             ]
+            if self.job.background is not None:
+                labels[self.job.background] = "background"
         (result,) = slot_grid.slot_frames(
             **{name: cut(value)[None] for name, value in shown.items()},
             background=self.job.background,
