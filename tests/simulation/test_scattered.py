@@ -79,7 +79,10 @@ def test_places_are_uniform_up_to_both_edges():
 def test_twelve_whole_cells_fit_into_the_small_frame():
     rng = np.random.default_rng(2)
     for _ in range(5):
-        scattered.place(rng, np.full((12, 2), 14), 48, 98)
+        corners = scattered.place(rng, np.full((12, 2), 14), 48, 98)
+        assert corners.min() >= 0 and corners.max() <= 48 - 14
+        common = np.maximum(14 - abs(corners[:, None] - corners), 0).prod(-1)
+        assert np.tril(common, -1).sum(1).max() <= 98
 
 
 def test_what_cannot_be_placed_is_refused(monkeypatch):

@@ -18,10 +18,15 @@ class DecompositionModel(keras.Model):
             from step to step.
         background_slot: Slot that is the background, where the model knows;
             the others are then for objects alone.
+        config_parts: Names of constructor arguments that are layers.
+        config_values: Names of the others; both are attributes, too, and make
+            the config unless a subclass writes its own.
     """
 
     scheduled_weights = ()
     background_slot = None
+    config_parts = ()
+    config_values = ()
 
     def __init__(self, **kwargs):
         # Under a mixed policy Keras would round the input picture before
@@ -46,6 +51,21 @@ class DecompositionModel(keras.Model):
                 f"{expected[2]}], got {list(shape)}; resize the frames or "
                 "build the model with this image_size"
             )
+
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in self.config_parts
+        }
+        values = {name: getattr(self, name) for name in self.config_values}
+        return {**super().get_config(), **parts, **values}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in cls.config_parts:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
 
 
 def clip_seeds(inputs) -> tf.Tensor:

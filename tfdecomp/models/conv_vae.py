@@ -32,6 +32,7 @@ LOG_VARIANCE_LIMIT = 10.0
 # What a frame's noise is for; samples of the bound count on from the last.
 _LATENTS, _BOUND = range(2)
 _PARTS = ("encoder", "decoder")
+_VALUES = ("image_size", "channels", "kl_weight")
 
 
 @gin.register(module="models")
@@ -70,6 +71,8 @@ class ConvVAE(base.DecompositionModel):
     looks_ahead = False  # a frame depends on no other
     num_slots = 1
     num_refinements = 0
+    config_parts = _PARTS
+    config_values = _VALUES
     scheduled_weights = ("kl_weight",)
 
     def __init__(
@@ -274,23 +277,3 @@ class ConvVAE(base.DecompositionModel):
             swept = self.decode(sweep(latents, 0, dim, values))["recon"]
             rows.append(tf.stack(tf.split(swept, len(values)), axis=1))
         return tf.stack(rows, axis=1)
-
-    def get_config(self):
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in _PARTS
-        }
-        return {
-            **super().get_config(),
-            **parts,
-            "image_size": self.image_size,
-            "channels": self.channels,
-            "kl_weight": self.kl_weight,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in _PARTS:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)

@@ -93,6 +93,8 @@ class DVIP(base.DecompositionModel):
 
     looks_ahead = False
     num_refinements = 0
+    config_parts = _PARTS
+    config_values = _VALUES
     scheduled_weights = ("kl_weight",)
 
     def __init__(
@@ -491,24 +493,6 @@ class DVIP(base.DecompositionModel):
         """Floating-point operations of a training step (networks of frames)."""
         forward = self.encoder.frame_flops + self.generator.frame_flops
         return 3 * batch_size * num_frames * forward
-
-    def get_config(self):
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in _PARTS
-        }
-        return {
-            **super().get_config(),
-            **parts,
-            **{name: getattr(self, name) for name in _VALUES},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in _PARTS:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
 
 
 def _still(state, latents):

@@ -113,6 +113,8 @@ class LAVAE(base.DecompositionModel):
     num_refinements = 0
     background_slot = 0
     traversal_values = tuple(np.linspace(-3.0, 3.0, 9).tolist())
+    config_parts = _PARTS
+    config_values = _VALUES
     scheduled_weights = (
         "temperature",
         "forced_share",
@@ -708,24 +710,6 @@ class LAVAE(base.DecompositionModel):
     @property
     def _latent_shape(self):
         return (self.max_objects, self.latent_dim)
-
-    def get_config(self):
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in _PARTS
-        }
-        return {
-            **super().get_config(),
-            **parts,
-            **{name: getattr(self, name) for name in _VALUES},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in _PARTS:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
 
 
 def median(logits):

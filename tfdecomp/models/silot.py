@@ -146,6 +146,8 @@ class SILOT(base.DecompositionModel):
     looks_ahead = False
     num_refinements = 0
     background_slot = 0
+    config_parts = _PARTS
+    config_values = _VALUES
     scheduled_weights = ("count_odds", "training_wheels", "epsilon")
 
     def __init__(
@@ -918,24 +920,6 @@ class SILOT(base.DecompositionModel):
             ]
             rows.append(tf.stack(swept, axis=1))
         return tf.stack(rows, axis=1)
-
-    def get_config(self):
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in _PARTS
-        }
-        return {
-            **super().get_config(),
-            **parts,
-            **{name: getattr(self, name) for name in _VALUES},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in _PARTS:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
 
 
 def _pair(value):
