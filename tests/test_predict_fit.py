@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdecomp.prediction import rle
+from tfdecomp.data import rle
 from tfdecomp.prediction.fit import UNSEEN, Fit
 
 

@@ -1,13 +1,13 @@
 """Multi-object files for tests, and what reads them."""
 
 import dataclasses
-import importlib.util
 import json
 import pathlib
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tests.data import dataset_scripts
 from tfdecomp import builders
 from tfdecomp.data import (
     builder_base,
@@ -21,16 +21,7 @@ LAYOUTS = multi_object_layouts.LAYOUTS
 CONFIGS = builders.builder_cls("multi_object").builder_configs
 
 
-def _script():
-    spec = importlib.util.spec_from_file_location(
-        "multi_object_make_files", FOLDER / "make_files.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = _script()
+SCRIPT = dataset_scripts.load("multi_object")
 # Each layout with a config that reads it.
 READERS = {
     "clevr_with_masks": "clevr",

@@ -142,7 +142,8 @@ def features(config, factors, optional=(), has_labels=True):
         config: A `Config`.
         factors: Name to `(axes, shape, dtype)` of each factor: `"TK"` or
             `"K"`, the shape behind these axes, and the type.
-        optional: Which of `visible_fraction` and `entities` there are.
+        optional: Which of `visible_fraction`, `entities`, `crop_offset`,
+            `actions` and `rewards` there are.
         has_labels: Whether the segmentation is known. If not, its filler
             takes no room.
 
@@ -173,6 +174,12 @@ def features(config, factors, optional=(), has_labels=True):
         tree["visible_fraction"] = packed(shape=(t, k), dtype=np.float32)
     if "entities" in optional:
         tree["entities"] = pixels(shape=(t, h, w, 1))
+    if "crop_offset" in optional:
+        tree["crop_offset"] = tfds.features.Tensor(shape=(2,), dtype=np.int32)
+    if "actions" in optional:
+        tree["actions"] = packed(shape=(t,), dtype=np.int32)
+    if "rewards" in optional:
+        tree["rewards"] = packed(shape=(t,), dtype=np.float32)
     if factors:
         lead = {"TK": (t, k), "K": (k,)}
         tree["factors"] = {
@@ -233,6 +240,7 @@ class DecompositionBuilder(
     HOMEPAGE = None
     OPTIONAL = ("visible_fraction",)
     HAS_LABELS = True  # segmentation and boxes
+    KEEP_ORDER = False  # on the disk, for sets whose order means something
 
     # Called with (split, number of examples done), e.g. by a progress bar.
     on_progress = None
@@ -304,6 +312,7 @@ class DecompositionBuilder(
         return self.dataset_info_from_configs(
             features=features(config, factors, self.OPTIONAL, self.HAS_LABELS),
             metadata=tfds.core.MetadataDict(metadata),
+            disable_shuffling=self.KEEP_ORDER,
             homepage=self.HOMEPAGE,
         )
 
@@ -320,7 +329,11 @@ class DecompositionBuilder(
             make_complete, self.make_block(config), plain(config), split
         )
         ranges = block_ranges(start, stop, self.block_size())
-        if config.use_beam:
+        return self._map(split, make, ranges)
+
+    def _map(self, split, make, ranges):
+        """All that `make` returns of pairs of arguments, as Beam or here."""
+        if self.builder_config.use_beam:
             beam = tfds.core.lazy_imports.apache_beam
             return (
                 beam.Create(ranges) | beam.Reshuffle() | beam.FlatMapTuple(make)

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from tfdecomp.prediction import rle
+from tfdecomp.data import rle
 from tfdecomp.prediction.fit import UNSEEN
 
 BACKGROUND_ID = 0

@@ -31,7 +31,8 @@ class SlideFilm:
 
     Args:
         num_frames: `T` frames that are kept.
-        size: Side of the frames in pixels.
+        size: Side of the frames in pixels; None: they are the whole pictures,
+            `NATIVE`.
         num_objects: Possible numbers of objects, drawn uniformly.
         max_objects: `K`, slots of every label.
         total_frames: Frames that are simulated.
@@ -51,7 +52,7 @@ class SlideFilm:
     """
 
     num_frames: int = 128
-    size: int = 64
+    size: int | None = 64
     num_objects: tuple = (3, 4, 5, 6)
     max_objects: int = 6
     total_frames: int = 128
@@ -204,6 +205,24 @@ def _camera(eye, size):
     return clevr_scenes.camera(eye, NATIVE, CROP, (size, size))
 
 
+def window(together):
+    """The frames from the first that shows all objects to the last in a row.
+
+    The rule by which the authors of PROVIDE cut test clips of CLEVRER.
+
+    Args:
+        together: `[..., T]` bool, whether all objects are in view.
+
+    Returns:
+        `(begin, length)`, `[...]` each; the length is 0 where no frame does.
+    """
+    begin = together.argmax(-1)
+    frame = np.arange(together.shape[-1])
+    gone = ~together & (frame > begin[..., None])
+    end = np.where(gone.any(-1), gone.argmax(-1), len(frame))
+    return begin, np.where(together.any(-1), end - begin, 0)
+
+
 def _in_view(camera, points):
     """Which points `[M, K, 3]` lie in the whole picture."""
     pixels, depth = camera.project(points)
@@ -251,12 +270,7 @@ class _Movie:
 
     def _window(self):
         """Where the frames begin that show all objects; how many they are."""
-        together = (self.in_view | ~self.exists[:, None]).all(-1)  # [N, T]
-        begin = together.argmax(1)
-        frame = np.arange(together.shape[1])
-        gone = ~together & (frame > begin[:, None])
-        end = np.where(gone.any(1), gone.argmax(1), len(frame))
-        return begin, np.where(together.any(1), end - begin, 0)
+        return window((self.in_view | ~self.exists[:, None]).all(-1))
 
     def frames_in_view(self):
         """`[N, K]` frames in view, of all objects at once if so asked."""
@@ -321,4 +335,6 @@ class _Movie:
 
     def _pixels(self, shot, points):
         pixels, _ = shot.project(points)
+        if self.look.size is None:
+            return pixels
         return clevr_scenes.in_window(pixels, CROP, (self.look.size,) * 2)
