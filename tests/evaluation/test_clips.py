@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfdecomp import builders, configs
+from tfdecomp.data import reader
 from tfdecomp.evaluation import clips
 from tfdecomp.evaluation.protocol import Protocol
 
@@ -163,6 +164,15 @@ def test_fresh_clips_depend_on_the_seed_and_not_on_the_batch_size(data_dir):
     assert np.any(videos(7, 4) != videos(8, 4))
     stored = _all(_open(data_dir, num_clips=4, num_frames=3), "video")
     assert np.any(stored != videos(0, 4))
+
+
+def test_a_set_without_labels_has_no_number_of_objects_to_count(tmp_path):
+    named = {"atari/carnival_full": (), NAME: ("num_objects",)}
+    for name, expected in named.items():
+        source = reader.from_builder(builders.make(name, tmp_path))
+        labels = clips._labels(Protocol(), source)
+        assert [n for n in labels if n == "num_objects"] == list(expected)
+        assert "visibility" in labels or not labels
 
 
 def test_fresh_clips_need_a_number():

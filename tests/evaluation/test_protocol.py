@@ -69,6 +69,22 @@ def test_conditions_apply_to_the_training_sets_they_name():
         ({"true_boxes": "masks"}, "true_boxes must be one of 'auto', 'boxes'"),
         ({"iou_threshold": 0.0}, "iou_threshold must be above 0 and at most 1"),
         ({"iou_threshold": 50}, "iou_threshold must be above 0 and at most 1"),
+        ({"overlap": "pixels"}, "overlap must be one of 'boxes', 'masks', got"),
+        ({"min_pixels": -1}, "min_pixels must be at least 0"),
+        ({"min_pixels": 5}, "are of masks; set overlap = 'masks'"),
+        ({"background_overlap": 0.2}, "are of masks; set overlap = 'masks'"),
+        (
+            {"overlap": "masks", "background_overlap": 1.0},
+            "background_overlap must be from 0 to below 1, got 1.0",
+        ),
+        (
+            {"overlap": "masks", "tracking": "boxes"},
+            "overlap of masks is that of tracking = 'masks'",
+        ),
+        (
+            {"overlap": "masks", "true_boxes": "boxes"},
+            "overlap of masks is that of tracking = 'masks'",
+        ),
     ],
 )
 def test_nonsense_is_refused_when_the_protocol_is_made(arguments, message):
@@ -117,6 +133,9 @@ def test_every_named_protocol_states_its_command(path):
         ("scattered_digits/mnist_6", [("scattered_digits/mnist_6", None)]),
         ("scattered_shapes/full20", [("scattered_shapes/full20", None)]),
         ("scattered_shapes/crop30", [("scattered_shapes/full10", 37)]),
+        ("sprite_game/crops", [("sprite_game/full", 129)]),
+        ("sprite_game/full", [("sprite_game/full", None)]),
+        ("street/street64", [("street/street64", None)]),
         (
             "scattered_shapes/quick",
             [
@@ -143,6 +162,49 @@ def test_tracks_are_scored_on_all_numbers_of_objects(
     assert {(c.num_frames, c.num_predicted) for c in conditions} == {seen}
 
 
+@pytest.mark.parametrize(
+    "trained_on, expected",
+    [
+        ("ocrb/vmds", "ocrb/vmds_labelled"),
+        ("ocrb/spmot", "ocrb/spmot_labelled"),
+        ("ocrb/vor", "ocrb/vor_labelled"),
+        ("ocrb/vor_labelled", "ocrb/vor_labelled"),
+        ("scattered_shapes/quick", "scattered_shapes/quick"),
+    ],
+)
+def test_the_benchmark_s_protocol_scores_sets_with_labels(trained_on, expected):
+    import gin
+
+    with configs.parsed(["evaluation/ocrb.gin"]):
+        protocol = gin.get_configurable("evaluation.Protocol")()
+    (condition,) = protocol.expand(trained_on)
+    assert condition.dataset == f"tfdecomp_{expected}"
+    assert (condition.skip_frames, condition.num_frames) == (2, 10)
+    assert (condition.overlap, condition.min_pixels) == ("masks", 5)
+
+
+@pytest.mark.parametrize(
+    "trained_on, expected, slots",
+    [
+        ("atari/carnival_crops", "atari/carnival_full", 129),
+        ("atari/space_invaders_crops", "atari/space_invaders_full", 129),
+        ("atari/asteroids_full", "atari/asteroids_full", None),
+        ("sprite_game/crops", "sprite_game/full", 129),
+        ("scattered_shapes/quick", "scattered_shapes/quick", None),
+    ],
+)
+def test_models_of_windows_are_tested_on_whole_frames(
+    trained_on, expected, slots
+):
+    import gin
+
+    with configs.parsed(["evaluation/atari.gin"]):
+        protocol = gin.get_configurable("evaluation.Protocol")()
+    (condition,) = protocol.expand(trained_on)
+    assert condition.dataset == f"tfdecomp_{expected}"
+    assert condition.num_slots == slots
+
+
 def test_table_protocols_ask_what_the_paper_asks():
     import gin
 
@@ -158,6 +220,18 @@ def test_table_protocols_ask_what_the_paper_asks():
         f"{BALLS}/color678_pal8",
     ]
     assert {p.num_slots for p in table2} == {9}
+    for trained_on, slices in (
+        ("clevrer/train", "clevrer/slices"),
+        ("raycast/clevrer_like", "raycast/clevrer_like_slices"),
+    ):
+        table1 = named("table1").expand(trained_on)
+        assert [p.num_frames for p in table1] == [10, 20, 30, 40]
+        assert {p.dataset for p in table1} == {f"tfdecomp_{slices}345"}
+        (table2,) = named("table2").expand(trained_on)
+        assert (table2.dataset, table2.num_slots) == (f"tfdecomp_{slices}6", 7)
+    for trained_on in ("raycast/room_sequence", "raycast/clevr_like"):
+        table1 = named("table1").expand(trained_on)
+        assert {p.dataset for p in table1} == {f"tfdecomp_{trained_on}"}
     prediction = named("prediction").expand(f"{BALLS}/color4")
     assert [(p.num_frames, p.num_predicted) for p in prediction] == [
         (20, n) for n in (3, 5, 7, 10)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import adjusted_rand_score
 
+from tfdecomp.evaluation import runner
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.runner import Evaluator, clip_seeds, evaluate
 
@@ -309,3 +310,15 @@ def test_clip_seeds_are_int32_pairs():
     seeds = clip_seeds(3, np.array([0, 7], np.int64))
     assert seeds.dtype == np.int32
     np.testing.assert_array_equal(seeds, [[3, 0], [3, 7]])
+
+
+def test_models_read_where_a_window_lies():
+    batch = {
+        "video": np.zeros((2, 3, 4, 4, 3), np.uint8),
+        "clip_index": np.arange(2),
+        "crop_offset": np.ones((2, 2), np.float32),
+        "boxes": np.zeros((2, 3, 1, 4), np.float32),
+    }
+    inputs = runner._inputs(Protocol(dataset="a_set"), batch)
+    assert set(inputs) == {"video", "seed", "crop_offset"}
+    assert inputs["crop_offset"] is batch["crop_offset"]

@@ -296,6 +296,42 @@ def test_masks_of_a_model_that_knows_its_background_have_it_in_slot_0():
     assert _evaluate(None, protocol, says=says, labels=labels)["mota"] < 1.0
 
 
+# ---- overlap of masks --------------------------------------------------------
+
+
+def test_masks_are_scored_by_their_own_overlap_and_small_ones_are_not():
+    owner = _painted()
+    labels = _mask_labels(owner)
+    says = _masks(np.where(owner == 2, 0, owner))
+    result = _evaluate(
+        None,
+        Protocol(tracking="masks", overlap="masks", min_pixels=5),
+        says=says,
+        labels=labels,
+    )
+    large = [((owner == n).sum((2, 3)) > 5).sum() for n in (1, 2, 3)]
+    assert large[1] > 0 and result["id_switches"] == 0
+    assert result["mota"] == pytest.approx(1 - large[1] / sum(large))
+
+
+def test_slots_on_the_background_are_no_false_positives_if_it_is_known():
+    owner = _painted()
+    labels = _mask_labels(owner)
+    says = _masks(owner)
+    # The lower half of the background gets a slot of its own.
+    lower = (owner == 0) & (np.arange(SIZE)[:, None] >= SIZE // 2)
+    slots = np.argmax(says["masks"][..., 0], 2)
+    slots = np.where(lower, 4, slots)
+    says["masks"] = np.eye(5, dtype=np.float32)[slots].transpose(0, 1, 4, 2, 3)
+    says["masks"] = says["masks"][..., None]
+    labels["entities"] = np.where(lower, 9, owner)[..., None]
+    asked = {"tracking": "masks", "overlap": "masks"}
+    known = Protocol(**asked, background_overlap=0.2)
+    plain = Protocol(**asked)
+    assert _evaluate(None, known, says=says, labels=labels)["mota"] == 1.0
+    assert _evaluate(None, plain, says=says, labels=labels)["mota"] < 1.0
+
+
 # ---- what cannot be scored --------------------------------------------------
 
 

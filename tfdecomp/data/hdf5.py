@@ -11,12 +11,16 @@ from tfdecomp.data import errors
 class Hdf5File:
     """One file; the first axis of its arrays is time, the second the sample.
 
+    A class whose files have it otherwise sets `SAMPLE_AXIS`.
+
     Args:
         path: The file.
         dataset: Name of the dataset, for messages.
         layout: Text that describes the expected file.
         items: What a sample is called in messages.
     """
+
+    SAMPLE_AXIS = 1
 
     def __init__(self, path, dataset, layout, items="videos"):
         self.path = pathlib.Path(os.fspath(path))
@@ -66,17 +70,19 @@ class Hdf5File:
         )
 
     def read(self, group, name, start, stop):
-        """The samples `start`, ..., `stop - 1` of an array `[T, N, ...]`.
+        """The samples `start`, ..., `stop - 1` of an array.
 
         Raises:
             TruncatedError: If they cannot be read.
         """
+        every = (slice(None),) * self.SAMPLE_AXIS
+        place = f"{group.name.rstrip('/')}/{name}"
         try:
-            return group[name][:, start:stop]
+            return group[name][(*every, slice(start, stop))]
         except OSError as error:
             raise errors.TruncatedError(
                 f"{self.path} cannot be read at {self.items} {start} to "
-                f"{stop - 1} of {group.name}/{name} ({error}); it has "
+                f"{stop - 1} of {place} ({error}); it has "
                 f"{self.path.stat().st_size:,} bytes and is probably cut",
                 dataset=self.dataset,
                 path=self.path,

@@ -1,5 +1,6 @@
 """Help for builders that read files of the user."""
 
+import contextlib
 import hashlib
 import pathlib
 
@@ -54,6 +55,29 @@ def listing(dl_manager):
         return folder, sorted(entry.name for entry in folder.iterdir())
     except (AssertionError, FileNotFoundError, NotADirectoryError) as error:
         return folder or getattr(dl_manager, "_manual_dir", None) or error, []
+
+
+@contextlib.contextmanager
+def explained(dataset, layout):
+    """Adds the dataset and the expected layout to errors about a file.
+
+    Args:
+        dataset: Name of the dataset.
+        layout: Text that describes the expected files.
+    """
+    try:
+        yield
+    except errors.DatasetInputError as error:
+        if error.dataset is not None:
+            raise
+        raise type(error)(
+            error.problem,
+            dataset=dataset,
+            path=error.path,
+            expected=error.expected,
+            found=error.found,
+            hint=f"{error.hint}.\n{layout}",
+        ) from error
 
 
 def describe(path):

@@ -65,7 +65,8 @@ class Source:
         for name, flag in _NEEDS.items():
             if name in self.features and self.metadata.get(flag, False):
                 known.append(name)
-        known += [n for n in ("actions", "rewards") if n in self.features]
+        more = ("actions", "rewards", "crop_offset")
+        known += [n for n in more if n in self.features]
         factors = self.metadata.get("factor_names") or []
         return known + [f"factors/{name}" for name in factors]
 
@@ -153,9 +154,12 @@ class Source:
             for name in names
             if name in ("video", "segmentation", "entities")
         }
+        # TFDS refuses to read from several files where the order matters.
+        ordered = self.builder.info.disable_shuffling
+        cycle_length = 1 if ordered else CYCLE_LENGTH
         config = tfds.ReadConfig(
             try_autocache=False,
-            interleave_cycle_length=CYCLE_LENGTH,
+            interleave_cycle_length=cycle_length,
             input_context=input_context,
             skip_prefetch=True,
         )

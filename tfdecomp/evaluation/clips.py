@@ -4,7 +4,8 @@ An opener is a function `(condition, model, batch_size)` that yields batches
 of one size as NumPy arrays: `video` `[B, T, H, W, C]` uint8, the labels that
 the set has among `segmentation` `[B, T, H, W, 1]`, `num_objects` `[B]`,
 `visibility` `[B, T, L]`, `position` `[B, T, L, 2]` and `boxes`
-`[B, T, L, 4]`, and `clip_index` `[B]` and `valid` `[B]`; clips
+`[B, T, L, 4]`, where a condition asks for it `entities` of the shape of the
+segmentation, and `clip_index` `[B]` and `valid` `[B]`; clips
 that are not valid pad the last batch. Openers also take `labels`, more of them
 to hand out, and any argument of `data.make_dataset` to replace the config's.
 """
@@ -190,8 +191,15 @@ def _arguments(condition, model, batch_size, source, labels):
 def _labels(condition, source):
     """Labels that scores are made of, as far as the set has them."""
     labels = [name for name in LABELS if name in source.labels]
+    tells = ("segmentation", "boxes", "factors/")
+    if not any(name.startswith(tells) for name in source.labels):
+        labels = []  # where no object is known, their number is filler
     if source.has_time("factors/position"):
         labels.append("position")
+    if condition.background_overlap is not None and (
+        "entities" in source.labels
+    ):
+        labels.append("entities")
     if condition.velocity:
         _check_velocity(condition, source)
     return tuple(labels)

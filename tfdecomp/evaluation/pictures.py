@@ -68,10 +68,7 @@ class Painter:
             the model cannot give has no picture.
         """
         batch = self._clips()
-        inputs = {
-            "video": batch["video"],
-            "seed": runner.clip_seeds(self.condition.seed, batch["clip_index"]),
-        }
+        inputs = runner.model_inputs(self.condition, batch)
         outputs = _arrays(self._decompose(inputs))
         rolled = self._rolled(inputs)
         pictures = {}

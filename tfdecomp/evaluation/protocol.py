@@ -40,6 +40,11 @@ RULES = {
     "without the background (slot 0 of a model that knows it, else the slot "
     "with most observed pixels); true tracks are the boxes that are not empty, "
     "hidden objects among them, or of a segmentation what is seen",
+    "tracks with overlap of masks": "the slot of each pixel against its label, "
+    "pixels of label 255 left out; a slot has its own track id if the model "
+    "gives one; masks of at most min_pixels pixels count for nothing, nor do "
+    "slots whose IoU with a part of the background is above "
+    "background_overlap, where that is set, or else the background's slot",
     "mota, motp, id_switches": "CLEAR MOT; a match has an IoU of at least "
     "iou_threshold, motp is the matches' mean IoU, id_switches are per clip",
     "idf1, hota": "idf1 at iou_threshold; hota over IoUs of 0.05 to 0.95",
@@ -91,6 +96,13 @@ class Protocol:
             the set has.
         iou_threshold: Overlap from which boxes match (`mota`, `motp`,
             `id_switches` and `idf1`).
+        overlap: What the overlap is of: tracks' "boxes", or the "masks" of
+            slots and of the segmentation.
+        min_pixels: Masks with no more pixels than this are left out, found
+            and true; for the overlap of masks.
+        background_overlap: Leave out masks whose overlap with a part of the
+            background (see `entities`) is larger, in place of those of the
+            model's background; for the overlap of masks.
         mota_drop_overfull: Whether to discard all found boxes of frames with
             more than twice as many as true ones, for `mota`, `motp` and
             `id_switches`.
@@ -130,6 +142,9 @@ class Protocol:
     tracking: str | None = None
     true_boxes: str = "auto"
     iou_threshold: float = 0.5
+    overlap: str = "boxes"
+    min_pixels: int = 0
+    background_overlap: float | None = None
     mota_drop_overfull: bool = False
     seed: int = 0
     fresh_seed: int | None = None
@@ -147,6 +162,7 @@ class Protocol:
             "bound_samples": 0,
             "mi_samples": 0,
             "mi_neighbours": 1,
+            "min_pixels": 0,
         }
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -212,6 +228,7 @@ class Protocol:
         for name, value, known in (
             ("tracking", self.tracking, (None, "auto", "boxes", "masks")),
             ("true_boxes", self.true_boxes, ("auto", "boxes", "segmentation")),
+            ("overlap", self.overlap, ("boxes", "masks")),
         ):
             if value not in known:
                 names = ", ".join(map(repr, known))
@@ -219,6 +236,24 @@ class Protocol:
                     f"protocol {self.name!r}: {name} must be one of {names}, "
                     f"got {value!r}"
                 )
+        of_masks = self.overlap == "masks"
+        if of_masks and "boxes" in (self.tracking, self.true_boxes):
+            raise ValueError(
+                f"protocol {self.name!r}: the overlap of masks is that of "
+                "tracking = 'masks' and true_boxes = 'segmentation'; got "
+                f"{self.tracking!r} and {self.true_boxes!r}"
+            )
+        limit = self.background_overlap
+        if not of_masks and (self.min_pixels or limit is not None):
+            raise ValueError(
+                f"protocol {self.name!r}: min_pixels and background_overlap "
+                "are of masks; set overlap = 'masks'"
+            )
+        if limit is not None and not 0 <= limit < 1:
+            raise ValueError(
+                f"protocol {self.name!r}: background_overlap must be from 0 "
+                f"to below 1, got {limit}"
+            )
         if not 0 < self.iou_threshold <= 1:
             raise ValueError(
                 f"protocol {self.name!r}: iou_threshold must be above 0 and at "

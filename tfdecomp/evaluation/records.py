@@ -8,7 +8,7 @@ from tfdecomp.evaluation import tracking as tracking_lib
 
 _DIGITS = 6  # of stored per-clip and per-frame values
 _OBJECTS = ("num_objects", "visibility", "position", "boxes")
-_KEPT = ("segmentation", "clip_index", *_OBJECTS)
+_KEPT = ("segmentation", "entities", "clip_index", *_OBJECTS)
 
 
 def observed_frames(condition, available) -> int:

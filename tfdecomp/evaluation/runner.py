@@ -1,12 +1,14 @@
 """A model, a protocol and clips -> scores, streaming over batches."""
 
 import datetime
+import inspect
 import math
 import time
 
 import numpy as np
 import tensorflow as tf
 
+from tfdecomp import types
 from tfdecomp.evaluation import clips as clips_lib
 from tfdecomp.evaluation import latents
 from tfdecomp.evaluation import scores as scores_lib
@@ -200,14 +202,21 @@ def clip_seeds(seed, clip_index) -> np.ndarray:
     return np.stack([np.full_like(numbers, seed), numbers], axis=1)
 
 
+def model_inputs(condition, batch) -> dict:
+    """What a model reads of a batch."""
+    return {
+        "video": batch["video"],
+        "seed": clip_seeds(condition.seed, batch["clip_index"]),
+        **{name: batch[name] for name in types.GIVEN if name in batch},
+    }
+
+
 def _inputs(condition, batch):
     """What the compiled step reads of a batch."""
     video = batch["video"]
     observed = observed_frames(condition, video.shape[1])
-    inputs = {
-        "video": video[:, :observed],
-        "seed": clip_seeds(condition.seed, batch["clip_index"]),
-    }
+    inputs = model_inputs(condition, batch)
+    inputs["video"] = video[:, :observed]
     if condition.num_predicted:
         inputs["future"] = video[:, observed:]
     return inputs
@@ -283,8 +292,11 @@ def predict(model, inputs, outputs, num_frames) -> dict:
         ValueError: If the model cannot predict.
     """
     if "state" in outputs and hasattr(model, "predict_frames"):
+        options = {}
+        if "image_size" in inspect.signature(model.predict_frames).parameters:
+            options["image_size"] = tuple(inputs["video"].shape[2:4])
         return model.predict_frames(
-            outputs["state"], inputs["seed"], num_frames
+            outputs["state"], inputs["seed"], num_frames, **options
         )
     if hasattr(model, "rollout"):
         return model.rollout(inputs, num_frames)

@@ -7,13 +7,14 @@ from tfdecomp.metrics import (
     dynamics,
     hota,
     identity,
+    mask_tracks,
     tracking,
     tracks,
 )
 
 # What is read of a model's outputs, and of the labels.
 READ = ("boxes", "presence", "track_ids", "pred_ids")
-LABELS = ("boxes", "segmentation", "num_objects")
+LABELS = ("boxes", "segmentation", "num_objects", "entities")
 # Scores by their names in results.
 SCORES = (
     "mota",
@@ -63,17 +64,23 @@ class Tracking:
         """
         boxes, ids, confidence = self._found(found, background)
         true_boxes, true_ids = self._true(labels)
+        overlap = None
+        if self.protocol.overlap == "masks":
+            boxes, ids, true_boxes, true_ids, overlap = self._of_masks(
+                found, labels, background
+            )
+            confidence = (ids > 0).astype(np.float64)
         given = boxes, ids, true_boxes, true_ids
         iou = self.protocol.iou_threshold
         counts = {
             "clear": tracking.clear_mot_counts(
-                *given, iou, self.protocol.mota_drop_overfull
+                *given, iou, self.protocol.mota_drop_overfull, overlap
             ),
-            "identity": identity.identity_counts(*given, iou),
-            "hota": hota.hota_counts(*given),
+            "identity": identity.identity_counts(*given, iou, overlap),
+            "hota": hota.hota_counts(*given, overlap),
         }
         detections = detection.detect(
-            boxes, confidence, true_boxes, true_ids > 0
+            boxes, confidence, true_boxes, true_ids > 0, overlap=overlap
         )
         number = labels.get("num_objects")
         if number is None:
@@ -140,9 +147,26 @@ class Tracking:
             "ap_by_iou": dict(zip(thresholds, map(_number, precision))),
         }
 
+    def _of_masks(self, found, labels, background):
+        """`mask_tracks.MaskTracks` of what the model finds and the labels."""
+        limit = self.protocol.background_overlap
+        if background is None:
+            background = background_slots(found)
+        return mask_tracks.of_masks(
+            found["pred_ids"],
+            labels["segmentation"],
+            track_ids=found.get("track_ids"),
+            background=background if limit is None else None,
+            entities=labels.get("entities"),
+            min_pixels=self.protocol.min_pixels,
+            background_overlap=limit,
+        )
+
     def _found(self, found, background):
         """`boxes`, `ids` and `confidence` of what the model finds."""
         source = self.protocol.tracking
+        if self.protocol.overlap == "masks":
+            source = "masks"
         tracked = found_tracks(found, source, background)
         if tracked is None:
             what = "boxes and no masks" if source == "auto" else source
@@ -155,6 +179,8 @@ class Tracking:
 
     def _true(self, labels):
         source = self.protocol.true_boxes
+        if self.protocol.overlap == "masks":
+            source = "segmentation"
         true = true_tracks(labels, source)
         if true is None:
             what = "boxes and no segmentation" if source == "auto" else source

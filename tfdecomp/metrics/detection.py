@@ -46,7 +46,12 @@ class Detections(NamedTuple):
 
 
 def detect(
-    boxes, confidence, true_boxes, true_present, thresholds=THRESHOLDS
+    boxes,
+    confidence,
+    true_boxes,
+    true_present,
+    thresholds=THRESHOLDS,
+    overlap=None,
 ) -> Detections:
     """Which boxes are right, for each threshold.
 
@@ -56,6 +61,7 @@ def detect(
         true_boxes: `[B, T, L, 4]`.
         true_present: `[B, T, L]` bool; others are padding, or out of sight.
         thresholds: Of the IoU, which must be larger.
+        overlap: `[B, T, L, K]`, see `tracks.pair`.
 
     Raises:
         ValueError: If the shapes do not belong together.
@@ -71,7 +77,10 @@ def detect(
         )
     present = present.astype(bool)
     thresholds = np.asarray(thresholds, np.float64)
-    iou = box_iou(boxes, true_boxes)
+    if overlap is None:
+        iou = box_iou(boxes, true_boxes)
+    else:
+        iou = np.swapaxes(overlap, 2, 3)
     iou = np.where(present[:, :, None], iou, -1.0)  # [B, T, K, L]
     clips, confidences, corrects = [], [], []
     for b, t in np.ndindex(boxes.shape[:2]):

@@ -23,7 +23,7 @@ from tfdecomp.metrics import tracks
 ALPHAS = np.arange(1, 20) / 20
 
 
-def hota_counts(boxes, ids, true_boxes, true_ids) -> dict:
+def hota_counts(boxes, ids, true_boxes, true_ids, overlap=None) -> dict:
     """What HOTA is made of, clip by clip.
 
     Args:
@@ -31,6 +31,7 @@ def hota_counts(boxes, ids, true_boxes, true_ids) -> dict:
         ids: `[B, T, K]` their tracks, see `tracks`.
         true_boxes: `[B, T, L, 4]`.
         true_ids: `[B, T, L]`.
+        overlap: See `tracks.pair`.
 
     Returns:
         `[B, 19]` float64 each, by `ALPHAS`: `matches`, `misses`,
@@ -39,7 +40,7 @@ def hota_counts(boxes, ids, true_boxes, true_ids) -> dict:
     Raises:
         ValueError: See `tracks.pair`.
     """
-    clips = tracks.pair(boxes, ids, true_boxes, true_ids)
+    clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
     rows = [_clip_counts(clip) for clip in clips]
     columns = np.array(rows, np.float64).reshape(-1, 4, len(ALPHAS))
     names = ("matches", "misses", "false_positives", "association")

@@ -17,7 +17,9 @@ from tfdecomp.metrics import tracks
 from tfdecomp.metrics.tracking import IOU
 
 
-def identity_counts(boxes, ids, true_boxes, true_ids, threshold=IOU) -> dict:
+def identity_counts(
+    boxes, ids, true_boxes, true_ids, threshold=IOU, overlap=None
+) -> dict:
     """What IDF1 is made of, clip by clip.
 
     Args:
@@ -26,6 +28,7 @@ def identity_counts(boxes, ids, true_boxes, true_ids, threshold=IOU) -> dict:
         true_boxes: `[B, T, L, 4]`.
         true_ids: `[B, T, L]`.
         threshold: IoU from which two boxes agree.
+        overlap: See `tracks.pair`.
 
     Returns:
         `[B]` float64 each: `true`, `found` and `agreeing` boxes.
@@ -34,7 +37,7 @@ def identity_counts(boxes, ids, true_boxes, true_ids, threshold=IOU) -> dict:
         ValueError: See `tracks.pair`.
     """
     rows = []
-    for clip in tracks.pair(boxes, ids, true_boxes, true_ids):
+    for clip in tracks.pair(boxes, ids, true_boxes, true_ids, overlap):
         together = np.zeros((clip.num_true, clip.num_found))
         for frame in clip.frames:
             agree = frame.iou >= threshold - tracks.ROUNDING

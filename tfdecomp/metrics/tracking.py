@@ -28,7 +28,13 @@ _FORBIDDEN = 1e6  # costs more than any number of matches can gain
 
 
 def clear_mot_counts(
-    boxes, ids, true_boxes, true_ids, threshold=IOU, drop_overfull=False
+    boxes,
+    ids,
+    true_boxes,
+    true_ids,
+    threshold=IOU,
+    drop_overfull=False,
+    overlap=None,
 ) -> dict:
     """What MOTA and MOTP are made of, clip by clip.
 
@@ -41,6 +47,7 @@ def clear_mot_counts(
         drop_overfull: Whether to discard all found boxes of a frame with more
             than twice as many as true ones (a shortcut of the SILOT authors'
             late evaluations).
+        overlap: See `tracks.pair`.
 
     Returns:
         `[B]` float64 each: `true`, `matches`, `misses`, `false_positives`,
@@ -50,7 +57,7 @@ def clear_mot_counts(
     Raises:
         ValueError: See `tracks.pair`.
     """
-    clips = tracks.pair(boxes, ids, true_boxes, true_ids)
+    clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
     rows = [_clip_counts(clip, threshold, drop_overfull) for clip in clips]
     names = ("true", "found", "matches", "switches", "overlap")
     counts = dict(zip(names, np.array(rows, np.float64).reshape(-1, 5).T))

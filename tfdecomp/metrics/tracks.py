@@ -56,7 +56,7 @@ class Clip(NamedTuple):
         return sum(len(frame.found) for frame in self.frames)
 
 
-def pair(boxes, ids, true_boxes, true_ids) -> list[Clip]:
+def pair(boxes, ids, true_boxes, true_ids, overlap=None) -> list[Clip]:
     """Overlaps of found and true boxes, frame by frame.
 
     Args:
@@ -64,6 +64,8 @@ def pair(boxes, ids, true_boxes, true_ids) -> list[Clip]:
         ids: `[B, T, K]` their tracks; 0 is none.
         true_boxes: `[B, T, L, 4]`.
         true_ids: `[B, T, L]`.
+        overlap: `[B, T, L, K]` of true and found ones, such as that of masks;
+            by default that of the boxes.
 
     Returns:
         A `Clip` for each of the `B` clips.
@@ -82,7 +84,13 @@ def pair(boxes, ids, true_boxes, true_ids) -> list[Clip]:
             "found and true tracks must be of the same clips and frames, got "
             f"ids {ids.shape} and true_ids {true_ids.shape}"
         )
-    overlap = box_iou(true_boxes, boxes)  # [B, T, L, K]
+    if overlap is None:
+        overlap = box_iou(true_boxes, boxes)  # [B, T, L, K]
+    expected = (*true_ids.shape, ids.shape[2])
+    if np.shape(overlap) != expected:
+        raise ValueError(
+            f"expected overlap [B, T, L, K] {expected}, got {np.shape(overlap)}"
+        )
     clips = []
     for b in range(len(ids)):
         found, num_found = _numbers(ids[b])

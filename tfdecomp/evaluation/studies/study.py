@@ -62,8 +62,7 @@ class Subject:
         for batch in self.open_clips(
             condition, self.model, self.batch_size, labels=labels, **settings
         ):
-            seeds = runner.clip_seeds(condition.seed, batch["clip_index"])
-            yield batch, {"video": batch["video"], "seed": seeds}
+            yield batch, runner.model_inputs(condition, batch)
             done += int(np.sum(batch["valid"]))
             self.progress(done)
         if not done:
