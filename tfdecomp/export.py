@@ -1,17 +1,32 @@
-"""Exports a trained model as a SavedModel.
+"""Exports a trained model: SavedModel, ONNX or LiteRT.
 
     python -m tfdecomp.export --workdir=~/runs/a --output=~/models/balls
     python -m tfdecomp.export --model=provide_balls_quick --output=~/models/b
+    python -m tfdecomp.export --model=lavae_digits_quick --format=onnx \\
+        --output=~/models/digits
+    python -m tfdecomp.export --model=provide_balls_quick --format=litert \\
+        --parts=decode --output=~/models/decoder
 
-What it writes needs TensorFlow alone, in Python:
+A SavedModel holds the whole model and needs TensorFlow alone, in Python:
 
     model = tf.saved_model.load("/home/me/models/balls")
     parts = model.signatures["serving_default"](video=video)
     parts["masks"]  # [B, T, K, H, W, 1]
 
 or behind a server. All signatures, with their inputs and outputs, are listed
-by the command and kept in signatures.json beside the model. The folder
-appears only after a fresh process has loaded it and given the same numbers.
+by the command and kept in signatures.json beside the model.
+
+ONNX and LiteRT (TensorFlow Lite) hold straight graphs alone, a file for each:
+
+    encode        frames -> latents: LAVAE and the VAEs
+    filter_frame  a frame and its prediction -> latents: DVIP
+    decode        latents -> pictures and masks: all but SILOT
+
+Whatever takes gradients, loops or draws noise is refused, with the reason and
+with what to use instead. ONNX needs pip install 'tfdecomp[onnx]'.
+
+In any format the folder appears only after the runtime it is for has given the
+numbers of the model.
 """
 
 import os
@@ -26,8 +41,19 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
     "model", None, "Name of a shipped model, or its folder."
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder of the SavedModel.", required=True
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    "savedmodel",
+    ["savedmodel", "onnx", "litert"],
+    "What to write: the whole model for TensorFlow, or parts of it for ONNX "
+    "Runtime or LiteRT.",
+)
+_PARTS = flags.DEFINE_list(
+    "parts",
+    None,
+    "Which parts go to ONNX or LiteRT: some of encode, filter_frame, decode. "
+    "By default all that can.",
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -47,16 +73,21 @@ def main(argv):
 def _export():
     if _MODEL.value is not None and _CHECKPOINT.value != "latest":
         raise ValueError("--checkpoint goes with --workdir, not with --model")
+    if _PARTS.value and _FORMAT.value == "savedmodel":
+        raise ValueError(
+            "--parts goes with --format=onnx or --format=litert; a SavedModel "
+            "holds all of a model"
+        )
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
 
     import tensorflow as tf
 
     from tfdecomp import hub, saving
-    from tfdecomp.exporting import saved_model
+    from tfdecomp.exporting import folders
 
     # The graph runs anywhere; the check compares with a process on the CPU.
     tf.config.set_visible_devices([], "GPU")
-    saved_model.check_output(_OUTPUT.value, _OVERWRITE.value)
+    folders.check(_OUTPUT.value, _OVERWRITE.value)
     if _MODEL.value is not None:
         loaded = hub.load(folder)
         model, info = loaded.model, loaded.info
@@ -64,28 +95,49 @@ def _export():
         which = _CHECKPOINT.value
         which = int(which) if which.isdigit() else which
         model, info = saving.restore_model(folder, which)
+    options = {"overwrite": _OVERWRITE.value, "info": info}
+    if _FORMAT.value == "savedmodel":
+        _save(model, options)
+    else:
+        _convert(model, options)
+
+
+def _save(model, options):
+    from tfdecomp.exporting import saved_model
+
     print(
         f"exporting {type(model).__name__}, then checking it in a fresh "
         "process: about a minute"
     )
-    content = saved_model.export(
-        model, _OUTPUT.value, overwrite=_OVERWRITE.value, info=info
+    content = saved_model.export(model, _OUTPUT.value, **options)
+    _show(content, "reloaded by a process with TensorFlow alone")
+
+
+def _convert(model, options):
+    from tfdecomp.exporting import converted
+
+    content = converted.export(
+        model, _OUTPUT.value, _FORMAT.value, parts=_PARTS.value, **options
     )
-    _show(content)
+    for reason in content["refused"].values():
+        print(f"left out: {reason}")
+    _show(content, f"run by {converted.FORMATS[_FORMAT.value].NAME}")
 
 
-def _show(content):
-    """Prints the signatures, one line for each."""
+def _show(content, how):
+    """Prints the signatures, one line for each.
+
+    Args:
+        content: That of signatures.json.
+        how: How they were checked.
+    """
     for name, signature in content["signatures"].items():
         inputs, outputs = (
             ", ".join(signature[side]) for side in ("inputs", "outputs")
         )
         print(f"{name}({inputs}) -> {outputs}")
     worst = max(content["largest_difference"].values())
-    print(
-        f"wrote {_OUTPUT.value}; reloaded by a process with TensorFlow alone, "
-        f"it differs by at most {worst:.1e}"
-    )
+    print(f"wrote {_OUTPUT.value}; {how}, it differs by at most {worst:.1e}")
 
 
 def run():

@@ -7,41 +7,43 @@
     parts["masks"]                  # [T, K, h, w, 1]
     model.predict("clip.mp4", "out/")  # a video of any length, into files
 
-A folder of weights holds `model.json` (what to build), `weights.weights.h5`,
-`config.gin` (how it was trained) and `info.json` (score, protocol, licence,
-checksums). Those below `tfdecomp/weights/` ship with the package; others come
-from a folder or from a Hugging Face repository. Nothing here reads or changes
-the active gin config.
+Folders of weights are made by `packing.pack`. Those below `tfdecomp/weights/`
+ship with the package; others come from a folder or from a Hugging Face
+repository. Nothing here reads or changes the active gin config.
 """
 
 import dataclasses
 import difflib
-import io
 import json
 import os
 import pathlib
 import re
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
 import tfdecomp
 from tfdecomp import configs, model_info, saving
+from tfdecomp.packing import FILES, INFO_NAME, WEIGHTS_NAME, HubError, pack
 from tfdecomp.prediction import runner, stream
 
-WEIGHTS_NAME = "weights.weights.h5"
-INFO_NAME = "info.json"
-LICENCE = "Apache-2.0"
+__all__ = [
+    "INFO_NAME",
+    "WEIGHTS_NAME",
+    "HubError",
+    "Loaded",
+    "folder",
+    "list_models",
+    "load",
+    "pack",
+    "resolve",
+    "table",
+]
+
 AUTO_FIT = "auto"
 HUGGING_FACE = "hf://"
 _REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
-_FILES = (saving.MODEL_NAME, WEIGHTS_NAME, configs.CONFIG_NAME)
-
-
-class HubError(ValueError):
-    """A model that cannot be loaded or used so; says what to do."""
 
 
 @dataclasses.dataclass
@@ -253,7 +255,7 @@ def table() -> str:
                     (path / configs.CONFIG_NAME).read_text()
                 ),
                 "score": model_info.main_score(info),
-                "size": model_info.size(path / file for file in _FILES),
+                "size": model_info.size(path / file for file in FILES),
                 "licence": info["licence"],
             }
         )
@@ -343,7 +345,7 @@ def _downloaded(name):
         ) from None
     try:
         path = huggingface_hub.snapshot_download(
-            repository, allow_patterns=[*_FILES, INFO_NAME]
+            repository, allow_patterns=[*FILES, INFO_NAME]
         )
     # What the client raises depends on its version and on the network's.
     except Exception as error:
@@ -359,108 +361,6 @@ def _downloaded(name):
             "expected one made by 'python -m tfdecomp.publish'"
         )
     return path
-
-
-def pack(
-    workdir,
-    output,
-    name,
-    *,
-    which="latest",
-    weights="auto",
-    storage="float16",
-    protocol=None,
-    score=None,
-):
-    """Makes a folder that `load` takes out of a work directory.
-
-    Args:
-        workdir: Folder of a run.
-        output: Folder to write; made if missing.
-        name: Name of the model.
-        which: Checkpoint; see `saving.restore_model`.
-        weights: "ema", "plain" or "auto".
-        storage: "float16" for files of half the size (the weights are
-            float32 again once loaded, rounded to 11 bits), or "float32".
-        protocol: Protocol of the score, in full.
-        score: Scores such as `{"f_ari": 0.93}`.
-
-    Returns:
-        The content of `info.json`.
-
-    Raises:
-        HubError: If `storage` is unknown.
-    """
-    if storage not in ("float16", "float32"):
-        raise HubError(
-            f"storage must be 'float16' or 'float32', got {storage!r}"
-        )
-    workdir = pathlib.Path(os.path.expanduser(workdir))
-    output = pathlib.Path(os.path.expanduser(output))
-    model, source = saving.restore_model(workdir, which, weights)
-    output.mkdir(parents=True, exist_ok=True)
-    for file in (saving.MODEL_NAME, configs.CONFIG_NAME):
-        saving.atomic_write(output / file, (workdir / file).read_bytes())
-    saving.atomic_write(output / WEIGHTS_NAME, _stored_weights(model, storage))
-    run = workdir / "run.json"
-    run = json.loads(run.read_text()) if run.is_file() else {}
-    info = {
-        "name": name,
-        "licence": LICENCE,
-        "model": type(model).__name__,
-        "parameters": model.count_params(),
-        "step": source["step"],
-        "weights": source["weights"],
-        "storage": storage,
-        "seed": run.get("seed"),
-        "command": run.get("command"),
-        "version": tfdecomp.__version__,
-        "protocol": protocol,
-        "score": score,
-        "sha256": {file: saving.sha256(output / file) for file in _FILES},
-    }
-    saving.write_json(output / INFO_NAME, info)
-    return info
-
-
-def _stored_weights(model, storage) -> bytes:
-    """Content of a Keras weights file whose arrays have this type."""
-    scratch = io.BytesIO()
-    with h5py.File(scratch, "w") as target:
-        with _weights_file(model) as source:
-            source.visititems(
-                lambda name, item: _copy_item(name, item, target, storage)
-            )
-            _copy_attributes(source, target)
-    return scratch.getvalue()
-
-
-def _weights_file(model):
-    """The model's weights as an open HDF5 file in a temporary folder."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        path = pathlib.Path(scratch) / WEIGHTS_NAME
-        model.save_weights(path)
-        return h5py.File(io.BytesIO(path.read_bytes()), "r")
-
-
-def _copy_item(name, item, target, storage):
-    if isinstance(item, h5py.Group):
-        copy = target.require_group(name)
-    else:
-        value = item[()]
-        is_float = np.issubdtype(item.dtype, np.floating)
-        options = {"compression": "gzip"} if np.ndim(value) else {}
-        copy = target.create_dataset(
-            name, data=value.astype(storage) if is_float else value, **options
-        )
-    _copy_attributes(item, copy)
-
-
-def _copy_attributes(source, target):
-    for key, value in source.attrs.items():
-        target.attrs[key] = value
 
 
 def _check_sums(path, info):

@@ -70,12 +70,12 @@ def _publish():
 
     import tempfile
 
-    from tfdecomp import configs, hub, model_info, saving
+    from tfdecomp import configs, hub, model_info, packing, saving
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         made = pathlib.Path(scratch) / output.name
-        info = hub.pack(
+        info = packing.pack(
             folder,
             made,
             _NAME.value or output.name,

@@ -3,26 +3,22 @@
 python datasets/moving_digits/make_files.py
 """
 
-import gzip
 import pathlib
-import struct
 
 from tfdecomp import builders
 from tfdecomp.data import mnist_files, video_io
-from tfdecomp.simulation import digit_banks
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROWS = ("digits", "strokes", "digits_quick")
 FRAMES = range(0, 20, 2)
 INDEX = 4  # of the test split
-SIZES = (60, 20)  # training and test part of the miniature
 
 
 def main():
     """Writes `moving_digits.png` and the files of `dummy_data/`."""
     video_io.write_png(FOLDER / "moving_digits.png", picture())
-    write_originals(FOLDER / "dummy_data")
+    mnist_files.write_miniature(FOLDER / "dummy_data")
 
 
 def picture():
@@ -37,20 +33,6 @@ def picture():
             ids = example["segmentation"][FRAMES]
             rows["labels"] = palette.paint_ids(ids)
     return sheets.sheet(rows, cell=128)
-
-
-def write_originals(folder):
-    """Writes files as MNIST's, but with a few drawn digits."""
-    bank = digit_banks.Offline("strokes")()
-    cuts = (slice(0, SIZES[0]), slice(SIZES[0], sum(SIZES)))
-    arrays = [
-        array[cut] for cut in cuts for array in (bank.images, bank.labels)
-    ]
-    for name, array in zip(mnist_files.FILES, arrays):
-        magic = 2048 + array.ndim
-        head = struct.pack(f">{1 + array.ndim}I", magic, *array.shape)
-        data = gzip.compress(head + array.astype("u1").tobytes(), 9, mtime=0)
-        (folder / name).write_bytes(data)
 
 
 if __name__ == "__main__":

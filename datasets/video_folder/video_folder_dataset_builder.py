@@ -34,8 +34,8 @@ class VideoFolderConfig(builder_base.Config):
         chunk_frames: Kept frames of a chunk; no clip crosses its end.
         test_share: Share of the videos, with fewer than five videos of the
             chunks, that is the test split.
-        unreadable: `"skip"`: videos that cannot be read are left out and named
-            at the end; `"fail"`: the first one ends the build.
+        unreadable: `"fail"`: the first video that cannot be read ends the
+            build; `"skip"`: such videos are left out and named at the end.
         size: Short for `height` and `width`: one number or two.
         clip_length: Another name of `num_frames`.
     """
@@ -51,7 +51,7 @@ class VideoFolderConfig(builder_base.Config):
     crop: str = "none"
     chunk_frames: int = 1000
     test_share: float = 0.2
-    unreadable: str = "skip"
+    unreadable: str = "fail"
     size: dataclasses.InitVar[int | tuple | None] = None
     clip_length: dataclasses.InitVar[int | None] = None
 
@@ -69,7 +69,7 @@ class VideoFolderConfig(builder_base.Config):
         for name, allowed in (
             ("source", (builder_base.MANUAL,)),
             ("crop", video_sampling.CROPS),
-            ("unreadable", ("skip", "fail")),
+            ("unreadable", ("fail", "skip")),
             ("use_beam", (False,)),
         ):
             if getattr(self, name) not in allowed:

@@ -12,6 +12,7 @@ from tensorflow_datasets.core import download
 
 from tfdecomp import builders
 from tfdecomp.data import errors, mnist_files
+from tfdecomp.simulation import digit_banks
 
 COUNTS = (30, 10)
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -102,6 +103,16 @@ def test_digits_are_read_from_any_form_of_the_files(
     assert [f["name"] for f in files.describe()] == (
         ["mnist.npz"] if kind == "archive" else list(mnist_files.FILES)
     )
+
+
+def test_a_miniature_is_read_as_mnist_is(tmp_path, offline):
+    (tmp_path / "manual").mkdir()
+    mnist_files.write_miniature(tmp_path / "manual", sizes=(7, 3))
+    bank = _locate(tmp_path, tmp_path / "manual")()
+    drawn = digit_banks.Offline("strokes")()
+    np.testing.assert_array_equal(bank.images, drawn.images[:10])
+    np.testing.assert_array_equal(bank.labels, drawn.labels[:10])
+    assert bank.num_train == 7
 
 
 def test_earlier_downloads_need_no_network(arrays, tmp_path, offline):

@@ -25,7 +25,7 @@ def _settings(rate=None, source_rate=None, look=None, **fields):
     return video_folders.Settings(
         video_sampling.Sampling(rate, source_rate),
         look or video_sampling.Look(12, 16),
-        **{"clip_length": 4, **fields},
+        **{"clip_length": 4, "skip": True, **fields},
     )
 
 
@@ -481,11 +481,10 @@ def test_folders_without_videos_say_what_is_expected(tmp_path):
 
 @pytest.fixture
 def street(tmp_path):
-    """A folder with five videos, one of them empty, and a short one."""
+    """A folder with five videos and one that is too short for a clip."""
     folder = tmp_path / "my vidéos"
     for number in range(5):
         files.write(folder / f"Tag {number}.mp4", 14 + number)
-    (folder / "empty.mp4").touch()
     files.write(folder / "one.mp4", 1)
     return folder
 
@@ -509,7 +508,8 @@ def _prepare(tmp_path, videos, **fields):
 
 
 def test_the_command_makes_a_set_that_training_finds(street, tmp_path, caplog):
-    assert _prepare(tmp_path, street) == 0
+    (street / "empty.mp4").touch()
+    assert _prepare(tmp_path, street, unreadable="skip") == 0
     assert "left out empty.mp4" in caplog.text
     assert "left out one.mp4" in caplog.text
     name, data_dir = "tfdecomp_video_folder/street", str(tmp_path / "data")
@@ -577,7 +577,7 @@ def test_grey_sets_have_one_channel(street, tmp_path):
 WRONG = {
     "no such folder": ({"folder": "/nowhere at all"}, "does not exist"),
     "no folder": ({"folder": ""}, "name one"),
-    "fail": ({"unreadable": "fail"}, "empty.mp4 is empty"),
+    "unreadable": ({"unreadable": "warn"}, "unreadable is 'warn'"),
     "crop": ({"crop": "left"}, "crop is 'left'"),
     "rate": ({"frame_rate": 0}, "frame_rate is 0"),
     "too fast": ({"frame_rate": 60}, "fewer than frame_rate = 60"),
@@ -599,6 +599,15 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     message = capsys.readouterr().err
     assert "error: " in message and words in message
     assert "Traceback" not in message
+    assert not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+def test_a_video_that_cannot_be_read_ends_the_build(street, tmp_path, capsys):
+    (street / "empty.mp4").touch()
+    assert _prepare(tmp_path, street) == 2
+    message = capsys.readouterr().err
+    assert "empty.mp4 is empty" in message
+    assert "set unreadable = 'skip'" in message
     assert not list((tmp_path / "data").rglob("*.tfrecord*"))
 
 

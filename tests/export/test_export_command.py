@@ -53,6 +53,23 @@ def test_a_work_directory_becomes_a_saved_model(step, workdir, tmp_path):
     np.testing.assert_allclose(slots, expected, 1e-4, 1e-5)
 
 
+@pytest.mark.slow
+def test_parts_of_a_work_directory_become_files(workdir, tmp_path):
+    output = tmp_path / "parts"
+    flags = [f"--workdir={workdir}", f"--output={output}", "--format=litert"]
+    done = _export(*flags)
+    assert done.returncode == 0, done.stderr
+    assert "left out: encode of PROVIDE cannot become LiteRT" in done.stdout
+    assert "decode(slots, context) -> " in done.stdout
+    assert "run by LiteRT, it differs by at most " in done.stdout
+    names = {path.name for path in output.iterdir()}
+    assert names == {"decode.tflite", "signatures.json"}
+    again = _export(*flags, "--overwrite", "--parts=encode")
+    assert again.returncode == 1
+    assert "error: encode of PROVIDE cannot become LiteRT" in again.stderr
+    assert names == {path.name for path in output.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -60,6 +77,8 @@ def test_a_work_directory_becomes_a_saved_model(step, workdir, tmp_path):
         (["--workdir=a", "--model=b"], "either --workdir=DIR"),
         (["--workdir=nowhere"], "there is no work directory nowhere"),
         (["--model=b", "--checkpoint=3"], "--checkpoint goes with --workdir"),
+        (["--model=b", "--parts=decode"], "--parts goes with --format=onnx"),
+        (["--model=b", "--format=tflite"], "<savedmodel|onnx|litert>"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags, message, tmp_path):

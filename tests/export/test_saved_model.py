@@ -243,16 +243,16 @@ def test_a_model_that_is_not_a_number_replaces_nothing(output):
 
 @pytest.mark.slow
 def test_a_damaged_file_is_noticed_before_it_has_its_name(monkeypatch, output):
-    write = saved_model._write
+    write = saved_model.write
 
-    def write_and_damage(folder, model, signatures):
-        write(folder, model, signatures)
+    def write_and_damage(folder, signatures):
+        write(folder, signatures)
         (data,) = folder.glob("variables/*.data*")
         content = bytearray(data.read_bytes())
         content[:4] = np.float32(0.5).tobytes()
         data.write_bytes(content)
 
-    monkeypatch.setattr(saved_model, "_write", write_and_damage)
+    monkeypatch.setattr(saved_model, "write", write_and_damage)
     with pytest.raises(ExportError):
         saved_model.export(Silhouettes(), output, overwrite=True)
     np.testing.assert_allclose(_masks(output), 0.5)
@@ -274,7 +274,7 @@ def test_a_full_disk_replaces_nothing(output):
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ExportError, match="holds no SavedModel"):
+    with pytest.raises(ExportError, match="holds no earlier export"):
         saved_model.export(Silhouettes(), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from export_models import Silhouettes, tiny_provide
+from export_models import Silhouettes
 
 from tests.models import tiny_dvip, tiny_lavae
 from tfdecomp.exporting import signatures as lib
-from tfdecomp.exporting.onnx import check_feed_forward
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +93,3 @@ def test_nested_states_survive_flattening():
         "state_pair_1": 5,
     }
     assert lib.unflatten(state, flat, "state") == state
-
-
-@pytest.mark.parametrize("target", ["ONNX", "LiteRT"])
-def test_models_with_gradients_inside_are_no_feed_forward_graphs(target):
-    with pytest.raises(ValueError, match=f"{target} has no counterpart"):
-        check_feed_forward(tiny_provide(), target)
-
-
-def test_a_model_without_gradients_is_a_feed_forward_graph():
-    check_feed_forward(Silhouettes(), "ONNX")

@@ -112,6 +112,25 @@ def locate(dl_manager, *, dataset, stand_in):
     return Files(tuple(str(paths[name]) for name in FILES), dataset)
 
 
+def write_miniature(folder, sizes=(60, 20)):
+    """Writes files as MNIST's, but with a few drawn digits.
+
+    Args:
+        folder: Where to.
+        sizes: How many digits the training and the test part have.
+    """
+    bank = digit_banks.Offline("strokes")()
+    cuts = (slice(0, sizes[0]), slice(sizes[0], sum(sizes)))
+    arrays = [
+        array[cut] for cut in cuts for array in (bank.images, bank.labels)
+    ]
+    for name, array in zip(FILES, arrays):
+        magic = 2048 + array.ndim
+        head = struct.pack(f">{1 + array.ndim}I", magic, *array.shape)
+        data = gzip.compress(head + array.astype("u1").tobytes(), 9, mtime=0)
+        (pathlib.Path(folder) / name).write_bytes(data)
+
+
 @functools.lru_cache(maxsize=2)
 def _bank(files):
     if len(files.paths) == 1:

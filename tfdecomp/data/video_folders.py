@@ -87,7 +87,7 @@ class Settings:
     chunk_frames: int = 1000
     test_share: float = 0.2
     seed: int = 0
-    skip: bool = True
+    skip: bool = False
 
 
 def find(folder, dataset=None):

@@ -29,12 +29,14 @@ class ExportError(RuntimeError):
     """A model that cannot be exported so; says what to do."""
 
 
-def compare_with_model(model, signatures):
+def compare_with_model(model, signatures, batch=2, num_frames=3):
     """Compares traced signatures with the model itself.
 
     Args:
         model: What the signatures were made of.
-        signatures: Name -> `Signature`.
+        signatures: Name -> `Signature`; has `decompose`.
+        batch: Clips to compare; at least one.
+        num_frames: Their frames; at least two.
 
     Returns:
         `(inputs, answers)` of the signatures: signature -> name -> array.
@@ -43,7 +45,8 @@ def compare_with_model(model, signatures):
         ExportError: If they differ.
     """
     asked, expected = {}, {}
-    for name, inputs, outputs in _questions(model, signatures):
+    probe = _probe(model, signatures["decompose"], batch, num_frames)
+    for name, inputs, outputs in _questions(model, signatures, *probe):
         asked[name] = inputs
         expected[name] = _fetch(flatten(outputs))
     answers = {
@@ -92,19 +95,29 @@ def run_fresh(folder, requests) -> dict:
     Raises:
         ExportError: If the process fails.
     """
+    return run_all_fresh([(folder, requests)])[0]
+
+
+def run_all_fresh(questions) -> list[dict]:
+    """As `run_fresh`, for several models in one process.
+
+    Args:
+        questions: List of `(folder, requests)`.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        asked, answered = (os.path.join(scratch, n) for n in ("a.npz", "b.npz"))
-        arrays = {
-            f"{signature}/{name}": value
-            for signature, values in requests.items()
-            for name, value in values.items()
-        }
-        np.savez(asked, **arrays)
-        # -I: neither the current folder nor PYTHONPATH can help it.
-        command = [sys.executable, "-I", str(_RELOAD), str(folder)]
+        command, files = [], []
+        for number, (folder, requests) in enumerate(questions):
+            asked, answered = (
+                os.path.join(scratch, f"{number}_{name}.npz")
+                for name in ("asked", "answered")
+            )
+            np.savez(asked, **_join(requests))
+            command += [str(folder), asked, answered]
+            files.append(answered)
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         done = subprocess.run(
-            [*command, asked, answered],
+            # -I: neither the current folder nor PYTHONPATH can help it.
+            [sys.executable, "-I", str(_RELOAD), *command],
             env={**os.environ, **quiet},
             capture_output=True,
             text=True,
@@ -115,11 +128,24 @@ def run_fresh(folder, requests) -> dict:
                 "a fresh process that imports only TensorFlow could not use "
                 f"the SavedModel: {done.stderr[-2000:].strip()}"
             )
-        answers = {}
-        with np.load(answered) as arrays:
-            for path in arrays.files:
-                signature, name = path.split("/")
-                answers.setdefault(signature, {})[name] = arrays[path]
+        return [_split(file) for file in files]
+
+
+def _join(requests):
+    return {
+        f"{signature}/{name}": value
+        for signature, values in requests.items()
+        for name, value in values.items()
+    }
+
+
+def _split(file):
+    """Inverse of `_join`, of a file."""
+    answers = {}
+    with np.load(file) as arrays:
+        for path in arrays.files:
+            signature, name = path.split("/")
+            answers.setdefault(signature, {})[name] = arrays[path]
     return answers
 
 
@@ -152,9 +178,8 @@ def largest_difference(what, found, expected, tolerance) -> float:
     return largest
 
 
-def _questions(model, signatures):
+def _questions(model, signatures, pixels, seed, options):
     """Yields (signature, its inputs, what the model itself answers)."""
-    pixels, seed, options = _probe(model, signatures["decompose"])
     video = base.as_float(tf.constant(pixels)).numpy()
     scalars = {name: np.int32(value) for name, value in options.items()}
 
@@ -165,10 +190,12 @@ def _questions(model, signatures):
         return model(_tensors(batch), training=False, **chosen)
 
     short = video[:1, :2]
-    yield "serving_default", {"video": short}, call({"video": short})
+    if "serving_default" in signatures:
+        yield "serving_default", {"video": short}, call({"video": short})
     whole = call(batch(video), **options)
     yield "decompose", batch(video, **scalars), whole
-    yield "decompose_uint8", batch(pixels, **scalars), whole
+    if "decompose_uint8" in signatures:
+        yield "decompose_uint8", batch(pixels, **scalars), whole
     state = whole.get("state")
     named = {} if state is None else _fetch(flatten(state, "state"))
     if "decompose_next" in signatures:
@@ -192,12 +219,12 @@ def _questions(model, signatures):
         yield "decode", inputs, {n: v[None] for n, v in outputs.items()}
 
 
-def _probe(model, decompose):
-    """Pixels `[2, 3, H, W, C]`, seeds, and K and R unlike the model's."""
+def _probe(model, decompose, batch, num_frames):
+    """Pixels `[B, T, H, W, C]`, seeds, and K and R unlike the model's."""
     random = np.random.default_rng(0)
-    shape = (2, 3, *model.image_size, model.channels)
+    shape = (batch, num_frames, *model.image_size, model.channels)
     pixels = random.integers(0, 256, shape, np.uint8)
-    seed = random.integers(0, 2**31, (2, 2)).astype(np.int32)
+    seed = random.integers(0, 2**31, (batch, 2)).astype(np.int32)
     options = {}
     if "num_slots" in decompose.inputs:
         options["num_slots"] = model.num_slots + 1

@@ -4,9 +4,10 @@ A program, not a module: `saved_model.py` starts it in a process of its own
 to see what a server would see. It refuses to import Keras, TensorFlow
 Probability or this package.
 
-    python reload.py FOLDER INPUTS.npz OUTPUTS.npz
+    python reload.py FOLDER INPUTS.npz OUTPUTS.npz [FOLDER ...]
 
-Arrays are named `SIGNATURE/TENSOR` in both files.
+Arrays are named `SIGNATURE/TENSOR` in both files. Several models are run one
+after the other.
 """
 
 import sys
@@ -14,8 +15,14 @@ import sys
 FORBIDDEN = ("tfdecomp", "keras", "tf_keras", "tensorflow_probability", "gin")
 
 
-def main(folder, inputs_path, outputs_path):
+def main(*paths):
     sys.modules.update(dict.fromkeys(FORBIDDEN))  # None: cannot be imported
+    for start in range(0, len(paths), 3):
+        answer(*paths[start : start + 3])
+
+
+def answer(folder, inputs_path, outputs_path):
+    """Asks the model in `folder` what is in one file; writes the other."""
     import numpy as np
     import tensorflow as tf
 

@@ -31,6 +31,11 @@ OPTIONS = ("num_slots", "num_refinements")
 # Name -> axes (see `tfdecomp.types`; None if the model's own) and meaning.
 _MEANINGS = {
     "video": ("BTHWC", "the video, in [0, 1]"),
+    "frames": ("BTHWC", "frames, in [0, 1]"),
+    "mean": ("BTD", "of what was predicted; zeros before the first frame"),
+    "log_variance": ("BTD", "of what was predicted; zeros likewise"),
+    "next_mean": ("BTD", "the mean to pass with the next frame"),
+    "next_log_variance": ("BTD", "the log_variance to pass with it"),
     "seed": ("B2", "one seed per clip; the same seed, the same result"),
     "num_slots": ("", "K, number of slots"),
     "num_refinements": ("", "R, number of cells of a frame"),
@@ -39,6 +44,7 @@ _MEANINGS = {
     "masks": ("BTKHW1", "share of each slot in each pixel; sums to 1 over K"),
     "components": ("BTKHWC", "picture of each slot alone"),
     "slots": ("BTKD", "posterior means of the latents"),
+    "context": ("BTKD", "what the decoder is told beside the latents"),
     "samples": ("BTKD", "posterior samples of the latents"),
     "latent_kl": ("BTKD", "divergence of each latent from its prior, nats"),
     "presence": ("BTK", "probability that the slot is in use"),
@@ -87,32 +93,43 @@ class Signature:
         }
 
 
-def make_signatures(model) -> dict[str, Signature]:
-    """Traces every signature that a model has.
+def make_signatures(model, names=None) -> dict[str, Signature]:
+    """Traces the signatures that a model has.
 
     Args:
         model: A built `DecompositionModel`.
+        names: Which of them; `decompose` is made in any case. By default all.
 
     Returns:
         Name -> `Signature`, `serving_default` first.
     """
     maker = _Maker(model)
     decompose = maker.decompose()
-    made = [
-        maker.serving_default(decompose),
-        decompose,
-        maker.decompose_uint8(decompose),
-    ]
-    if maker.state is not None:
+
+    def wants(name, *methods):
+        chosen = names is None or name in names
+        return chosen and all(hasattr(model, method) for method in methods)
+
+    made = [decompose]
+    if wants("serving_default"):
+        made.insert(0, maker.serving_default(decompose))
+    if wants("decompose_uint8"):
+        made.append(maker.decompose_uint8(decompose))
+    if maker.state is not None and wants("decompose_next"):
         made.append(maker.decompose_next())
-    if hasattr(model, "encode"):
+    if wants("encode", "encode"):
         encode = maker.encode()
         made.append(encode)
-        if hasattr(model, "decode"):
+        if wants("decode", "decode"):
             made.append(maker.decode(encode.outputs))
-    if maker.state is not None and hasattr(model, "predict_frames"):
+    if maker.state is not None and wants("predict_frames", "predict_frames"):
         made.append(maker.predict_frames())
     return {signature.name: signature for signature in made}
+
+
+def encode_signature(model) -> Signature:
+    """The signature `encode` alone."""
+    return _Maker(model).encode()
 
 
 def accepted_options(function) -> list[str]:
@@ -151,6 +168,21 @@ def unflatten(structure, flat, name=""):
     return type(structure)(made.values())
 
 
+def trace(name, meaning, function, specs) -> Signature:
+    """Traces a function of a dictionary of tensors.
+
+    Args:
+        name: Name of the signature.
+        meaning: See `Signature`.
+        function: `{name: tensor} -> {name: tensor}`.
+        specs: Name -> `tf.TensorSpec`.
+    """
+    compiled = tf.function(function, input_signature=[specs], autograph=False)
+    outputs = compiled.get_concrete_function().structured_outputs
+    outputs = {n: _spec(tensor) for n, tensor in outputs.items()}
+    return Signature(name, meaning, compiled, specs, outputs)
+
+
 class _Maker:
     """Makes the signatures of one model.
 
@@ -185,14 +217,14 @@ class _Maker:
 
         specs = self.specs("video", "seed", options=self.options)
         meaning = "decomposes a video; everything is given"
-        return _trace("decompose", meaning, decompose, specs)
+        return trace("decompose", meaning, decompose, specs)
 
     def decompose_uint8(self, decompose):
         def decompose_uint8(inputs):
             video = base.as_float(inputs["video"])
             return decompose.function({**inputs, "video": video})
 
-        return _trace(
+        return trace(
             "decompose_uint8",
             "as decompose, for frames in 0...255",
             decompose_uint8,
@@ -208,7 +240,7 @@ class _Maker:
                 chosen[name] = tf.constant(getattr(self.model, name))
             return decompose.function({**inputs, **chosen})
 
-        return _trace(
+        return trace(
             "serving_default",
             "decomposes a video with the model's number of slots and "
             "refinements; the clips of a batch have seeds (0, 0), (0, 1), ...",
@@ -225,7 +257,7 @@ class _Maker:
             )
 
         specs = self.specs("video", "seed", options=self.options)
-        return _trace(
+        return trace(
             "decompose_next",
             "goes on with a long video: the frames after those that returned "
             "this state; same seed and num_slots as there",
@@ -242,7 +274,7 @@ class _Maker:
             video = {n: inputs[n] for n in ("video", "seed")}
             return flatten(self.model.encode(video, **chosen))
 
-        return _trace(
+        return trace(
             "encode",
             "the latents of a video",
             encode,
@@ -264,7 +296,7 @@ class _Maker:
         specs = {
             n: tf.TensorSpec(s.shape, s.dtype, n) for n, s in encoded.items()
         }
-        return _trace("decode", "draws latents", decode, specs)
+        return trace("decode", "draws latents", decode, specs)
 
     def predict_frames(self):
         def predict_frames(inputs):
@@ -280,7 +312,7 @@ class _Maker:
 
         specs = {**_named(self.state), **self.specs("seed")}
         specs["num_frames"] = tf.TensorSpec([], tf.int32, "num_frames")
-        return _trace(
+        return trace(
             "predict_frames",
             "predicts the frames after those that returned this state",
             predict_frames,
@@ -292,13 +324,6 @@ class _Maker:
         chosen = {name: inputs[name] for name in self.options}
         batch = {"video": inputs["video"], "seed": inputs["seed"], **more}
         return self.model(batch, training=False, **chosen)
-
-
-def _trace(name, meaning, function, specs):
-    compiled = tf.function(function, input_signature=[specs], autograph=False)
-    outputs = compiled.get_concrete_function().structured_outputs
-    outputs = {n: _spec(tensor) for n, tensor in outputs.items()}
-    return Signature(name, meaning, compiled, specs, outputs)
 
 
 def _check_video(inputs):
@@ -358,6 +383,8 @@ def _describe(name, spec):
     elif axes is None:
         meaning = _OTHER
     sizes = spec.shape.as_list()
+    if axes is not None and len(axes) == len(sizes) + 1:
+        axes = axes.replace("BT", "N")  # by frame
     if axes is not None and len(axes) == len(sizes):
         sizes = [a if n is None else n for a, n in zip(axes, sizes)]
     return {"shape": sizes, "dtype": spec.dtype.name, "meaning": meaning}

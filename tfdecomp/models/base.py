@@ -18,13 +18,22 @@ class DecompositionModel(keras.Model):
             from step to step.
         background_slot: Slot that is the background, where the model knows;
             the others are then for objects alone.
+        cannot_train: Why gradients cannot train the model, and what to do
+            instead; None if they can.
+        cannot_export: The same of exports.
         config_parts: Names of constructor arguments that are layers.
         config_values: Names of the others; both are attributes, too, and make
             the config unless a subclass writes its own.
+        without_branches: True while a part is traced for a format that has
+            straight graphs alone (`exporting.feed_forward`): whatever a
+            branch would spare is then computed.
     """
 
+    without_branches = False
     scheduled_weights = ()
     background_slot = None
+    cannot_train = None
+    cannot_export = None
     config_parts = ()
     config_values = ()
 
@@ -64,6 +73,8 @@ class DecompositionModel(keras.Model):
     def from_config(cls, config):
         config = dict(config)
         for name in cls.config_parts:
+            if name not in config:  # an option that came later
+                continue
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
 

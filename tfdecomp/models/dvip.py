@@ -458,6 +458,31 @@ class DVIP(base.DecompositionModel):
         records, _ = self.filter(inputs, features)
         return {"slots": self._by_factor(records["mean"])}
 
+    def filter_frame(self, frames, mean, log_variance):
+        """`filter` with posterior means, one frame and no loop.
+
+        Called frame after frame, it is the whole of inference; so DVIP runs
+        where there are no loops (`exporting.feed_forward`).
+
+        Args:
+            frames: `[N, H, W, C]` in [0, 1].
+            mean: `[N, Z]`, of what was predicted for them; zeros before the
+                first frame.
+            log_variance: `[N, Z]`, see `mean`.
+
+        Returns:
+            `slots` `[N, k, d]`, and `next_mean` and `next_log_variance`, what
+            is predicted for the next frame.
+        """
+        prediction = mean, log_variance
+        latents, _ = self.posterior(self.encoder(frames), prediction)
+        following = self.transition(latents)
+        return {
+            "slots": tf.reshape(latents, [-1, *self.latent_shape]),
+            "next_mean": following[0],
+            "next_log_variance": following[1],
+        }
+
     def decode(self, slots):
         """Draws factors `[N, k, d]`: `recon` `[N, H, W, C]`."""
         flat = tf.reshape(slots, [-1, self.latent_dim])

@@ -245,6 +245,8 @@ class LAVAE(base.DecompositionModel):
         Returns:
             `[N, K, S, S, C]`, zero where there is no object.
         """
+        if self.without_branches:
+            return self._draw_all(latents, present)
         where = tf.cast(tf.where(present), tf.int32)  # [A, 2]
         chosen = tf.gather_nd(latents, where)
         shape = self.sprite_decoder.compute_output_shape(chosen.shape)[1:]
@@ -257,6 +259,14 @@ class LAVAE(base.DecompositionModel):
         full = tf.concat([tf.shape(present), shape], axis=0)
         sprites = tf.scatter_nd(where, sprites, full)
         return tf.ensure_shape(sprites, [None, None, *shape])
+
+    def _draw_all(self, latents, present):
+        """The same in a graph without branches; no batch norm is trained."""
+        sprites = self.sprite_decoder(
+            tf.reshape(latents, [-1, self.latent_dim])
+        )
+        shape = tf.concat([tf.shape(present), tf.shape(sprites)[1:]], axis=0)
+        return placement.hide_absent(tf.reshape(sprites, shape), present)
 
     def negative_log_likelihood(self, frames, intensity, epsilon):
         """Nats per frame: `[N]`."""
@@ -517,8 +527,9 @@ class LAVAE(base.DecompositionModel):
             `slots` `[B, T, K, L]`, `locations` `[B, T, K, 2]` and `presence`
             `[B, T, K]`, `K = M + 1`; slot 0 is the background.
         """
-        outputs = self(inputs)
-        return {name: outputs[name] for name in scenes.PUBLIC}
+        frames, _, shape = self._frames(inputs)
+        scene = self._infer(frames)
+        return split_frames(scenes.public(scene, self.image_size), shape)
 
     def decode(self, slots, locations, presence):
         """Draws scenes.

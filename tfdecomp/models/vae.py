@@ -25,7 +25,7 @@ from tfdecomp.distributions import gaussians
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.conv import Conv2D, Dense, initial_values
 from tfdecomp.models import base
-from tfdecomp.models.frames import clip_noise
+from tfdecomp.models.frames import clip_noise, split_frames
 from tfdecomp.models.iterative import sweep
 
 
@@ -231,7 +231,12 @@ class VAE(base.DecompositionModel):
 
     def encode(self, inputs):
         """Posterior means `slots` `[B, T, 1, D]`."""
-        return {"slots": self(inputs)["slots"]}
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        size = (*self.image_size, self.channels)
+        means = self.infer(tf.reshape(video, [-1, *size]))
+        means = means[:, None, : self.latent_dim]
+        return split_frames({"slots": means}, tf.shape(video)[:2])
 
     def traverse(self, inputs, slot=0, dims=None, values=None):
         """Sweeps latents of the last frame.

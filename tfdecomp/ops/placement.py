@@ -129,6 +129,12 @@ def place_straight_through(sprites, locations, maps, present=None):
     return place(sprites, maps)
 
 
+def hide_absent(sprites, present):
+    """Sprites `[B, K, S, S, C]` times bool or numbers `[B, K]`."""
+    shape = tf.concat([tf.shape(present), [1, 1, 1]], axis=0)
+    return sprites * tf.reshape(tf.cast(present, tf.float32), shape)
+
+
 def _prepare(sprites, present, size):
     """Checks the sprites' shape; absent ones become zero."""
     sprites = tf.cast(sprites, tf.float32)
@@ -144,10 +150,7 @@ def _prepare(sprites, present, size):
             "sprites must fit on a canvas of known size; got a side of "
             f"{side} for a canvas of {height}x{width}"
         )
-    if present is not None:
-        present = tf.cast(present, tf.float32)
-        sprites *= present[:, :, None, None, None]
-    return sprites
+    return sprites if present is None else hide_absent(sprites, present)
 
 
 def _shape(value):

@@ -322,7 +322,7 @@ class _Writers:
             )
             self._track_files().add(frame, found)
             boxes = {object.id: object.box for object in found}
-            marked = self._painter.paint(frame.pixels, ids, boxes)
+            marked = self._painter.paint(frame.pixels, boxes, ids)
             self._overlay.add(marked, frame.time)
         self._grid.add(self._grid_frame(picture, outputs), frame.time)
         latents = {name: outputs[name] for name in _LATENTS if name in outputs}

@@ -1,4 +1,4 @@
-"""A video with its objects marked: outline, box, number, trail."""
+"""Frames with their objects marked: outline, box, number, trail."""
 
 import collections
 
@@ -8,59 +8,75 @@ from tfdecomp.visualization import canvas, overlays, palette
 
 _TRAIL = 24  # frames
 _OPACITY = 0.35
+_DASH = (6, 4)  # pixels on and off
 
 
 class TrackPainter:
     """Marks objects frame by frame; remembers where they have been.
 
     Colours are those of `palette.slot_colors` by track, the same as in all
-    other pictures. Lines and letters grow with the frame.
+    other pictures. Lines and letters grow with the frame. Without outlines
+    the box is the mark, and thicker.
 
     Args:
         opacity: Share of the object's colour inside its outline.
         trail: Frames that a trail reaches back.
+        dash_new: Whether the box is dashed where a track appears first.
 
     Example:
 
     >>> painter = TrackPainter()
-    >>> painter.paint(frame, ids, {1: box})  # [H, W, 3] uint8
+    >>> painter.paint(frame, {1: box}, ids)  # [H, W, 3] uint8
     """
 
-    def __init__(self, opacity=_OPACITY, trail=_TRAIL):
+    def __init__(self, opacity=_OPACITY, trail=_TRAIL, dash_new=False):
         self.opacity = opacity
-        self._trails = collections.deque(maxlen=trail)
+        self.dash_new = dash_new
+        self._known = set()
+        # A way of n steps has n + 1 places.
+        self._trails = collections.deque(maxlen=trail + 1)
 
-    def paint(self, frame, ids, boxes) -> np.ndarray:
+    def paint(self, frame, boxes, ids=None) -> np.ndarray:
         """Marks the next frame.
 
         Args:
             frame: `[H, W, 3]` uint8.
-            ids: `[H, W]` integers, 0 where there is no object.
             boxes: Track -> `(ymin, xmin, ymax, xmax)` in pixels of the frame.
+            ids: `[H, W]` integers, 0 where there is no object and 255 where
+                nothing is known; None marks no pixels but boxes alone.
 
         Returns:
             `[H, W, 3]` uint8.
         """
-        height, width = ids.shape
-        line = max(1, round(min(height, width) / 240))
-        colors = {track: track_color(track) for track in boxes}
-        table = palette.id_colors()
         picture = frame.copy()
-        inside = (ids > 0) & (ids < 255)
-        paint = table[ids[inside]]
-        mixed = (1 - self.opacity) * frame[inside] + self.opacity * paint
-        picture[inside] = np.rint(mixed).astype(np.uint8)
-        edge = _thick(overlays.edges(ids[None])[0], line) & inside
-        picture[edge] = table[ids[edge]]
+        line = max(1, round(min(frame.shape[:2]) / 240))
+        thin = max(1, line // 2)
+        if ids is None:
+            thin = line = max(2, line)
+        else:
+            self._paint_masks(picture, ids, line)
         self._trails.append(
             {track: _centre(ids, track, box) for track, box in boxes.items()}
         )
         self._paint_trails(picture, line)
+        colors = {track: track_color(track) for track in boxes}
         for track, box in boxes.items():
-            _paint_box(picture, box, colors[track], line)
+            dashed = self.dash_new and track not in self._known
+            _paint_box(picture, box, colors[track], thin, dashed)
         for track, box in boxes.items():
             _paint_label(picture, box, str(track), colors[track])
+        self._known |= set(boxes)
         return picture
+
+    def _paint_masks(self, picture, ids, line):
+        """Mixes the colours of objects into them, and outlines them."""
+        table = palette.id_colors()
+        inside = (ids > 0) & (ids < 255)
+        paint = table[ids[inside]]
+        mixed = (1 - self.opacity) * picture[inside] + self.opacity * paint
+        picture[inside] = np.rint(mixed).astype(np.uint8)
+        edge = _thick(overlays.edges(ids[None])[0], line) & inside
+        picture[edge] = table[ids[edge]]
 
     def _paint_trails(self, picture, line):
         """Draws the way of every centre; what is long ago is faint."""
@@ -75,12 +91,12 @@ class TrackPainter:
 
 
 def _centre(ids, track, box):
-    """`(y, x)` of the middle of a mask; of the box if no pixel is seen.
+    """`(y, x)` of the middle of a mask; of the box if no pixel is known.
 
     One pixel that strays moves a box, and hardly a mean.
     """
-    mask = ids == id_value(track)
-    count = np.count_nonzero(mask)
+    mask = None if ids is None else ids == id_value(track)
+    count = 0 if mask is None else np.count_nonzero(mask)
     if not count:
         return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return tuple(
@@ -122,15 +138,22 @@ def _thick(edge, line):
     return grown
 
 
-def _paint_box(picture, box, color, line):
-    top, left, bottom, right = np.rint(box).astype(int)
-    if bottom - top < 1 or right - left < 1:
-        return
-    place = picture[top:bottom, left:right]
-    thin = max(1, line // 2)
-    for side in (slice(None, thin), slice(-thin, None)):
-        place[side] = color
-        place[:, side] = color
+def _paint_box(picture, box, color, width, dashed):
+    """The edge of a box, drawn inwards, as far as it is in the picture."""
+    low = np.rint(box[:2]).astype(int)
+    high = np.maximum(np.rint(box[2:]).astype(int), low + 1)
+    for axis in (0, 1):  # across the edge
+        across = min(width, high[axis] - low[axis])
+        for start in (low[axis], high[axis] - across):
+            along = np.arange(low[1 - axis], high[1 - axis])
+            if dashed:
+                along = along[(along - along[0]) % sum(_DASH) < _DASH[0]]
+            pair = [np.arange(start, start + across), along]
+            pair = pair if axis == 0 else pair[::-1]
+            inside = [
+                p[(p >= 0) & (p < n)] for p, n in zip(pair, picture.shape)
+            ]
+            picture[np.ix_(*inside)] = color
 
 
 def _paint_label(picture, box, words, color):

@@ -1,14 +1,11 @@
-"""A video with its tracks: boxes, their numbers and the ways they came."""
+"""A clip with its tracks beside true ones and those on the reconstruction."""
 
 import numpy as np
 
-from tfdecomp.visualization import canvas, palette
+from tfdecomp.visualization import canvas, tracking_video
 
 TRAIL = 8  # frames that a trail goes back
 _PREDICTED = (213, 94, 0)
-_WIDTH = 2  # pixels of an edge
-_DASH = (6, 4)  # pixels on and off
-_LABEL = (7, 13)  # pixels: width of a digit, height
 
 
 def tracks(
@@ -85,74 +82,14 @@ def draw(frames, boxes, ids, trail=TRAIL, min_side=2 * canvas.MIN_SIDE):
     Returns:
         `[T, h, w, 3]` uint8.
     """
-    height = frames.shape[1]
-    pictures = canvas.enlarge(frames, min_side).copy()
-    scale = pictures.shape[1] // height
-    colors = palette.slot_colors(int(np.max(ids, initial=0)))
-    places = [
-        {int(i): box * scale for i, box in zip(*pair) if i > 0}
-        for pair in zip(ids, boxes)
-    ]
-    known = set()
-    for t, (picture, now) in enumerate(zip(pictures, places)):
-        for number in now:
-            past = [p.get(number) for p in places[max(0, t - trail) : t + 1]]
-            _trail(picture, past, colors[number - 1])
-        for number, box in now.items():
-            _box(picture, box, colors[number - 1], number not in known)
-        for number, box in now.items():
-            _label(picture, box, colors[number - 1], str(number))
-        known |= set(now)
-    return pictures
-
-
-def _trail(picture, boxes, color):
-    """Lines through the centres of boxes; where there is none is a gap."""
-    for age, (first, second) in enumerate(zip(boxes[:-1], boxes[1:]), 1):
-        if first is None or second is None:
-            continue
-        ends = [(b[:2] + b[2:]) / 2 for b in (first, second)]
-        steps = int(np.abs(ends[1] - ends[0]).max()) + 2
-        rows, columns = np.floor(np.linspace(*ends, steps)).astype(int).T
-        rows = np.concatenate([rows, rows + 1])
-        columns = np.concatenate([columns, columns + 1])
-        inside = (rows >= 0) & (rows < len(picture))
-        inside &= (columns >= 0) & (columns < picture.shape[1])
-        place = rows[inside], columns[inside]
-        share = age / (len(boxes) - 1)  # older parts fade
-        mixed = (1 - share) * picture[place] + share * color
-        picture[place] = np.rint(mixed).astype(np.uint8)
-
-
-def _box(picture, box, color, dashed):
-    """The edge of a box, drawn inwards."""
-    height, width = picture.shape[:2]
-    low = np.rint(box[:2]).astype(int)
-    high = np.maximum(np.rint(box[2:]).astype(int), low + 1)
-    rows, columns = np.mgrid[low[0] : high[0], low[1] : high[1]]
-    away = np.minimum(rows - low[0], high[0] - 1 - rows)
-    aside = np.minimum(columns - low[1], high[1] - 1 - columns)
-    edge = np.minimum(away, aside) < _WIDTH
-    if dashed:
-        # Upright edges are cut by rows, flat ones by columns.
-        along = np.where(away < aside, columns - low[1], rows - low[0])
-        edge &= along % sum(_DASH) < _DASH[0]
-    edge &= (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    picture[rows[edge], columns[edge]] = color
-
-
-def _label(picture, box, color, words):
-    """A number on its colour, above the box or else as near as it fits."""
-    width, height = _LABEL[0] * len(words) + 4, _LABEL[1]
-    ink = 1.0 - canvas.text(words, width, height)[..., :1] / 255.0
-    letters = 0 if np.mean(color) > 110 else 255
-    label = np.rint((1 - ink) * color + ink * letters).astype(np.uint8)
-    top = int(round(box[0])) - height
-    top = int(np.clip(top, 0, max(len(picture) - height, 0)))
-    left = int(round(box[1]))
-    left = int(np.clip(left, 0, max(picture.shape[1] - width, 0)))
-    place = picture[top : top + height, left : left + width]
-    place[:] = label[: place.shape[0], : place.shape[1]]
+    pictures = canvas.enlarge(frames, min_side)
+    scale = pictures.shape[1] // frames.shape[1]
+    painter = tracking_video.TrackPainter(trail=trail, dash_new=True)
+    drawn = []
+    for picture, *pair in zip(pictures, ids, boxes):
+        places = {int(i): box * scale for i, box in zip(*pair) if i > 0}
+        drawn.append(painter.paint(picture, places))
+    return np.stack(drawn)
 
 
 def _check(name, boxes, ids_name, ids):
