@@ -33,7 +33,8 @@ ROWS = (
         "saving",
         "model_info",
     ),
-    ("training", "hub"),
+    ("training", "packing"),
+    ("hub",),
     ("commands",),
     (
         "train",
@@ -69,7 +70,8 @@ ALLOWED = {
     "layers": TENSORS | {"keras"},
     "models": TENSORS | {"keras", "scipy", "tensorflow_probability"},
     "evaluation": TENSORS | {"sklearn"},
-    "exporting": TENSORS | {"keras", "tf2onnx", "onnx", "onnxruntime"},
+    "exporting": TENSORS
+    | {"keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"},
     "prediction": {"numpy", "tensorflow"},
     "configs": {"gin"},
     "builders": {"tensorflow_datasets", "tqdm"},
@@ -77,7 +79,8 @@ ALLOWED = {
     "model_info": set(),
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
     "commands": {"absl", "tqdm"},
-    "hub": {"numpy", "tensorflow", "keras", "h5py", "huggingface_hub"},
+    "packing": {"numpy", "h5py"},
+    "hub": {"numpy", "tensorflow", "keras", "huggingface_hub"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,
 # metrics and evaluation their probes and maps.

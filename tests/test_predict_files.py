@@ -188,7 +188,7 @@ def test_marks_have_the_colour_of_the_slot_and_spare_the_rest():
     ids[40:80, 60:100] = 3
     ids[:, :10] = tracks.UNSEEN_ID
     painter = tracking_video.TrackPainter(opacity=0.5)
-    marked = painter.paint(frame, ids, {3: [40, 60, 80, 100]})
+    marked = painter.paint(frame, {3: [40, 60, 80, 100]}, ids)
     color = palette.slot_colors(4)[2]
     np.testing.assert_array_equal(marked[40, 80], color)  # outline
     mixed = np.rint(0.5 * frame[0, 0] + 0.5 * color)
@@ -204,6 +204,6 @@ def test_a_trail_leads_to_where_the_object_is():
     ids = np.zeros((120, 160), np.uint8)
     painter = tracking_video.TrackPainter()
     for left in (20, 60, 100):
-        marked = painter.paint(frame, ids, {1: [50, left, 70, left + 20]})
+        marked = painter.paint(frame, {1: [50, left, 70, left + 20]}, ids)
     way = marked[60, 30:110].sum(-1)
     assert (way > 0).all() and way[5] < way[-5]

@@ -375,7 +375,7 @@ def _rebuild(builder, root, watch, options):
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def fresh_clips(name, split="test", *, seed, num_clips):
+def fresh_clips(name, split="test", *, seed, num_clips, config=None):
     """Makes examples that no stored split holds; nothing is written.
 
     Args:
@@ -383,6 +383,7 @@ def fresh_clips(name, split="test", *, seed, num_clips):
         split: Split whose kind of examples is wanted.
         seed: Seed of the clips, independent of that of the stored set.
         num_clips: How many.
+        config: See `make`; for clips longer or larger than stored ones.
 
     Returns:
         Iterator over examples of the common schema, as NumPy arrays.
@@ -391,7 +392,7 @@ def fresh_clips(name, split="test", *, seed, num_clips):
         DatasetInputError: If the set is not generated.
     """
     with tempfile.TemporaryDirectory() as nowhere:
-        builder = make(name, nowhere)
+        builder = make(name, nowhere, config)
     config = builder.builder_config
     if config.source != builder_base.GENERATED:
         raise errors.DatasetInputError(

@@ -135,6 +135,31 @@ def open_clips(data_dir):
     return clips.opener(data_dir, builders.prepare, builders.fresh_clips)
 
 
+def score(opened, protocol, data_dir=None, **options) -> dict:
+    """Scores an opened model while its config is the active one.
+
+    Args:
+        opened: From `open_model`.
+        protocol: A `tfdecomp.evaluation.protocol.Protocol`.
+        data_dir: Where prepared sets are; None: as TFDS has it.
+        **options: Further arguments of `evaluation.runner.Evaluator`.
+
+    Returns:
+        What the evaluator returns, and `run`: where the weights come from.
+    """
+    from tfdecomp.evaluation import runner
+
+    result = runner.evaluate(
+        opened.model,
+        protocol,
+        name=opened.name,
+        trained_on=opened.trained_on,
+        open_clips=open_clips(data_dir),
+        **options,
+    )
+    return result | {"run": opened.run}
+
+
 def _run_info(folder, info):
     from tfdecomp import configs
     from tfdecomp.training import workdir

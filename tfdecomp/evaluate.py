@@ -106,24 +106,16 @@ def _evaluate():
     opened = commands.open_model(folder)
 
     from tfdecomp.evaluation import results
-    from tfdecomp.evaluation.runner import Evaluator
 
-    shared = {
-        "trained_on": opened.trained_on,
-        "open_clips": commands.open_clips(_DATA_DIR.value),
-    }
     protocol = _protocol(configs, protocol_file)
     with commands.Bar("clips") as bar:
-        evaluator = Evaluator(
-            opened.model,
+        result = commands.score(
+            opened,
             protocol,
-            name=opened.name,
+            _DATA_DIR.value,
             batch_size=_BATCH_SIZE.value,
             progress=bar.update,
-            **shared,
         )
-        result = evaluator.run()
-    result["run"] = opened.run
     if _WORKDIR.value:
         print(f"added to {results.append(folder, result)}")
     if _OUTPUT.value:
@@ -132,7 +124,12 @@ def _evaluate():
     if pictures:
         from tfdecomp.evaluation.pictures import Painter, write
 
-        painter = Painter(opened.model, protocol, **shared)
+        painter = Painter(
+            opened.model,
+            protocol,
+            trained_on=opened.trained_on,
+            open_clips=commands.open_clips(_DATA_DIR.value),
+        )
         files = write(pictures, painter.draw(), f"{protocol.name}_")
         print(f"wrote {len(files)} pictures to {pictures}")
 

@@ -389,6 +389,18 @@ def test_fresh_clips_are_a_function_of_seed_and_number():
         list(builders.fresh_clips(NAME, "tset", seed=0, num_clips=1))
 
 
+def test_fresh_clips_take_a_config_of_one_s_own():
+    config = json.dumps(
+        {"base": "color3_quick", "name": "film", "num_frames": 3, "height": 44}
+        | {"width": 44}
+    )
+    (clip,) = builders.fresh_clips(
+        "bouncing_balls", seed=1, num_clips=1, config=config
+    )
+    assert clip["video"].shape == (3, 44, 44, 3)
+    assert clip["num_objects"] == 3
+
+
 @pytest.mark.parametrize(
     "fields, word",
     [
