@@ -6,6 +6,8 @@
     python -m tfdecomp.benchmark --gin_file=gin/dvip.gin --plain_loop
     python -m tfdecomp.benchmark --placement
     python -m tfdecomp.benchmark --renderer
+    python -m tfdecomp.benchmark --renderer --gin_file=gin/silot.gin \\
+        --gin_param="BATCH_SIZE = 2"
     python -m tfdecomp.benchmark --gin_file=gin/papers/silot_shapes_full.gin \\
         --gin_param="BATCH_SIZE = 1" --frame_sizes=48,96,192,384
 
@@ -21,7 +23,8 @@ factors in plain Keras, at equal weights.
 with gradients, and does the same with dense convolutions.
 
 `--renderer` needs no config either: it draws SILOT's objects, 36 on frames of
-96x96, with gradients, and does the same by a picture for every object.
+96x96, with gradients, and does the same by a picture for every object. With a
+config it times whole training steps with either way of drawing.
 
 `--frame_sizes` measures SILOT on larger and larger frames with as many more
 object slots, each size in a process of its own.
@@ -56,7 +59,7 @@ _PLACEMENT = flags.DEFINE_bool(
     "placement", False, "Measures the placing of sprites; no config is used."
 )
 _RENDERER = flags.DEFINE_bool(
-    "renderer", False, "Measures the drawing of objects; no config is used."
+    "renderer", False, "Measures the drawing of objects, or a config's steps."
 )
 _FRAME_SIZES = flags.DEFINE_list(
     "frame_sizes", [], "Sides of frames to measure SILOT on, rising."
@@ -107,14 +110,20 @@ def run_benchmark():
     return results
 
 
+def _one_length(flag):
+    """The one of --frames, or None; what `flag` compares has one length."""
+    if len(_FRAMES.value) > 1:
+        raise ValueError(f"--{flag} measures one of the --frames at a time")
+    return int(_FRAMES.value[0]) if _FRAMES.value else None
+
+
 def run_plain_loop():
     """Measures the active config's DVIP against a plain loop."""
     from tfdecomp.training import measure_plain_loop
 
-    if len(_FRAMES.value) > 1:
-        raise ValueError("--plain_loop measures one of the --frames at a time")
-    frames = [int(count) for count in _FRAMES.value]
-    results = measure_plain_loop.compare(*frames, repeats=_REPEATS.value)
+    results = measure_plain_loop.compare(
+        _one_length("plain_loop"), repeats=_REPEATS.value
+    )
     print(table(results))
     return results
 
@@ -131,10 +140,15 @@ def run_placement():
 
 
 def run_renderer():
-    """Measures the drawing of objects."""
+    """Measures the drawing of objects, or the active config's steps."""
     from tfdecomp.training import measure_renderer
 
-    results = measure_renderer.measure(repeats=_REPEATS.value)
+    if _GIN_FILE.value:
+        results = measure_renderer.compare_steps(
+            _one_length("renderer"), repeats=_REPEATS.value
+        )
+    else:
+        results = measure_renderer.measure(repeats=_REPEATS.value)
     print(table(results))
     return results
 
@@ -143,13 +157,11 @@ def run_frame_sizes():
     """Measures the active config's SILOT on frames of several sizes."""
     from tfdecomp.training import measure_frame_sizes
 
-    if len(_FRAMES.value) > 1:
-        raise ValueError("--frame_sizes measures one of the --frames at a time")
-    frames = [int(count) for count in _FRAMES.value] or [None]
+    frames = _one_length("frame_sizes")
     sides = [int(side) for side in _FRAME_SIZES.value]
     rows = []
     for row in measure_frame_sizes.compare(
-        sides, *frames, repeats=_REPEATS.value
+        sides, frames, repeats=_REPEATS.value
     ):
         print(table(row), end="\n\n", flush=True)
         rows.append(row)
@@ -164,12 +176,13 @@ def main(argv):
 def _benchmark():
     from tfdecomp import configs
 
+    if _GIN_FILE.value:
+        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
     if _PLACEMENT.value:
         results = run_placement()
     elif _RENDERER.value:
         results = run_renderer()
     elif _GIN_FILE.value:
-        configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
         if _FRAME_SIZES.value:
             results = run_frame_sizes()
         else:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tfdecomp import configs
 from tfdecomp.training import measure_renderer
 
 TINY = {
@@ -33,3 +34,32 @@ def test_drawing_takes_less_memory_than_a_picture_for_every_object():
     json.dumps(row)
     assert 0.0 < row["bytes"]["ours"] < 0.5 * row["bytes"]["plain"]
     assert row["bytes_ratio"] < 0.5
+
+
+@pytest.mark.slow
+def test_whole_steps_with_either_renderer_have_the_same_loss():
+    configs.parse(["smoke/silot.gin"])
+    row = measure_renderer.compare_steps(2, repeats=1)
+    json.dumps(row)
+    assert row["loss_difference"] < 1e-4
+    seconds = row["min_seconds"]
+    assert row["ratio"] == pytest.approx(seconds["plain"] / seconds["ours"])
+
+
+@pytest.mark.parametrize(
+    ("config", "bindings", "message"),
+    [
+        ("dvip", [], "SILOT's, but the config trains DVIP"),
+        (
+            "silot",
+            ["layers.ObjectRenderer.composition = 'softmax'"],
+            "composition 'linear' alone, the config has 'softmax'",
+        ),
+    ],
+)
+def test_what_the_plain_renderer_does_not_draw_is_refused(
+    config, bindings, message
+):
+    configs.parse([f"smoke/{config}.gin"], bindings)
+    with pytest.raises(ValueError, match=message):
+        measure_renderer.compare_steps(2)

@@ -227,6 +227,47 @@ def best(function, repeats):
     return min(seconds)
 
 
+def in_turn(runs, repeats):
+    """Times functions in turn, so that other work on the machine slows all.
+
+    Args:
+        runs: Name to function.
+        repeats: Timed calls of each.
+
+    Returns:
+        `(shortest, median)`, each name to seconds.
+    """
+    seconds = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            begin = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - begin)
+    shortest = {name: min(values) for name, values in seconds.items()}
+    return shortest, {n: float(np.median(v)) for n, v in seconds.items()}
+
+
+def compiled_step(model, loss_of):
+    """A compiled step of Adam as a function that returns its loss.
+
+    Args:
+        model: The `keras.Model` whose weights are trained.
+        loss_of: Function to the loss `[B]` of its clips.
+    """
+    optimizer = keras.optimizers.Adam(3e-4, epsilon=1e-8)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(loss_of())
+        weights = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        return loss
+
+    return lambda: float(step())
+
+
 def peak_bytes():
     """Largest resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

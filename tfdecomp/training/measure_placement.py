@@ -1,11 +1,12 @@
 """Measures how sprites are placed against convolutions that do the same."""
 
-import time
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from tfdecomp.ops import placement
+from tfdecomp.training.measure import in_turn
 
 KINDS = ("soft", "straight_through", "hard")
 
@@ -71,14 +72,11 @@ def measure(
         }.items()
     }
     results = {name: run(sprites, maps) for name, run in methods.items()}
-    seconds = {name: [] for name in methods}
-    for _ in range(repeats):
-        for name, run in methods.items():
-            begin = time.perf_counter()
-            run(sprites, maps)
-            seconds[name].append(time.perf_counter() - begin)
-    shortest = {name: min(values) for name, values in seconds.items()}
-    median = {name: float(np.median(v)) for name, v in seconds.items()}
+    runs = {
+        name: functools.partial(run, sprites, maps)
+        for name, run in methods.items()
+    }
+    shortest, median = in_turn(runs, repeats)
     rival = min(("depthwise", "grouped"), key=shortest.get)
     parts = ("canvas", "sprites", "maps")
     return {

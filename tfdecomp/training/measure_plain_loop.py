@@ -18,7 +18,12 @@ import tensorflow as tf
 from tfdecomp.models.base import as_float
 from tfdecomp.models.dvip import DVIP
 from tfdecomp.training import settings as settings_lib
-from tfdecomp.training.measure import peak_bytes, random_batch
+from tfdecomp.training.measure import (
+    compiled_step,
+    in_turn,
+    peak_bytes,
+    random_batch,
+)
 
 _SLOPE = 0.01  # of the leaky ReLU
 
@@ -161,10 +166,12 @@ def compare(num_frames=None, repeats=3, seed=0):
     noise = _noise(model, inputs)
     plain = PlainLoop(model)
     difference = _difference(model, plain, inputs, noise)
-    first, seconds = {}, {"ours": [], "plain": []}
+    first = {}
     runs = {
-        "ours": _training(model, lambda: model(inputs, training=True)["loss"]),
-        "plain": _training(
+        "ours": compiled_step(
+            model, lambda: model(inputs, training=True)["loss"]
+        ),
+        "plain": compiled_step(
             plain,
             lambda: plain(as_float(inputs["video"]), noise, training=True),
         ),
@@ -173,13 +180,7 @@ def compare(num_frames=None, repeats=3, seed=0):
         begin = time.perf_counter()
         run()
         first[name] = time.perf_counter() - begin
-    for _ in range(repeats):
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - begin)
-    best = {name: min(values) for name, values in seconds.items()}
-    median = {name: float(np.median(v)) for name, v in seconds.items()}
+    best, median = in_turn(runs, repeats)
     frames = settings.batch_size * num_frames
     return {
         "frames_per_second": frames / best["ours"],
@@ -215,22 +216,6 @@ def _difference(model, plain, inputs, noise):
     plain.take_weights(model)
     ratio = plain(as_float(video), noise) / model({"video": video})["loss"]
     return float(tf.reduce_max(tf.abs(ratio - 1.0)))
-
-
-def _training(model, loss_of):
-    """A compiled step of Adam as a function that returns its loss."""
-    optimizer = keras.optimizers.Adam(3e-4, epsilon=1e-8)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function(autograph=False)
-    def step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(loss_of())
-        weights = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-        return loss
-
-    return lambda: float(step())
 
 
 def _encoder(ours):

@@ -7,13 +7,16 @@ TensorFlow derives. It reads the same inputs by the same formula, and shares
 no code.
 """
 
-import time
-
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tfdecomp.layers.object_renderer import ObjectRenderer
+from tfdecomp.models.silot import SILOT
 from tfdecomp.ops import compositing
 from tfdecomp.training import fresh_process
+from tfdecomp.training import settings as settings_lib
+from tfdecomp.training.measure import compiled_step, in_turn, random_batch
 
 METHODS = ("ours", "plain")
 PARTS = ("frame", "colors", "alpha", "importance", "boxes", "background")
@@ -71,14 +74,7 @@ def measure(
     }
     runs = {name: _run(name, sizes, seed) for name in METHODS}
     results = {name: run() for name, run in runs.items()}
-    seconds = {name: [] for name in METHODS}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - begin)
-    shortest = {name: min(values) for name, values in seconds.items()}
-    median = {name: float(np.median(v)) for name, v in seconds.items()}
+    shortest, median = in_turn(runs, repeats)
     row = {
         **sizes,
         "min_seconds": shortest,
@@ -98,6 +94,88 @@ def measure(
         row["bytes"] = taken
         row["bytes_ratio"] = taken["ours"] / taken["plain"]
     return row
+
+
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class PlainRenderer(ObjectRenderer):
+    """An `ObjectRenderer` that makes a picture of every object."""
+
+    def call(self, objects, background, largest=None):
+        del largest
+        return _plain(*self.sprites(objects), objects["boxes"], background)
+
+
+def compare_steps(num_frames=None, repeats=3, seed=0):
+    """Times training steps of the active config with both renderers.
+
+    All else of the two models is one code, and their weights are equal at the
+    start.
+
+    Args:
+        num_frames: Frames per clip; by default what the run starts with.
+        repeats: Timed steps of each, in turn.
+        seed: Seed of weights and clips.
+
+    Returns:
+        A dictionary, JSON-safe: `min_seconds` and `median_seconds` of a step,
+        each of `ours` and `plain`; `ratio` and `median_ratio`, plain by ours;
+        `loss_difference` before the first step, relative; sizes.
+
+    Raises:
+        ValueError: If the config's model is no SILOT, or does not draw as the
+            plain renderer does.
+    """
+    keras.utils.set_random_seed(seed)
+    settings = settings_lib.build_settings()
+    model = settings.model
+    if not isinstance(model, SILOT):
+        raise ValueError(
+            "the two renderers are SILOT's, but the config trains "
+            f"{type(model).__name__}; give --gin_file=gin/silot.gin"
+        )
+    if model.renderer.composition != "linear":
+        raise ValueError(
+            "the plain renderer knows composition 'linear' alone, the config "
+            f"has {model.renderer.composition!r}"
+        )
+    num_frames = num_frames or settings.frames_at(0)
+    batch = random_batch(model, settings.batch_size, num_frames, seed)
+    inputs = {"video": tf.constant(batch["video"])}
+    models = {"ours": model, "plain": _with_plain_renderer(model, inputs)}
+    losses = {n: m(inputs)["loss"] for n, m in models.items()}
+    runs = {
+        name: compiled_step(
+            each, lambda each=each: each(inputs, training=True)["loss"]
+        )
+        for name, each in models.items()
+    }
+    for run in runs.values():  # traces them
+        run()
+    shortest, median = in_turn(runs, repeats)
+    difference = tf.abs(losses["ours"] / losses["plain"] - 1.0)
+    return {
+        "min_seconds": shortest,
+        "median_seconds": median,
+        "ratio": shortest["plain"] / shortest["ours"],
+        "median_ratio": median["plain"] / median["ours"],
+        "loss_difference": float(tf.reduce_max(difference)),
+        "batch_size": settings.batch_size,
+        "num_frames": num_frames,
+        "num_slots": model.num_slots,
+        "image_size": list(model.image_size),
+    }
+
+
+def _with_plain_renderer(model, inputs):
+    """The same model, weights included, with a `PlainRenderer`."""
+    config = model.get_config()
+    renderer = PlainRenderer.from_config(model.renderer.get_config())
+    config["renderer"] = keras.saving.serialize_keras_object(renderer)
+    plain = type(model).from_config(config)
+    model(inputs)  # builds it
+    plain(inputs)
+    plain.set_weights(model.get_weights())
+    return plain
 
 
 def call_bytes(method, sizes, seed=0):
