@@ -15,6 +15,10 @@ IGNORE_ID = 255  # label of pixels that no metric counts
 BACKGROUND_ID = 0  # label of background pixels
 
 
+# What models read besides the video and the seed, where a set has it.
+GIVEN = ("crop_offset", "background")
+
+
 class Batch(TypedDict, total=False):
     """What a model reads.
 
@@ -26,6 +30,8 @@ class Batch(TypedDict, total=False):
         state: what an earlier chunk returned under `state`.
         crop_offset: `[B, 2]` `(y, x)` in pixels of the frame's corner in
             the scene that it was cut from; zeros where it is not given.
+        background: What is behind the objects, `[B, H, W, C]` or
+            `[B, T, H, W, C]`, as the video; for models that are told.
     """
 
     video: Array
@@ -33,6 +39,7 @@ class Batch(TypedDict, total=False):
     first_frame: Array
     state: dict
     crop_offset: Array
+    background: Array
 
 
 class Decomposition(TypedDict, total=False):

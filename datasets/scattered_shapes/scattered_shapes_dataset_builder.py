@@ -121,6 +121,11 @@ class Builder(builder_base.DecompositionBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = "full10"
     BUILDER_CONFIGS = builder_base.with_tiny(ScatteredShapesConfig, _CONFIGS)
 
+    @property
+    def OPTIONAL(self):
+        place = ("crop_offset",) if self.builder_config.scene_size else ()
+        return ("visible_fraction", *place)
+
     def factors(self):
         return {
             "position": ("TK", (2,), np.float32),

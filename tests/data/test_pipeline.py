@@ -297,6 +297,38 @@ def test_crop_and_resize_keep_labels_and_boxes_on_the_objects(data_dir):
             assert left <= columns.min() and right >= columns.max() + 1
 
 
+def test_random_crops_say_where_they_lie_and_differ_from_clip_to_clip(data_dir):
+    arguments = {
+        "labels": ("position",),
+        "clip": "first",
+        "shuffle": False,
+        "batch_size": 8,
+    }
+    (raw,) = _numpy(_make(data_dir, **arguments), 1)
+    assert "crop_offset" not in raw
+    crop = ("random", 16, 24)
+    (out,) = _numpy(_make(data_dir, crop=crop, **arguments), 1)
+    corners = out["crop_offset"].astype(int)
+    assert out["video"].shape[2:4] == (16, 24)
+    assert corners.min() >= 0
+    assert np.all(corners <= [32 - 16, 32 - 24])
+    assert len(np.unique(corners, axis=0)) > 4
+    for clip, whole, (top, left) in zip(out["video"], raw["video"], corners):
+        np.testing.assert_array_equal(
+            clip, whole[:, top : top + 16, left : left + 24]
+        )
+    np.testing.assert_allclose(
+        out["position"] + corners[:, None, None], raw["position"], atol=1e-4
+    )
+    # The same ones after a resume, and offsets are in pixels of the picture.
+    (later,) = _numpy(_make(data_dir, crop=crop, start=4, **arguments), 1)
+    np.testing.assert_array_equal(later["crop_offset"][:4], corners[4:])
+    (small,) = _numpy(
+        _make(data_dir, crop=crop, resize=(8, 48), **arguments), 1
+    )
+    np.testing.assert_allclose(small["crop_offset"], corners * [0.5, 2.0])
+
+
 def test_grey_and_replicated_channels(data_dir):
     (raw,) = _numpy(_make(data_dir), 1)
     (grey,) = _numpy(_make(data_dir, channels=1), 1)
@@ -371,6 +403,7 @@ BAD = {
     "unknown label": ({"labels": ("depth",)}, "has no label 'depth'"),
     "unknown clip": ({"clip": "middle"}, "clip is 'middle'"),
     "unknown dtype": ({"dtype": "float16"}, "dtype is 'float16'"),
+    "random crop": ({"crop": ("random", 40, 8)}, "inside 32x32"),
     "crop outside": ({"crop": (20, 0, 16, 32)}, "inside 32x32"),
     "too few slots": ({"max_objects": 2}, "at least 3"),
     "unknown cache": ({"cache": "disk"}, "cache is 'disk'"),

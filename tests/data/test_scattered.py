@@ -136,6 +136,12 @@ def test_windows_and_tests_are_of_the_same_scenes(tmp_path):
     np.testing.assert_array_equal(
         whole["factors"]["velocity"], window["factors"]["velocity"]
     )
+    assert "crop_offset" not in whole
+    top, left = window["crop_offset"]
+    np.testing.assert_array_equal(
+        window["video"],
+        whole["video"][:, top : top + 60, left : left + 60],
+    )
     one, other = first("full10", "test_n03"), first("full30", "test_n03")
     np.testing.assert_array_equal(one["video"], other["video"])
 

@@ -259,6 +259,51 @@ def test_discovered_boxes_stay_near_their_cells():
     )
 
 
+@pytest.mark.parametrize(
+    ("head", "sizes"),
+    [
+        (
+            "reference",
+            {
+                "where": (66, (66,), 8 + 64, 9_246),
+                "what": (198, (198,), 2 * 64 + 64, 77_610),
+                "depth": (198, (198,), 2 + 64, 52_536),
+                "presence": (199, (199,), 1, 40_000),
+            },
+        ),
+        (
+            "paper",
+            {
+                "where": (66, (100, 100), 8, 17_608),
+                "what": (134, (100, 100), 2 * 64, 36_528),
+                "depth": (134, (100, 100), 2, 23_802),
+                "presence": (135, (100, 100), 1, 23_801),
+            },
+        ),
+    ],
+)
+def test_heads_have_the_layers_of_the_code_or_of_the_paper(head, sizes):
+    layer = Discovery(head=head)
+    layer.build()
+    for name, (inputs, hidden, outputs, count) in sizes.items():
+        network = layer.heads[name]
+        widths = [k.shape[1] for k in network.kernels]
+        assert network.kernels[0].shape[0] == inputs
+        assert widths == [*hidden, outputs]
+        assert network.count_params() == count
+
+
+def test_heads_of_the_paper_hand_nothing_on():
+    layer = Discovery(**SIZES, fuse_filters=5, head="paper")
+    frame = np.abs(normal(2, 24, 36, C)).clip(0, 1)
+    seen = normal(2, 2, 3, F)
+    found, posterior = discover(layer, seen, seen, frame)
+    assert found["what"].shape == (2, 6, A)
+    assert posterior["mean"].shape == (2, 6, 5 + A)
+    with pytest.raises(ValueError, match="reference"):
+        Discovery(head="code")
+
+
 def test_positions_in_the_scene_add_the_crop():
     layer = Discovery(**SIZES, fuse_filters=5)
     seen = normal(2, 2, 2, F)
@@ -360,6 +405,24 @@ def test_prior_propagation_sees_no_frame_and_may_be_pruned():
     for weight in small.weights:
         weight.assign(kept[weight.path.split("/", 1)[1]])
     assert_close(propagate(small, before), propagate(full, before), 1e-6)
+
+
+def test_what_is_given_leads_to_the_distributions_of_drawing_it():
+    layer = Propagation(is_prior=True, prune=True, **SIZES, hidden=(6, 6))
+    before = objects(2, 3)
+    noise = {
+        "normal": tf.constant(normal(2, 3, 5 + A)),
+        "uniform": tf.constant(np.full((2, 3, 1), 0.3, np.float32)),
+    }
+    after, drawn = propagate(layer, before, noise=noise)
+    again, given = propagate(layer, before, given=drawn["drawn"])
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+        (after, drawn),
+        (again, given),
+    )
+    free, _ = propagate(layer, before)
+    assert np.any(np.abs(free["what"] - after["what"]) > 1e-2)
 
 
 def test_size_prior_is_of_logits_or_of_their_change():

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfdecomp import builders, configs, saving
+from tfdecomp import builders, configs, saving, training
 from tfdecomp.evaluation import tracking
 from tfdecomp.evaluation.protocol import Protocol
+from tfdecomp.exporting import saved_model
 from tfdecomp.models import components
 from tfdecomp.models.connected_components import ConnectedComponents
 
@@ -297,3 +298,14 @@ def test_scattered_shapes_are_tracked_as_well_as_elsewhere(count, tmp_path):
         # 64 videos scatter by about as much.
         near = 0.15 * max(score, 1) if name == "count_error" else 0.03
         assert record.result()[name] == pytest.approx(score, abs=near)
+
+
+def test_exports_and_training_are_refused_with_what_to_do_instead(tmp_path):
+    model = ConnectedComponents(image_size=SIZE)
+    with pytest.raises(saved_model.ExportError, match="predict.*silot_quick"):
+        saved_model.export(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(ValueError, match="tfdecomp.tune"):
+        model({"video": paint()[None]}, training=True)
+    with pytest.raises(ValueError, match="tfdecomp.tune"):
+        training.Settings(model, "bouncing_balls/color4", 1, 1)

@@ -230,32 +230,38 @@ def test_two_devices_train_as_one_does(tmp_path):
 
 @pytest.mark.slow
 def test_two_hosts_train_as_one_does(tmp_path):
-    hosts = [f"localhost:{port}" for port in free_ports(2)]
     command = [sys.executable, tiny_model.__file__]
     subprocess.run(
         [*command, tmp_path / "one"], check=True, capture_output=True
     )
-    processes = []
-    for index in range(2):
-        task = {"type": "worker", "index": index}
-        cluster = {"cluster": {"worker": hosts}, "task": task}
-        processes.append(
-            subprocess.Popen(
-                [*command, tmp_path / "two"],
-                env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    outputs = run_on_two_hosts([*command, tmp_path / "two"])
     assert "finished" in outputs[0] and "step" not in outputs[1]
     losses = []
     for name in ("one", "two"):
         path = tmp_path / name / "train" / "scalars.jsonl"
         losses.append([row["loss"] for row in workdir.History(path).read()])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def run_on_two_hosts(command):
+    """Runs a command twice, as two hosts of one run; what both printed."""
+    hosts = [f"localhost:{port}" for port in free_ports(2)]
+    processes = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        cluster = {"cluster": {"worker": hosts}, "task": task}
+        processes.append(
+            subprocess.Popen(
+                command,
+                env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    return outputs
 
 
 def free_ports(count):

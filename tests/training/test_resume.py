@@ -176,6 +176,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path, capsys):
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
 
+def test_a_run_stops_where_its_caller_wants(tmp_path):
+    bindings = ("training.run.num_steps = 40", "training.run.log_every = 10")
+    for last, state in ((20, "interrupted"), (40, "finished")):
+        tiny_model.parse(*bindings)
+        run = training.run(tmp_path, should_stop=lambda n, m=last: n >= m)
+        assert (run["state"], run["step"]) == (state, last)
+
+
 @pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_only_its_steps(tmp_path):
     tiny_model.parse()

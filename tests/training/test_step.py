@@ -214,6 +214,16 @@ def test_a_new_clip_length_is_traced_once():
     assert trained.step._call.experimental_get_tracing_count() == 2
 
 
+def test_models_read_where_a_clip_lies_and_what_is_behind():
+    trained = Trained()
+    batch = dict(next(iter(trained.dataset())))
+    assert set(trained.step._inputs(batch)) == {"video", "seed"}
+    given = {"crop_offset": tf.ones([4, 2]), "background": batch["video"][:, 0]}
+    inputs = trained.step._inputs({**batch, **given, "boxes": tf.zeros([4])})
+    assert set(inputs) == {"video", "seed", "crop_offset", "background"}
+    assert inputs["crop_offset"] is given["crop_offset"]
+
+
 def test_noise_depends_on_run_and_clip_and_not_on_the_batch():
     one = Trained()
     a = one.step._inputs(next(iter(one.dataset())))["seed"].numpy()

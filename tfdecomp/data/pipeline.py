@@ -16,6 +16,8 @@ import tensorflow as tf
 from tfdecomp.data import plan as plan_lib
 from tfdecomp.data import preprocess, reader
 
+_CROP = 1  # folded into a clip's seed for its crop
+
 
 @gin.configurable(
     module="data", denylist=["data_dir", "start", "input_context"]
@@ -65,7 +67,8 @@ def make_dataset(
             the whole video.
         frame_stride: Distance between the frames of a clip.
         max_frames: Use only so many frames from the start of each video.
-        crop: `(top, left, height, width)` in pixels.
+        crop: `(top, left, height, width)` in pixels, or `("random", height,
+            width)`: somewhere else in each clip.
         resize: Side, or `(height, width)`, after the crop.
         resize_method: For pictures; labels take the nearest pixel.
         channels: 1 or 3; grey frames are copied into three channels, coloured
@@ -96,7 +99,8 @@ def make_dataset(
     Returns:
         `tf.data.Dataset` of dictionaries with `video` `[B, T, H, W, C]`, the
         labels, and `clip_index` `[B]` int64, the number of the clip in the
-        stream.
+        stream. Of stored windows of scenes and of random crops also
+        `crop_offset` `[B, 2]`, `(y, x)` in pixels of their corner.
 
     Raises:
         ValueError: If the arguments do not fit the dataset.
@@ -299,12 +303,31 @@ def _clip(record, number, plan):
             )
         else:
             example[name] = value
+    if plan.has_offset:
+        stored = record.get("crop_offset", tf.zeros([2], tf.int32))
+        example["crop_offset"] = tf.cast(stored, tf.float32)
     if plan.crop is not None:
-        example = preprocess.crop(example, plan.crop)
+        example = preprocess.crop(example, _window(number, plan))
     if plan.max_objects is not None:
         time_factors = source.metadata.get("time_factors") or []
         example = preprocess.pad_slots(example, plan.max_objects, time_factors)
     return example
+
+
+def _window(number, plan):
+    """`(top, left, height, width)` of the crop of a clip."""
+    if plan.crop[0] != "random":
+        return plan.crop
+    _, height, width = plan.crop
+    seed = tf.random.fold_in([tf.cast(plan.seed, tf.int64), number], _CROP)
+    rooms = [n - m for n, m in zip(plan.stored_size, (height, width))]
+    corner = [
+        tf.random.stateless_uniform(
+            [], tf.random.fold_in(seed, axis), maxval=room + 1, dtype=tf.int32
+        )
+        for axis, room in enumerate(rooms)
+    ]
+    return (*corner, height, width)
 
 
 def _finish(batch, plan):
@@ -319,6 +342,8 @@ def _finish(batch, plan):
     out = {"video": batch["video"]}
     for asked, stored in plan.stored.items():
         out[asked] = batch[stored]
+    if plan.has_offset:
+        out["crop_offset"] = batch["crop_offset"]
     out["clip_index"] = batch["clip_index"]
     if plan.pad_last:
         out = _pad_batch(out, plan.batch_size)

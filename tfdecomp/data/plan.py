@@ -87,8 +87,12 @@ class Plan:
 
     def _check_frames(self):
         _, height, width, _ = self.source.video_shape
+        self.stored_size = (height, width)
+        is_random = self.crop is not None and self.crop[0] == "random"
+        self.has_offset = is_random or "crop_offset" in self.source.features
         if self.crop is not None:
-            top, left, rows, columns = self.crop
+            place = (0, 0, *self.crop[1:]) if is_random else self.crop
+            top, left, rows, columns = place
             inside = 0 <= top <= height - rows and 0 <= left <= width - columns
             if rows < 1 or columns < 1 or not inside:
                 self.refuse(
@@ -137,6 +141,8 @@ class Plan:
     def names(self):
         """What must be parsed."""
         names = ["video", *self.stored.values(), *self.filtered_by]
+        if "crop_offset" in self.source.features:
+            names.append("crop_offset")
         if "boxes" in names and (self.crop or self.resize):
             names.append("visibility")
         return list(dict.fromkeys(names))

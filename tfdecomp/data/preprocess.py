@@ -12,6 +12,7 @@ PIXEL_LABELS = ("segmentation", "entities")
 RESIZE_METHODS = ("bilinear", "bicubic", "area", "nearest", "lanczos3")
 # Labels whose last axis is (y, x) in pixels of the frame.
 _POINTS = ("factors/position", "factors/corner")
+_OFFSET = "crop_offset"  # of the frame in the scene, (y, x)
 _SPEEDS = ("factors/velocity",)
 _LENGTHS = ("factors/radius",)
 # Axis of the slots, counted from the start of one example.
@@ -113,7 +114,8 @@ def crop(example, window):
 
     Args:
         example: Dictionary with `video` `[..., H, W, C]`.
-        window: `(top, left, height, width)` in pixels.
+        window: `(top, left, height, width)` in pixels; the first two may be
+            tensors.
 
     Returns:
         The dictionary; boxes are cut to the window, and one that is left
@@ -124,13 +126,17 @@ def crop(example, window):
     for name in ("video", *PIXEL_LABELS):
         if name in out:
             rows = out[name][..., top : top + height, :, :]
-            out[name] = rows[..., left : left + width, :]
+            rows = rows[..., left : left + width, :]
+            shape = (*out[name].shape[:-3], height, width, rows.shape[-1])
+            out[name] = tf.ensure_shape(rows, shape)
+    corner = tf.cast(tf.stack([top, left]), tf.float32)
     for name in _POINTS:
         if name in out:
-            out[name] -= tf.constant([top, left], tf.float32)
+            out[name] -= corner
+    if _OFFSET in out:
+        out[_OFFSET] += corner
     if "boxes" in out:
-        shift = tf.constant([top, left, top, left], tf.float32)
-        out["boxes"] -= shift
+        out["boxes"] -= tf.tile(corner, [2])
         out = _cut_boxes(out, height, width)
     return out
 
@@ -168,7 +174,7 @@ def resize(example, size, method="bilinear"):
     for name in PIXEL_LABELS:
         if name in out:
             out[name] = _resize_pixels(out[name], size, "nearest")
-    for name in (*_POINTS, *_SPEEDS):
+    for name in (*_POINTS, *_SPEEDS, _OFFSET):
         if name in out:
             out[name] *= scale
     for name in _LENGTHS:

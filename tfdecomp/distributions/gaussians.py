@@ -31,6 +31,11 @@ def split(parameters, parameterization="log_variance"):
     return mean, tf.exp(raw)
 
 
+def from_deviation(mean, deviation):
+    """The parameters `[..., 2 D]` of means and standard deviations."""
+    return tf.concat([mean, 2.0 * tf.math.log(deviation)], axis=-1)
+
+
 def gaussian(parameters, parameterization="log_variance"):
     """N(mean, diag(variance)). Event `[D]`, batch `[...]`."""
     mean, variance = split(parameters, parameterization)

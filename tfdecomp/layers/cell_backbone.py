@@ -2,6 +2,7 @@
 
 import gin
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfdecomp.layers.conv import Conv2D
@@ -93,6 +94,14 @@ class CellBackbone(keras.layers.Layer):
     def grid(self, image_size):
         """`(Hg, Wg)` of a frame of this size."""
         return tuple(-(-length // self.cell) for length in image_size)
+
+    def places(self, image_size, anchor):
+        """Centres of the cells of a frame in anchors, `[1, Hg Wg, 2]`."""
+        grid = map(np.arange, self.grid(image_size))
+        rows, columns = np.meshgrid(*grid, indexing="ij")
+        centres = np.stack([rows.ravel(), columns.ravel()], axis=-1) + 0.5
+        centres = centres * self.cell / np.array(anchor)
+        return tf.constant(centres[None], tf.float32)
 
     def margins(self, image_size):
         """Black pixels `(before, after)` on either axis."""

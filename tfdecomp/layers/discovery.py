@@ -10,15 +10,16 @@ from tfdecomp.layers.mlp import MLP
 from tfdecomp.ops import object_record as records
 from tfdecomp.ops import spatial_transformer
 
+HEADS = ("reference", "paper")
+_PAPER_HIDDEN = (100, 100)
+
 
 @gin.register(module="layers")
 @keras.saving.register_keras_serializable(package="tfdecomp")
 class Discovery(keras.layers.Layer):
     """SILOT's discovery: where, what, depth and presence, in this order.
 
-    Each head is a network with one hidden layer as wide as its input, and
-    hands features on to the next. Cells do not see each other but through
-    the features.
+    Cells do not see each other but through the features.
 
     Args:
         channels: `C`.
@@ -36,6 +37,10 @@ class Discovery(keras.layers.Layer):
         relaxation: Temperature of the relaxed Bernoulli variable.
         glimpse_align: See `ops.spatial_transformer`.
         initial_presence: Bias of the logit of presence.
+        head: `"reference"`: as in the authors' code, heads have one hidden
+            layer as wide as their input, and hand features on to the next;
+            `"paper"`: as in the paper's Table 2, they have two hidden layers
+            of 100 and hand nothing on.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -52,6 +57,9 @@ class Discovery(keras.layers.Layer):
         `(objects, posterior)`: a record (see `ops.object_record`) of
         `n = Hg Wg` objects, and `mean`, `deviation` `[B, n, 4 + A + 1]` of
         where, what and depth, and `logit` `[B, n, 1]` of presence.
+
+    Raises:
+        ValueError: If `head` is unknown.
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, section 3.3.
@@ -73,6 +81,7 @@ class Discovery(keras.layers.Layer):
         relaxation=1.0,
         glimpse_align="corners",
         initial_presence=0.0,
+        head="reference",
         **kwargs,
     ):
         # Places and likelihoods are float32 under any policy.
@@ -92,6 +101,9 @@ class Discovery(keras.layers.Layer):
         self.relaxation = relaxation
         self.glimpse_align = glimpse_align
         self.initial_presence = initial_presence
+        if head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}, got {head!r}")
+        self.head = head
         options = {
             "kernel_initializer": "glorot_uniform",
             "bias": "zeros",
@@ -103,7 +115,8 @@ class Discovery(keras.layers.Layer):
             ),
             Conv2D(features, 3, name="fuse_1", **options),
         ]
-        base, passed = features + 2, features
+        self.passed = features if head == "reference" else 0
+        base, passed = features + 2, self.passed
         inner = base + passed + 4  # base, passed on, where in the cell
         self.encoder = self._mlp(glimpse_hidden, glimpse_units, "encoder")
         width = inner + glimpse_units
@@ -114,7 +127,9 @@ class Discovery(keras.layers.Layer):
             "presence": (inner + what_dim + 1, 1),
         }
         self.heads = {
-            name: self._mlp((width,), size, name)
+            name: self._mlp(
+                (width,) if head == "reference" else _PAPER_HIDDEN, size, name
+            )
             for name, (width, size) in outputs.items()
         }
         self.inputs = {name: width for name, (width, _) in outputs.items()}
@@ -152,7 +167,7 @@ class Discovery(keras.layers.Layer):
         base = self._fuse(seen, known)
         noise = records.split_noise(noise, self.what_dim)
         # Where.
-        raw, passed = self._split("where", base, [8, self.features])
+        raw, passed = self._split("where", base, [8, self.passed])
         where = records.gaussian(raw, training_wheels)
         drawn = records.draw(*where, noise[0])
         local, box = self._place(drawn, seen.shape[1:3], geometry)
@@ -160,13 +175,13 @@ class Discovery(keras.layers.Layer):
         encoded = self.encoder(self._glimpse(frame, box, geometry))
         inputs = tf.concat([base, passed, encoded, local], axis=-1)
         raw, passed = self._split(
-            "what", inputs, [2 * self.what_dim, self.features]
+            "what", inputs, [2 * self.what_dim, self.passed]
         )
         what = records.gaussian(raw)  # appearance learns from the start
         appearance = records.draw(*what, noise[1])
         # Depth.
         inputs = tf.concat([base, passed, local, appearance], axis=-1)
-        raw, passed = self._split("depth", inputs, [2, self.features])
+        raw, passed = self._split("depth", inputs, [2, self.passed])
         depth = records.gaussian(raw, training_wheels)
         depth_logit = records.draw(*depth, noise[2])
         nearness = records.squash(depth_logit)
@@ -254,4 +269,5 @@ class Discovery(keras.layers.Layer):
             "relaxation": self.relaxation,
             "glimpse_align": self.glimpse_align,
             "initial_presence": self.initial_presence,
+            "head": self.head,
         }

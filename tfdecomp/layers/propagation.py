@@ -54,13 +54,16 @@ class Propagation(keras.layers.Layer):
         noise: `normal` `[B, K, 4 + A + 1]` and `uniform` `[B, K, 1]`, or None
             for means.
         training_wheels: 1 keeps gradients from where, depth and presence.
+        given: What was drawn by another module for the same objects, as it
+            returns it under `drawn`; taken in place of drawing.
 
     Returns:
         `(objects, distribution)`: the record after this frame, where the
         state stands under `hidden` or `prior_hidden`; and `mean`, `deviation`
         `[B, K, 4 + A + 1]` of where, what and depth, and `logit`, `sample`
         `[B, K, 1]` of staying present, before the logistic function. Means of
-        what and depth are of their change.
+        what and depth are of their change. `drawn` has what was drawn, by the
+        name of the variable.
 
     Raises:
         ValueError: If `size_prior` is unknown, or what sees frames is pruned.
@@ -180,7 +183,9 @@ class Propagation(keras.layers.Layer):
         geometry=None,
         noise=None,
         training_wheels=None,
+        given=None,
     ):
+        drawn = given or {}
         flag = tf.constant([0.0, 1.0] if self.is_prior else [1.0, 0.0])
         flag = tf.broadcast_to(
             flag, tf.concat([tf.shape(known)[:2], [2]], axis=0)
@@ -193,12 +198,14 @@ class Propagation(keras.layers.Layer):
         raw = self.heads["where"](tf.concat([base, seen], axis=-1))
         mean, spread = records.gaussian(raw, training_wheels)
         before = tf.pad(objects["size_logit"], [(0, 0), (0, 0), (2, 0)])
-        drawn = records.draw(before + mean, spread, noise[0])
-        move = self.move_scale * tf.tanh(drawn[..., :2])
+        there = drawn.get("where")
+        if there is None:
+            there = records.draw(before + mean, spread, noise[0])
+        move = self.move_scale * tf.tanh(there[..., :2])
         position = objects["position"] + move
-        size = records.squash(drawn[..., 2:], self.size_range)
+        size = records.squash(there[..., 2:], self.size_range)
         box = tf.concat([objects["box"][..., :2] + move, size], axis=-1)
-        where = [position, drawn] if self.use_position else [drawn]
+        where = [position, there] if self.use_position else [there]
         where = tf.concat(where, axis=-1)
         # Second glimpse, where it is now.
         seen = self._second_glimpse(known, box, mask, frame, geometry)
@@ -206,12 +213,16 @@ class Propagation(keras.layers.Layer):
         mean_what, spread_what = self._update_what(
             objects["what"], base, where, seen
         )
-        what = records.draw(mean_what, spread_what, noise[1])
+        what = drawn.get("what")
+        if what is None:
+            what = records.draw(mean_what, spread_what, noise[1])
         # Depth.
         raw = self.heads["depth"](tf.concat([base, where, what, seen], -1))
         mean_depth, spread_depth = records.gaussian(raw, training_wheels)
-        change = records.draw(mean_depth, spread_depth, noise[2])
-        depth_logit = objects["depth_logit"] + change
+        depth_logit = drawn.get("depth_logit")
+        if depth_logit is None:
+            change = records.draw(mean_depth, spread_depth, noise[2])
+            depth_logit = objects["depth_logit"] + change
         depth = records.squash(depth_logit)
         # Presence: an object may go, never come back.
         inputs = tf.concat([base, where, what, depth, seen], axis=-1)
@@ -220,7 +231,9 @@ class Propagation(keras.layers.Layer):
             self.presence_temperature,
             training_wheels,
         )
-        sample = concrete.sample(logit, noise[3], self.relaxation)
+        sample = drawn.get("sample")
+        if sample is None:
+            sample = concrete.sample(logit, noise[3], self.relaxation)
         presence = objects["presence"] * tf.sigmoid(sample)
         field = "prior_hidden" if self.is_prior else "hidden"
         state = self._recur(
@@ -229,7 +242,7 @@ class Propagation(keras.layers.Layer):
         after = {
             **objects,
             "box": box,
-            "size_logit": drawn[..., 2:],
+            "size_logit": there[..., 2:],
             "position": position,
             "what": what,
             "depth": depth,
@@ -246,6 +259,12 @@ class Propagation(keras.layers.Layer):
             "deviation": spread,
             "logit": logit,
             "sample": sample,
+            "drawn": {
+                "where": there,
+                "what": what,
+                "depth_logit": depth_logit,
+                "sample": sample,
+            },
         }
 
     def _nothing(self, like):

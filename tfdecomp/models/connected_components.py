@@ -48,7 +48,7 @@ class ConnectedComponents(base.DecompositionModel):
     Call arguments:
         inputs: A `tfdecomp.types.Batch`, possibly with the `state` of an
             earlier chunk.
-        training: Makes no difference.
+        training: Must be False.
         num_slots: As above; by default the model's.
 
     Returns:
@@ -57,7 +57,8 @@ class ConnectedComponents(base.DecompositionModel):
         `state`. Nothing is reconstructed, and there is no loss.
 
     Raises:
-        ValueError: If a colour has no length or other channels.
+        ValueError: If a colour has no length or other channels, or the model
+            is to be trained.
 
     Example:
 
@@ -69,6 +70,17 @@ class ConnectedComponents(base.DecompositionModel):
     looks_ahead = False
     num_refinements = 0
     background_slot = 0
+    cannot_train = (
+        "connected components have no weights, so gradients train nothing; "
+        "python -m tfdecomp.tune chooses their two thresholds. Train another "
+        "system, such as gin/quick/silot.gin, to compare them with"
+    )
+    cannot_export = (
+        "connected components are found by NumPy and SciPy, which a SavedModel "
+        "cannot hold; run them from Python (python -m tfdecomp.predict "
+        "--model=connected_components, or tfdecomp.load), or export a system "
+        "that learns, such as --model=silot_quick"
+    )
 
     def __init__(
         self,
@@ -112,6 +124,8 @@ class ConnectedComponents(base.DecompositionModel):
         self.built = True
 
     def call(self, inputs, training=False, num_slots=None):
+        if training:
+            raise ValueError(self.cannot_train)
         self.check_video(inputs["video"])
         slots = check_slots(num_slots, self.num_slots)
         video = base.as_float(tf.convert_to_tensor(inputs["video"]))

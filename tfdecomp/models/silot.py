@@ -22,6 +22,8 @@ References:
     Unsupervised Object Tracking. AAAI 2020.
 """
 
+import functools
+
 import gin
 import keras
 import numpy as np
@@ -34,15 +36,28 @@ from tfdecomp.layers.mlp import MLP
 from tfdecomp.layers.object_renderer import ObjectRenderer
 from tfdecomp.layers.propagation import Propagation
 from tfdecomp.layers.spatial_attention import SpatialAttention
-from tfdecomp.models import base
-from tfdecomp.models.frames import FrameNoise, scan_frames
+from tfdecomp.models import base, object_noise, object_scenes, silot_parts
+from tfdecomp.models.frames import scan_frames
 from tfdecomp.models.iterative import check_slots
-from tfdecomp.ops import object_record, selection
+from tfdecomp.models.object_noise import ObjectNoise
+from tfdecomp.models.object_scenes import merge, unmerge, with_background
+from tfdecomp.ops import (
+    frame_records,
+    object_record,
+    selection,
+    track_numbers,
+)
 
 PRESENT = 0.5  # presence above which an object counts and has a track
-_NORMAL, _UNIFORM = range(2)  # purposes of a frame's noise
-_BACKGROUNDS = ("fixed", "learned")
-_PARTS = ("backbone", "discovery", "propagation", "prior", "renderer")
+_CONDITIONS = ("own_sample", "exact")
+_PARTS = (
+    "backbone",
+    "discovery",
+    "propagation",
+    "prior",
+    "renderer",
+    "background",
+)
 _VALUES = (
     "image_size",
     "channels",
@@ -53,7 +68,6 @@ _VALUES = (
     "max_neighbours",
     "independent_propagation",
     "mask_empty_slots",
-    "background",
     "background_color",
     "size_mean",
     "size_deviation",
@@ -64,15 +78,13 @@ _VALUES = (
     "epsilon",
     "count_odds",
     "training_wheels",
+    "prior_condition",
 )
-# What is recorded of a frame.
-_RECORDS = ("propagated", "discovered", "selected")
-_SELECTED = ("box", "what", "depth", "presence")
 
 
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
-class SILOT(base.DecompositionModel):
+class SILOT(object_scenes.ObjectScenes):
     """Spatially invariant, label-free object tracking.
 
     Weights do not depend on the size of frames nor on the number of slots:
@@ -98,7 +110,9 @@ class SILOT(base.DecompositionModel):
             an object; published as False, which lets them leave a trace in
             the top left corner.
         background: `"fixed"`: `background_color`; `"learned"`: one colour
-            for all videos that training finds.
+            for all videos that training finds; `"given"`: that of the inputs;
+            or a layer that finds each video's, `layers.ColorBackground` or
+            `layers.MovingBackground`.
         background_color: Of a fixed background, one number per channel or
             one for all.
         size_mean: Prior mean of the logit of a box' sides.
@@ -114,12 +128,15 @@ class SILOT(base.DecompositionModel):
         count_odds: Odds of one more object under the count's prior.
         training_wheels: 1 keeps gradients from where, depth and presence, 0
             does not.
+        prior_condition: What the learned prior's what, depth and presence,
+            and its recurrent state, follow on: its `"own_sample"`, as
+            published, or the posterior's (`"exact"`). Only the latter makes
+            `kl_learned_prior` the divergence of the joint distributions.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
         inputs: A `tfdecomp.types.Batch`, possibly with the `state` of an
-            earlier chunk, and `crop_offset` `[B, 2]`: `(y, x)` in pixels of
-            the frame's corner in the scene.
+            earlier chunk, `crop_offset` and `background`.
         training: Whether in training mode: masks, components and boxes are
             then left out.
         num_slots: As above; by default the model's.
@@ -130,7 +147,8 @@ class SILOT(base.DecompositionModel):
         A `tfdecomp.types.Decomposition` with the background in slot 0:
         `slots` are appearances. `nll`, `kl` and `loss` of one sample, or of
         the means; `kl_discovery`, `kl_propagation`, `kl_learned_prior`,
-        `kl_count`, `kl_presence_prior`; `state`. With `max_neighbours` also
+        `kl_count`, `kl_presence_prior` and, where a layer finds it,
+        `kl_background`; `state`. With `max_neighbours` also
         `attention_overflow`, cells and objects per frame that had more.
 
     Raises:
@@ -178,6 +196,7 @@ class SILOT(base.DecompositionModel):
         epsilon=1e-9,
         count_odds=0.0125,
         training_wheels=0.0,
+        prior_condition="own_sample",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -201,6 +220,7 @@ class SILOT(base.DecompositionModel):
         self.epsilon = epsilon
         self.count_odds = count_odds
         self.training_wheels = training_wheels
+        self.prior_condition = prior_condition
         self.backbone = backbone or CellBackbone()
         self.discovery = discovery or Discovery(channels=channels)
         self.propagation = propagation or Propagation(channels=channels)
@@ -210,7 +230,15 @@ class SILOT(base.DecompositionModel):
         self.units = self.discovery.units
         self.features = self.discovery.features
         self.latent_dim = self.what_dim
-        self._check()
+        self.largest_side = self.discovery.size_range[1]
+        self._layouts = frame_records.layouts(self.what_dim)
+        if prior_condition not in _CONDITIONS:
+            raise ValueError(
+                f"prior_condition must be one of {_CONDITIONS}, got "
+                f"{prior_condition!r}"
+            )
+        self.check_background()
+        silot_parts.check(self)
         # Of propagated objects on the grid, and of objects on each other.
         self.grid_attention = SpatialAttention(
             attention_scale,
@@ -234,49 +262,6 @@ class SILOT(base.DecompositionModel):
                 max_neighbours,
                 name="pair_attention",
             )
-
-    def _check(self):
-        if self.background not in _BACKGROUNDS:
-            raise ValueError(
-                f"background must be one of {_BACKGROUNDS}, got "
-                f"{self.background!r}"
-            )
-        if self.num_slots < 2:
-            raise ValueError(
-                "num_slots must be one for the background and at least one "
-                f"for objects, got {self.num_slots}"
-            )
-        if not self.prior.is_prior or self.propagation.is_prior:
-            raise ValueError(
-                "propagation must see frames and prior must not: set "
-                "prior/layers.Propagation.is_prior = True and no other"
-            )
-        if self.backbone.features != self.features:
-            raise ValueError(
-                f"discovery reads {self.features} features of a cell, the "
-                f"backbone gives {self.backbone.features}; set both alike"
-            )
-        readers = (self.discovery, self.propagation, self.prior)
-        for part in (*readers, self.renderer):
-            if part.channels != self.channels:
-                raise ValueError(
-                    f"the model has {self.channels} channels, {part.name} "
-                    f"{part.channels}; set CHANNELS for all"
-                )
-        shared = ("what_dim", "units", "features", "size_range")
-        for part in readers[1:]:
-            for name in shared:
-                here, there = getattr(self.discovery, name), getattr(part, name)
-                if here != there:
-                    raise ValueError(
-                        f"{name} must be the same everywhere, got {here} in "
-                        f"discovery and {there} in {part.name}"
-                    )
-        for name in ("use_position", "size_prior", "relaxation"):
-            if getattr(self.propagation, name) != getattr(self.prior, name):
-                raise ValueError(
-                    f"{name} must be the same in propagation and prior"
-                )
 
     def build(self, input_shape=None):
         """Builds all weights; no input is needed."""
@@ -302,14 +287,7 @@ class SILOT(base.DecompositionModel):
         for part, shapes in parts.items():
             if not part.built:  # a reloaded child arrives built
                 part.build(*shapes)
-        if self.background == "learned":
-            self.background_logits = self.add_weight(
-                shape=(self.channels,),
-                initializer="zeros",
-                dtype="float32",
-                autocast=False,
-                name="background_logits",
-            )
+        self.build_background()
         self.built = True
 
     def check_video(self, video):
@@ -330,19 +308,6 @@ class SILOT(base.DecompositionModel):
         """`log rho` of the prior on the number of objects."""
         return object_count.log_rate(self.weight(inputs, "count_odds"))
 
-    def background_picture(self, batch, image_size):
-        """`[N, H, W, C]`."""
-        if self.background == "learned":
-            # As published: ten times faster than a plain logit.
-            color = tf.sigmoid(
-                10.0 * tf.convert_to_tensor(self.background_logits)
-            )
-        else:
-            color = np.broadcast_to(
-                np.float32(self.background_color), [self.channels]
-            )
-        return tf.broadcast_to(color, [batch, *image_size, self.channels])
-
     def negative_log_likelihood(self, video, recon, epsilon):
         """Nats per clip of Bernoulli pixels, `[B]`."""
         p = tf.clip_by_value(recon, 0.0, 1.0)  # rounding may leave [0, 1]
@@ -355,14 +320,18 @@ class SILOT(base.DecompositionModel):
     def call(self, inputs, training=False, num_slots=None, prior_start=None):
         self.check_video(inputs["video"])
         video = base.as_float(tf.convert_to_tensor(inputs["video"]))
-        size = tuple(video.shape[2:4])
-        state = self._start(inputs, num_slots)
-        records, state = self._scan(inputs, video, state, training, prior_start)
-        selected = self._selected(records)
-        recon = self._draw(selected, size)
+        before = self._start(inputs, num_slots)
+        background, terms, scene = self.see_background(
+            inputs, video, before, training or self.sample_in_evaluation
+        )
+        records, after = self._scan(
+            inputs, video, before, training, prior_start
+        )
+        selected = self._split(records, "selected")
+        recon = self._draw(selected, background)
         epsilon = self.weight(inputs, "epsilon")
         nll = self.negative_log_likelihood(video, recon, epsilon)
-        terms = self._divergences(inputs, records)
+        terms = {**self._divergences(inputs, records), **terms}
         kl = tf.add_n(list(terms.values()))
         count = tf.cast(selected["presence"][..., 0] > PRESENT, tf.float32)
         outputs = {
@@ -372,12 +341,13 @@ class SILOT(base.DecompositionModel):
             "kl": kl,
             **terms,
             "count": tf.reduce_mean(tf.reduce_sum(count, 2), 1),
-            "state": state,
+            "state": {**after, **scene},
         }
         if self.max_neighbours is not None:
+            size = video.shape[2:4]
             outputs["attention_overflow"] = self._overflow(selected, size)
         if not training:
-            outputs |= self._decomposition(selected, size)
+            outputs |= self._decomposition(selected, background)
             outputs["latent_kl"] = self._latent_kl(records, selected)
         return outputs
 
@@ -420,15 +390,15 @@ class SILOT(base.DecompositionModel):
         count = _size(state["box"], 1)
         first = tf.cast(state["frame"], tf.int32)
         wheels = self.weight(inputs, "training_wheels") if training else None
-        noise = None
+        noise = object_noise.none
         if training or self.sample_in_evaluation:
-            noise = self._noise(inputs, first, num_frames, 2 * count + cells)
+            seeds = base.clip_seeds(inputs)
+            noise = self._noise(seeds, first, num_frames, count, cells)
         geometry = self.geometry(inputs, batch)
-        places = self._grid_places(grid)
+        places = self.backbone.places(video.shape[2:4], self.anchor)
 
         def step(t, carry):
             number = first + t
-            drawn = _frame_noise(noise, t, count)
             frame = {
                 "picture": tf.stop_gradient(tf.gather(video, t, axis=1)),
                 "seen": tf.gather(seen, t, axis=1),
@@ -441,31 +411,21 @@ class SILOT(base.DecompositionModel):
                 else number >= prior_start,
                 "drops": training,
             }
-            return self._step(frame, carry, drawn)
+            return self._step(frame, carry, noise(t))
 
-        carry = {n: v for n, v in state.items() if n != "frame"}
-        carry, records = scan_frames(step, num_frames, carry, _RECORDS)
+        carry, records = scan_frames(
+            step, num_frames, self._carried(state), frame_records.NAMES
+        )
         return records, {**carry, "frame": first + num_frames}
 
-    def _noise(self, inputs, first, num_frames, num_objects):
-        """Noise of all frames, `[B, T, n, D]` and `[B, T, n + 1]`."""
-        seeds = base.clip_seeds(inputs)
-        noise = FrameNoise(seeds, first + tf.range(num_frames))
-        lead = [tf.shape(seeds)[0], num_frames]
-        width = 5 + self.what_dim
-        normal = noise.normal(_NORMAL, (num_objects * width,))
-        uniform = noise.uniform(_UNIFORM, (num_objects + 1,))
-        return {
-            "normal": tf.reshape(normal, [*lead, num_objects, width]),
-            "uniform": tf.reshape(uniform, [*lead, num_objects + 1]),
-        }
+    def _carried(self, state):
+        """What of a state goes from frame to frame."""
+        names = (*self._fields(), "track_ids", "last_id")
+        return {name: state[name] for name in names}
 
-    def _grid_places(self, grid):
-        """Centres of cells in anchors, `[1, Hg Wg, 2]`."""
-        rows, columns = np.meshgrid(*map(np.arange, grid), indexing="ij")
-        centres = np.stack([rows.ravel(), columns.ravel()], axis=-1) + 0.5
-        centres = centres * self.backbone.cell / np.array(self.anchor)
-        return tf.constant(centres[None], tf.float32)
+    def _noise(self, seeds, first, num_frames, num_kept, num_new=0):
+        width = 5 + self.what_dim  # where, what and depth
+        return ObjectNoise(seeds, first, num_frames, num_kept, num_new, width)
 
     def _step(self, frame, carry, noise):
         """One frame: `(carry, records)`."""
@@ -479,21 +439,22 @@ class SILOT(base.DecompositionModel):
             noise=noise["propagated"],
             training_wheels=wheels,
         )
-        expected, prior = self.prior(
+        expect = functools.partial(
+            self.prior,
             before,
             self._known(before, "prior_hidden"),
             noise=noise["expected"],
             training_wheels=wheels,
         )
+        is_exact = self.prior_condition == "exact"
+        expected, prior = expect(given=posterior["drawn"] if is_exact else None)
         going = {**kept, "prior_hidden": expected["prior_hidden"]}
         driven = frame["is_driven"]
         if driven is not None:
-            going = {
-                n: tf.where(driven, expected[n], going[n])
-                if n not in ("hidden", "prior_hidden")
-                else going[n]
-                for n in going
-            }
+            if is_exact:
+                expected, _ = expect()
+            own = {**expected, "hidden": kept["hidden"]}
+            going = {n: tf.where(driven, own[n], going[n]) for n in going}
         new, found = self.discovery(
             frame["seen"],
             self._known_on_grid(going, frame["places"], frame["seen"]),
@@ -507,28 +468,38 @@ class SILOT(base.DecompositionModel):
         count = _size(before["box"], 1)
         source, is_new = selection.select(candidates["presence"][..., 0], count)
         chosen = object_record.take(candidates, source)
-        tracks = self._tracks(carry, chosen["presence"], is_new)
+        tracks, shown = self._tracks(carry, chosen["presence"], is_new)
+        prior = {f"prior_{name}": value for name, value in prior.items()}
         records = {
-            "propagated": [
-                *(posterior[n] for n in ("mean", "deviation")),
-                *(prior[n] for n in ("mean", "deviation")),
-                posterior["logit"],
-                posterior["sample"],
-                prior["logit"],
-                kept["presence"],
-            ],
-            "discovered": [
-                *(found[n] for n in ("mean", "deviation", "logit")),
-                new["presence"],
-            ],
-            "selected": [
-                *(chosen[n] for n in _SELECTED),
-                tf.cast(source, tf.float32)[..., None],
-                tf.cast(tracks.pop("shown"), tf.float32)[..., None],
-            ],
+            "propagated": {**posterior, **prior, "presence": kept["presence"]},
+            "discovered": {**found, "presence": new["presence"]},
+            "selected": {
+                **chosen,
+                "source": source[..., None],
+                "track_ids": shown,
+            },
         }
-        records = {n: tf.concat(v, axis=-1) for n, v in records.items()}
-        return {**chosen, **tracks}, records
+        return {**chosen, **tracks}, self._pack(records)
+
+    def _pack(self, records):
+        return {
+            name: frame_records.pack(parts, self._layouts[name])
+            for name, parts in records.items()
+        }
+
+    def _split(self, records, name):
+        """Parts of a record, by name, `[B, T, n, ...]`."""
+        return frame_records.unpack(records[name], self._layouts[name])
+
+    def _tracks(self, carry, presence, is_new):
+        """Numbers of tracks to carry on, and to show, `[B, K, 1]`."""
+        ids, last, shown = track_numbers.give(
+            carry["track_ids"],
+            carry["last_id"],
+            presence[..., 0] > PRESENT,
+            is_new,
+        )
+        return {"track_ids": ids, "last_id": last}, shown[..., None]
 
     def _fields(self):
         return object_record.widths(self.what_dim, self.units)
@@ -558,13 +529,13 @@ class SILOT(base.DecompositionModel):
 
     def _overflow(self, selected, size):
         """Cells and objects that saw too few neighbours, per frame, `[B]`."""
-        objects = _merge(selected["box"])[..., :2]
-        grid = self._grid_places(self.backbone.grid(size))
+        objects = merge(selected["box"])[..., :2]
+        grid = self.backbone.places(size, self.anchor)
         grid = tf.tile(grid, [tf.shape(objects)[0], 1, 1])
         over = self.grid_attention.overflow(grid, objects)
         if self.pair_attention is not None:
             over += self.pair_attention.overflow(objects, objects)
-        return tf.reduce_mean(_unmerge(over, selected["box"]), axis=1)
+        return tf.reduce_mean(unmerge(over, selected["box"]), axis=1)
 
     def _discovery_mask(self, frame, noise):
         """1 where discoveries count, `[B or 1, 1, 1]`."""
@@ -577,56 +548,7 @@ class SILOT(base.DecompositionModel):
             mask *= 1.0 - tf.cast(frame["is_driven"], tf.float32)
         return mask
 
-    def _tracks(self, carry, presence, is_new):
-        """Numbers of tracks; a new object that is present gets the next."""
-        is_present = presence[..., 0] > PRESENT
-        starts = tf.cast(is_new & is_present, tf.int32)
-        fresh = carry["last_id"][:, None] + tf.cumsum(starts, axis=1)
-        ids = tf.where(is_new, fresh * starts, carry["track_ids"])
-        # A single slot would lose its shape to broadcasting.
-        ids = tf.ensure_shape(ids, carry["track_ids"].shape)
-        return {
-            "track_ids": ids,
-            "last_id": carry["last_id"] + tf.reduce_sum(starts, axis=1),
-            "shown": tf.where(is_present, ids, 0),
-        }
-
     # ---- the objective -----------------------------------------------------
-
-    def _split(self, records, name):
-        """Parts of a record, by name, `[B, T, n, ...]`."""
-        width = 5 + self.what_dim
-        layout = {
-            "propagated": {
-                "mean": width,
-                "deviation": width,
-                "prior_mean": width,
-                "prior_deviation": width,
-                "logit": 1,
-                "sample": 1,
-                "prior_logit": 1,
-                "presence": 1,
-            },
-            "discovered": {
-                "mean": width,
-                "deviation": width,
-                "logit": 1,
-                "presence": 1,
-            },
-            "selected": {
-                "box": 4,
-                "what": self.what_dim,
-                "depth": 1,
-                "presence": 1,
-                "source": 1,
-                "track_ids": 1,
-            },
-        }[name]
-        parts = tf.split(records[name], list(layout.values()), axis=-1)
-        return dict(zip(layout, parts))
-
-    def _selected(self, records):
-        return self._split(records, "selected")
 
     def static_priors(self):
         """`(mean, log-variance)` of discovery and of propagation.
@@ -652,18 +574,16 @@ class SILOT(base.DecompositionModel):
         )
 
     def _static_kl(self, found, prior):
-        return gaussians.kl_terms(_parameters(found), *prior)
+        q = gaussians.from_deviation(found["mean"], found["deviation"])
+        return gaussians.kl_terms(q, *prior)
 
     def _divergences(self, inputs, records):
         """The KL terms, nats per clip, `[B]` each."""
         kept = self._split(records, "propagated")
         new = self._split(records, "discovered")
         of_new, of_kept = self.static_priors()
-        learned = gaussians.kl_terms(
-            _parameters(kept),
-            kept["prior_mean"],
-            2.0 * tf.math.log(kept["prior_deviation"]),
-        )
+        expected = 2.0 * tf.math.log(kept["prior_deviation"])
+        learned = self._static_kl(kept, (kept["prior_mean"], expected))
         terms = {
             "kl_discovery": new["presence"] * self._static_kl(new, of_new),
             "kl_propagation": kept["presence"] * self._static_kl(kept, of_kept),
@@ -703,75 +623,13 @@ class SILOT(base.DecompositionModel):
         kl = tf.concat(parts, axis=2)[..., 4 : 4 + self.what_dim]
         source = tf.cast(selected["source"][..., 0], tf.int32)
         kl = tf.gather(kl, source, batch_dims=2)
-        return _with_background(kl * selected["presence"])
-
-    # ---- drawing -----------------------------------------------------------
-
-    def _largest(self):
-        return tuple(
-            self.discovery.size_range[1] * side for side in self.anchor
-        )
-
-    def _merged(self, selected):
-        """What the renderer reads, frames of all clips in one axis."""
-        objects = {
-            n: _merge(selected[n]) for n in ("what", "depth", "presence")
-        }
-        scale = tf.constant([*self.anchor] * 2, tf.float32)
-        return {**objects, "boxes": _merge(selected["box"]) * scale}
-
-    def _draw(self, selected, size):
-        """`recon` `[B, T, H, W, C]`."""
-        objects = self._merged(selected)
-        batch = tf.shape(objects["boxes"])[0]
-        recon = self.renderer(
-            objects,
-            self.background_picture(batch, size),
-            largest=self._largest(),
-        )
-        return _unmerge(recon, selected["box"])
-
-    def _decomposition(self, selected, size):
-        """The rest of the contract, the background in slot 0."""
-        objects = self._merged(selected)
-        masks, placed = self.renderer.shares(objects, size)
-        batch = tf.shape(masks)[0]
-        # Rounding must leave the background no less than nothing.
-        rest = tf.maximum(1.0 - tf.reduce_sum(masks, 1, keepdims=True), 0.0)
-        blank = self.background_picture(batch, size)[:, None]
-        masks = tf.concat([rest, masks], axis=1)
-        components = tf.concat([blank, placed], axis=1)
-        presence = selected["presence"]
-        boxes = self._edges(selected["box"], size) * tf.cast(
-            presence > 0.0, tf.float32
-        )
-        ids = tf.cast(selected["track_ids"][..., 0], tf.int32)
-        return {
-            "masks": _unmerge(masks, presence),
-            "components": _unmerge(components, presence),
-            "slots": _with_background(selected["what"]),
-            "presence": _with_background(presence, 1.0)[..., 0],
-            "boxes": _with_background(boxes),
-            "track_ids": tf.pad(ids, [(0, 0), (0, 0), (1, 0)]),
-        }
-
-    def _edges(self, box, size=None):
-        """Boxes in anchors -> `(ymin, xmin, ymax, xmax)` in pixels.
-
-        Cut to the frame where its size is given.
-        """
-        anchor = tf.constant(self.anchor, tf.float32)
-        centre, side = box[..., :2] * anchor, box[..., 2:] * anchor
-        edges = tf.concat([centre - 0.5 * side, centre + 0.5 * side], -1)
-        if size is None:
-            return edges
-        return tf.clip_by_value(
-            edges, 0.0, tf.constant([*size] * 2, tf.float32)
-        )
+        return with_background(kl * selected["presence"])
 
     # ---- beyond the observed frames ----------------------------------------
 
-    def predict_frames(self, state, seed, num_frames, use_means=True):
+    def predict_frames(
+        self, state, seed, num_frames, use_means=True, image_size=None
+    ):
         """Continues a video by the learned prior; nothing is discovered.
 
         Args:
@@ -779,39 +637,41 @@ class SILOT(base.DecompositionModel):
             seed: `[B, 2]`, the clip's seeds.
             num_frames: Number of frames to predict.
             use_means: Takes means in place of samples.
+            image_size: `(H, W)` of the frames; by default that of training.
 
         Returns:
             A `Decomposition` of the predicted frames, with `state`.
         """
         first = tf.cast(state["frame"], tf.int32)
         count = _size(state["box"], 1)
-        noise = None
+        noise = object_noise.none
         if not use_means:
-            noise = self._noise(
-                {"video": seed, "seed": seed}, first, num_frames, 2 * count
-            )
+            noise = self._noise(seed, first, num_frames, count)
 
         def step(t, carry):
             before = {n: carry[n] for n in self._fields()}
             expected, _ = self.prior(
                 before,
                 self._known(before, "prior_hidden"),
-                noise=_frame_noise(noise, t, count)["expected"],
+                noise=noise(t)["expected"],
             )
             is_new = tf.zeros(tf.shape(carry["track_ids"]), tf.bool)
-            tracks = self._tracks(carry, expected["presence"], is_new)
-            shown = tf.cast(tracks.pop("shown"), tf.float32)[..., None]
-            parts = [*(expected[n] for n in _SELECTED), 0.0 * shown, shown]
-            record = {"selected": tf.concat(parts, axis=-1)}
-            return {**expected, **tracks}, record
+            tracks, shown = self._tracks(carry, expected["presence"], is_new)
+            here = {**expected, "source": 0 * shown, "track_ids": shown}
+            return {**expected, **tracks}, self._pack({"selected": here})
 
-        carry = {n: v for n, v in state.items() if n != "frame"}
-        carry, records = scan_frames(step, num_frames, carry, ["selected"])
-        selected = self._selected(records)
+        carry, records = scan_frames(
+            step, num_frames, self._carried(state), ["selected"]
+        )
+        selected = self._split(records, "selected")
+        size = tuple(image_size or self.image_size)
+        background, scene = self.expect_background(
+            state, seed, num_frames, size, not use_means
+        )
         return {
-            "recon": self._draw(selected, self.image_size),
-            **self._decomposition(selected, self.image_size),
-            "state": {**carry, "frame": first + num_frames},
+            "recon": self._draw(selected, background),
+            **self._decomposition(selected, background),
+            "state": {**carry, "frame": first + num_frames, **scene},
         }
 
     def rollout(self, inputs, num_frames, **options):
@@ -826,8 +686,12 @@ class SILOT(base.DecompositionModel):
             A `Decomposition` of the predicted frames alone.
         """
         state = self(inputs)["state"]
+        size = tuple(inputs["video"].shape[2:4])
         return self.predict_frames(
-            state, base.clip_seeds(inputs), num_frames, **options
+            state,
+            base.clip_seeds(inputs),
+            num_frames,
+            **{"image_size": size, **options},
         )
 
     def encode(self, inputs, num_slots=None):
@@ -836,90 +700,26 @@ class SILOT(base.DecompositionModel):
         Returns:
             `slots` `[B, T, K + 1, A]` appearances, `boxes` `[B, T, K + 1, 4]`
             edges in pixels, not cut to the frame, `depth` and `presence`
-            `[B, T, K + 1]`; slot 0 is the background.
+            `[B, T, K + 1]`; slot 0 is the background. Where that differs from
+            clip to clip also `background` `[B, T, H, W, C]`.
         """
         self.check_video(inputs["video"])
         video = base.as_float(tf.convert_to_tensor(inputs["video"]))
         state = self._start(inputs, num_slots)
         records, _ = self._scan(inputs, video, state, False, None)
-        selected = self._selected(records)
-        return {
-            "slots": _with_background(selected["what"]),
-            "boxes": _with_background(self._edges(selected["box"])),
-            "depth": _with_background(selected["depth"])[..., 0],
-            "presence": _with_background(selected["presence"], 1.0)[..., 0],
+        selected = self._split(records, "selected")
+        encoded = {
+            "slots": with_background(selected["what"]),
+            "boxes": with_background(self._edges(selected["box"])),
+            "depth": with_background(selected["depth"])[..., 0],
+            "presence": with_background(selected["presence"], 1.0)[..., 0],
         }
-
-    def decode(self, slots, boxes, depth, presence):
-        """Draws scenes.
-
-        Args:
-            slots: Appearances `[N, K + 1, A]`; slot 0, the background, is
-                not read, here and below.
-            boxes: `[N, K + 1, 4]`, edges in pixels.
-            depth: `[N, K + 1]` in (0, 1).
-            presence: `[N, K + 1]` in [0, 1].
-
-        Returns:
-            `recon`, `masks`, `components`, by frame.
-        """
-        low, high = boxes[:, 1:, :2], boxes[:, 1:, 2:]
-        objects = {
-            "what": slots[:, 1:],
-            "depth": depth[:, 1:, None],
-            "presence": presence[:, 1:, None],
-            "boxes": tf.concat([0.5 * (low + high), high - low], axis=-1),
-        }
-        batch = tf.shape(slots)[0]
-        background = self.background_picture(batch, self.image_size)
-        masks, placed = self.renderer.shares(objects, self.image_size)
-        rest = tf.maximum(1.0 - tf.reduce_sum(masks, 1, keepdims=True), 0.0)
-        return {
-            "recon": self.renderer(
-                objects, background, largest=self._largest()
-            ),
-            "masks": tf.concat([rest, masks], axis=1),
-            "components": tf.concat([background[:, None], placed], axis=1),
-        }
-
-    def traverse(self, inputs, slot, dims=None, values=None):
-        """Sweeps the appearance of one object in the last frame.
-
-        Args:
-            inputs: As for `call`.
-            slot: Slot of the object, from 1; 0 is the background.
-            dims: Dimensions of the appearance; all of them by default.
-            values: Values to set; `linspace(-2, 2, 7)` by default.
-
-        Returns:
-            `[B, len(dims), len(values), H, W, C]`.
-
-        Raises:
-            ValueError: If there is no such object.
-        """
-        if not 1 <= slot < self.num_slots:
-            raise ValueError(
-                f"objects have the slots 1...{self.num_slots - 1}, got {slot}; "
-                "slot 0 is the background, which has no appearance"
+        if not self.is_background_constant:
+            pictures, _, _ = self.see_background(
+                inputs, video, state, self.sample_in_evaluation
             )
-        values = np.linspace(-2, 2, 7) if values is None else values
-        dims = range(self.what_dim) if dims is None else dims
-        scene = {n: v[:, -1] for n, v in self.encode(inputs).items()}
-        rows = []
-        for dim in dims:
-            chosen = np.zeros([self.num_slots, self.what_dim], bool)
-            chosen[slot, dim] = True
-            swept = [
-                self.decode(
-                    **{
-                        **scene,
-                        "slots": tf.where(chosen, float(v), scene["slots"]),
-                    }
-                )["recon"]
-                for v in values
-            ]
-            rows.append(tf.stack(swept, axis=1))
-        return tf.stack(rows, axis=1)
+            encoded["background"] = unmerge(pictures, selected["box"])
+        return encoded
 
 
 def _pair(value):
@@ -930,48 +730,3 @@ def _size(value, axis):
     """A number where the shape is static, a scalar elsewhere."""
     size = value.shape[axis]
     return tf.shape(value)[axis] if size is None else size
-
-
-def _parameters(found):
-    """Mean and log-variance, as `distributions.gaussians` reads them."""
-    return tf.concat(
-        [found["mean"], 2.0 * tf.math.log(found["deviation"])], axis=-1
-    )
-
-
-def _frame_noise(noise, t, count):
-    """The noise of a frame, for each of its users; None for none."""
-    users = {"propagated": 0, "expected": count, "discovered": 2 * count}
-    if noise is None:
-        return dict.fromkeys([*users, "dropout"])
-    normal = tf.gather(noise["normal"], t, axis=1)
-    uniform = tf.gather(noise["uniform"], t, axis=1)
-    last = tf.shape(normal)[1]
-    drawn = {"dropout": uniform[:, -1]}
-    for name, begin in users.items():
-        end = last if name == "discovered" else begin + count
-        drawn[name] = {
-            "normal": normal[:, begin:end],
-            "uniform": uniform[:, begin:end, None],
-        }
-    return drawn
-
-
-def _with_background(values, fill=0.0):
-    """`[B, T, K, D]` -> `[B, T, K + 1, D]`, slot 0 filled."""
-    return tf.pad(
-        values, [(0, 0), (0, 0), (1, 0), (0, 0)], constant_values=fill
-    )
-
-
-def _merge(values):
-    """`[B, T, ...]` -> `[B * T, ...]`."""
-    shape = tf.concat([[-1], tf.shape(values)[2:]], axis=0)
-    return tf.ensure_shape(tf.reshape(values, shape), [None, *values.shape[2:]])
-
-
-def _unmerge(values, like):
-    """`[B * T, ...]` -> `[B, T, ...]`, as `like` has them."""
-    tail = values.shape[1:]
-    shape = tf.concat([tf.shape(like)[:2], tf.shape(values)[1:]], axis=0)
-    return tf.ensure_shape(tf.reshape(values, shape), [*like.shape[:2], *tail])

@@ -113,6 +113,22 @@ def take_glimpses(frames, boxes, size, align="corners"):
     return tf.reduce_sum(share * values, axis=4)
 
 
+def resample(frames, side):
+    """Whole frames as squares of another size, without a blur.
+
+    Args:
+        frames: `[N, H, W, C]` of known size.
+        side: Of the result.
+
+    Returns:
+        `[N, side, side, C]`.
+    """
+    height, width = frames.shape[1:3]
+    whole = tf.constant([0.5 * height, 0.5 * width, height, width], tf.float32)
+    boxes = tf.tile(whole[None, None], [tf.shape(frames)[0], 1, 1])
+    return take_glimpses(frames, boxes, (side, side), "half_pixel")[:, 0]
+
+
 def _taps(positions, size):
     """The two pixels around positions, and their shares.
 

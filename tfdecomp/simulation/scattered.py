@@ -170,7 +170,8 @@ def generate(
 
     Returns:
         A list of dicts with `video`, `segmentation`, `boxes`, `visibility`,
-        `visible_fraction`, `num_objects` and `factors`.
+        `visible_fraction`, `num_objects`, `factors` and, of windows,
+        `crop_offset`, `(y, x)` of their corner in the scene.
     """
     number = streams.split_id(split, EXTRA_SPLITS, fresh)
     scenes, examples = {}, []
@@ -216,7 +217,9 @@ class _Scene:
         factors = {name: _pad(a, slots, 1) for name, a in factors.items()}
         factors |= {n: _pad(a, slots, 0) for n, a in self.factors.items()}
         fraction = visible / np.maximum(own, 1)
+        place = {"crop_offset": corner.astype(np.int32)}
         return {
+            **(place if scatter.window else {}),
             "video": self.video[cut],
             "segmentation": owner[..., None],
             "boxes": boxes,

@@ -24,6 +24,8 @@ class State:
         best: Step and scores of the best evaluation so far.
         last_evaluation: Scores of the last one.
         seconds: Time spent training, all processes together.
+        stops: Early stops so far.
+        resumed_at: Step of the last one, 0 before the first.
     """
 
     def __init__(self, settings, averages, carry):
@@ -37,6 +39,8 @@ class State:
         self.best = None
         self.last_evaluation = None
         self.seconds = 0.0
+        self.stops = 0
+        self.resumed_at = 0
 
     def groups(self):
         """Name -> variables."""
@@ -63,6 +67,8 @@ class State:
             "best": self.best,
             "last_evaluation": self.last_evaluation,
             "seconds": self.seconds,
+            "stops": self.stops,
+            "resumed_at": self.resumed_at,
         }
         return arrays, meta
 
@@ -79,6 +85,30 @@ class State:
         self.best = meta["best"]
         self.last_evaluation = meta["last_evaluation"]
         self.seconds = meta["seconds"]
+        self.stops = meta.get("stops", 0)
+        self.resumed_at = meta.get("resumed_at", 0)
+
+    def go_on_from(self, arrays):
+        """Goes on at this step with earlier weights after an early stop.
+
+        The weights and what belongs to them (averages, `beta`) are the
+        earlier ones; the optimizer starts anew.
+
+        Args:
+            arrays: Those of the earlier checkpoint.
+        """
+        saving.assign_arrays("model", self.model.variables, arrays)
+        saving.assign_arrays("ema", self.averages, arrays)
+        for variable in self.optimizer.variables:
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        zero = tf.zeros_like(self.carry["updates"])
+        self.carry |= {
+            "updates": zero,
+            "streak": zero,
+            "beta": tf.constant(arrays["carry/beta"]),
+        }
+        self.stops += 1
+        self.resumed_at = self.step
 
 
 class Checkpoints:
@@ -110,14 +140,17 @@ class Checkpoints:
         self.last_step = meta["step"]
         return True
 
-    def save(self):
+    def save(self, again=False):
         """Writes a checkpoint of now, then drops old ones.
+
+        Args:
+            again: Whether to replace one of the same step.
 
         Raises:
             CheckpointError: If the disk is full; the older ones stay.
         """
         step = self.state.step
-        if self.is_writer and step != self.last_step:
+        if self.is_writer and (again or step != self.last_step):
             arrays, meta = self.state.capture()
             meta["seed"] = self.seed
             saving.write_checkpoint(self.folder, step, arrays, meta)

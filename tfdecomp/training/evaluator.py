@@ -21,6 +21,7 @@ SCORES = (
     "elbo",
 )
 
+PREDICTED = "predicted_"
 NUM_DRAWN = 2  # clips
 
 
@@ -64,15 +65,18 @@ class Evaluator:
                 open_clips=self._open,
             )
         results = self._runner.run()
-        scores = {
-            name: float(results[name])
-            for name in SCORES
-            if results.get(name) is not None
-        }
+        rule = self.session.settings.early_stopping
+        scores = named_scores(results, rule.metric if rule else ())
         row = {"step": self.state.step, **scores}
         self.history.add(row)
         self.state.last_evaluation = row
-        if is_better(scores, self.state.best):
+        best = self.state.best
+        better = (
+            is_better(scores, best)
+            if rule is None
+            else rule.is_better(scores, self.state.step, best)
+        )
+        if better:
             self.state.best = row
         return scores
 
@@ -110,6 +114,25 @@ class Evaluator:
         for copy, variable in zip(self._model.trainable_variables, averages):
             copy.assign(variable.numpy())
         return self._model
+
+
+def named_scores(results, more) -> dict:
+    """Name -> number of those that a run remembers.
+
+    Args:
+        results: What an evaluation gave.
+        more: Names to remember besides `SCORES`. Those that begin with
+            `predicted_` are of the condition that predicts frames, where it
+            is not the one that stands for all.
+    """
+    found = {name: results.get(name) for name in (*SCORES, *more)}
+    for condition in results.get("conditions", ()):
+        if condition["num_predicted"]:
+            for name in more:
+                plain = name.removeprefix(PREDICTED)
+                if plain != name:
+                    found[name] = condition.get(plain)
+    return {n: float(v) for n, v in found.items() if v is not None}
 
 
 def is_better(scores, best) -> bool:

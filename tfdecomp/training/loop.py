@@ -18,7 +18,14 @@ from tfdecomp.training.step import TrainStep
 CALL_SECONDS = 5.0  # the host looks at least so often, for Ctrl-C's sake
 
 
-def run(workdir_path, seed=0, data_dir=None, devices=None, command=None):
+def run(
+    workdir_path,
+    seed=0,
+    data_dir=None,
+    devices=None,
+    command=None,
+    should_stop=None,
+):
     """Trains what the active config describes; resumes where it stopped.
 
     Args:
@@ -28,6 +35,8 @@ def run(workdir_path, seed=0, data_dir=None, devices=None, command=None):
         data_dir: Where prepared datasets are; by default where TFDS looks.
         devices: Device names; by default all GPUs, or the CPU.
         command: The command line, for `run.json`.
+        should_stop: Called with the step now and then, at the latest where a
+            line is logged; true saves and stops the run there, as Ctrl-C does.
 
     Returns:
         The content of `run.json`; its `state` is "finished" or
@@ -54,7 +63,7 @@ def run(workdir_path, seed=0, data_dir=None, devices=None, command=None):
             command=command,
             devices=list(strategy.extended.worker_devices),
         )
-        return _train(session)
+        return _train(session, should_stop or (lambda step: False))
     except BaseException as error:
         if folder.run.get("state") == "running":
             folder.update(state="failed", error=str(error)[:2000])
@@ -144,14 +153,25 @@ class Session:
         self.iterator = iter(strategy_lib.distribute(self.strategy, dataset))
         self.stage_end = settings.stage_end(self.state.step)
 
+    def go_on_from_best(self):
+        """Restores the weights of the best evaluation after an early stop."""
+        strategy_lib.wait_for_all(self.strategy)  # until they are written
+        path = saving.checkpoint_path(
+            self.folder.checkpoints, best_step(self.state)
+        )
+        arrays, _ = saving.read_checkpoint(path)
+        self.state.go_on_from(arrays)
 
-def _train(session):
+
+def _train(session, should_stop):
     """Runs the steps that are left; returns the content of `run.json`."""
     settings, state, folder = session.settings, session.state, session.folder
     watch = _Watch(session)
     watch.start()
     with callbacks.StopOnSignal() as stop:
-        while state.step < settings.num_steps and not stop.requested:
+        while not (stop.requested or watch.is_done()):
+            if watch.is_stage_over():
+                watch.begin_stage()
             if state.step >= session.stage_end:
                 session.open_data()
                 watch.progress.restart_clock(is_timed=False)
@@ -165,8 +185,9 @@ def _train(session):
                 watch.draw()
             if watch.is_checkpoint_due():
                 watch.save()
+            stop.requested |= bool(should_stop(state.step))
     watch.finish()
-    done = state.step >= settings.num_steps
+    done = watch.is_done()
     folder.update(state="finished" if done else "interrupted")
     watch.progress.say(
         f"finished: {folder.path}"
@@ -183,7 +204,12 @@ def _call(session, num_steps):
     begin = time.perf_counter()
     try:
         rows, state.carry = session.train_step(
-            session.iterator, state.step, num_steps, state.carry
+            session.iterator,
+            state.step,
+            num_steps,
+            state.carry,
+            state.stops,
+            state.resumed_at,
         )
     except tf.errors.OutOfRangeError as error:
         raise callbacks.TrainingError(
@@ -275,6 +301,37 @@ class _Watch:
         else:
             self.save()
 
+    def is_stage_over(self):
+        """Whether to stop early here.
+
+        A function of what a checkpoint holds, so that a run which resumes at
+        a stop meets it again.
+        """
+        state, rule = self.state, self.settings.early_stopping
+        evaluated = (state.last_evaluation or {}).get("step")
+        if rule is None or evaluated != state.step:
+            return False
+        return rule.is_over(state.step, state.resumed_at, state.best)
+
+    def is_done(self):
+        """Whether no step is left."""
+        state, rule = self.state, self.settings.early_stopping
+        if state.step >= self.settings.num_steps:
+            return True
+        if rule is None:
+            return False
+        return state.stops + self.is_stage_over() >= rule.num_stops
+
+    def begin_stage(self):
+        """Goes on from the best weights after an early stop."""
+        state, rule = self.state, self.settings.early_stopping
+        self.session.go_on_from_best()
+        self.progress.say(
+            f"early stop {state.stops} of {rule.num_stops} at step "
+            f"{state.step}; the best weights, of step {best_step(state)}, go "
+            f"on with {float(rule.rate(state.stops)):.3g} of the learning rate"
+        )
+
     def call_size(self):
         """Steps up to the next thing to do, and not for too long."""
         step, settings = self.state.step, self.settings
@@ -352,7 +409,18 @@ class _Watch:
             self.progress.say(
                 f"step {self.state.step} held-out " + " ".join(shown)
             )
+        if self.settings.early_stopping is not None:
+            self._share_evaluation()
         self.progress.restart_clock()
+
+    def _share_evaluation(self):
+        """Tells all hosts whether this evaluation, the writer's, is best."""
+        state, here = self.state, {"step": self.state.step}
+        is_best = bool(state.best) and state.best["step"] == state.step
+        is_best = strategy_lib.from_chief(self.session.strategy, is_best)
+        if not self.session.is_writer:
+            state.last_evaluation = here
+            state.best = here if is_best else state.best
 
     def draw(self):
         """Writes pictures of held-out clips."""
@@ -370,12 +438,24 @@ class _Watch:
     def finish(self):
         """The last checkpoint."""
         self.save()
+        if self.is_stage_over() and self.is_done():
+            self.session.go_on_from_best()
+            self.session.checkpoints.save(again=True)
+            self.progress.say(
+                f"stopped early at step {self.state.step}; the weights are "
+                f"now the best ones, of step {best_step(self.state)}"
+            )
         self.progress.close()
 
 
 def session_end(session):
     """Step at which the current stage or the run ends."""
     return min(session.stage_end, session.settings.num_steps)
+
+
+def best_step(state):
+    """Step of the best evaluation; now, where no score could be taken."""
+    return state.best["step"] if state.best else state.step
 
 
 def window_means(window):

@@ -45,12 +45,21 @@ class Moments:
             for name in ("mean", "size")
         ]
 
-    def rates(self, step) -> dict:
+    def rates(self, step, rate_factor=1.0) -> dict:
         """Learning rates of a step, by the name under which they are logged."""
-        return {"learning_rate": self.learning_rate(step)}
+        return {"learning_rate": rate_factor * self.learning_rate(step)}
 
     def update(
-        self, strategy, weights, gradients, *, factor, step, count, is_taken
+        self,
+        strategy,
+        weights,
+        gradients,
+        *,
+        factor,
+        step,
+        count,
+        is_taken,
+        rate_factor=1.0,
     ):
         """One step; called across replicas.
 
@@ -62,9 +71,12 @@ class Moments:
             step: Number of the step, which schedules read.
             count: Number of this update, from 1.
             is_taken: Scalar bool; nothing changes where it is false.
+            rate_factor: Scalar that scales the learning rate.
         """
         count = tf.cast(count, tf.float32)
-        rate, epsilon = self.corrected(self.learning_rate(step), count)
+        rate, epsilon = self.corrected(
+            rate_factor * self.learning_rate(step), count
+        )
         for i, (weight, gradient) in enumerate(zip(weights, gradients)):
             mean, size = self.variables[2 * i : 2 * i + 2]
             noise = self.noise(weight.shape, step, i)
@@ -248,12 +260,13 @@ class Groups:
             self.members[pattern] = chosen
             optimizer.build([weights[i] for i in chosen])
 
-    def rates(self, step) -> dict:
+    def rates(self, step, rate_factor=1.0) -> dict:
         """As `Moments.rates`; those of patterns end in the pattern's words."""
-        rates = self.default.rates(step)
+        rates = self.default.rates(step, rate_factor)
         for pattern, optimizer in self.optimizers.items():
             name = "_".join(re.findall(r"\w+", pattern))
-            rates[f"learning_rate_{name}"] = optimizer.learning_rate(step)
+            rate = rate_factor * optimizer.learning_rate(step)
+            rates[f"learning_rate_{name}"] = rate
         return rates
 
     def update(self, strategy, weights, gradients, **arguments):

@@ -11,6 +11,7 @@ import keras
 from tfdecomp import configs, saving
 from tfdecomp.ops import schedules as schedules_lib
 from tfdecomp.training import optimizers, strategy
+from tfdecomp.training.early_stopping import EarlyStopping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Settings:
         keep_checkpoints: Newest checkpoints that stay, besides the best.
         eval_every: Steps between evaluations; 0 for none.
         protocol: What an evaluation counts (`@evaluation.Protocol()`).
+        early_stopping: When to stop before `num_steps`, and what changes then
+            (`@training.EarlyStopping()`); `None` for never.
         pictures_every: Steps between pictures; 0 for none.
         max_nonfinite: Non-finite steps in a row that stop the run.
         collapse_after: Steps in a collapsed state before it is reported; 0
@@ -76,6 +79,7 @@ class Settings:
     keep_checkpoints: int = 3
     eval_every: int = 0
     protocol: object | None = None
+    early_stopping: EarlyStopping | None = None
     pictures_every: int = 0
     max_nonfinite: int = 20
     collapse_after: int = 2000
@@ -93,11 +97,14 @@ class Settings:
                 "training.run.on_collapse must be 'warn' or 'stop', got "
                 f"{self.on_collapse!r}"
             )
+        if getattr(self.model, "cannot_train", None):
+            raise ValueError(self.model.cannot_train)
         _set(self, "optimizer", self.optimizer or optimizers.Adam())
         _set(self, "schedules", dict(self.schedules or {}))
         _set(self, "clip_lengths", _stages(self))
         _set(self, "beta_schedule", _beta_schedule(self.beta_schedule))
         _check_schedules(self)
+        _check_early_stopping(self)
 
     def frames_at(self, step: int) -> int:
         """Frames per clip at a step."""
@@ -204,4 +211,28 @@ def _check_schedules(settings):
             raise ValueError(
                 f"training.run.schedules[{name!r}] must be a schedule such as "
                 f"@schedules.Linear(), got {schedule!r}"
+            )
+
+
+def _check_early_stopping(settings):
+    rule = settings.early_stopping
+    if rule is None:
+        return
+    if not settings.eval_every:
+        raise ValueError(
+            "training.run.early_stopping compares evaluations; set "
+            "training.run.eval_every to the steps between them"
+        )
+    grown = settings.clip_lengths[-1][0]
+    if rule.start < grown:
+        raise ValueError(
+            f"training.EarlyStopping.start is {rule.start}, but clips grow "
+            f"until step {grown} (training.run.clip_lengths); scores of "
+            "shorter clips would count"
+        )
+    for name in rule.schedules:
+        if name not in settings.schedules:
+            raise ValueError(
+                f"training.EarlyStopping.schedules has {name!r}, but "
+                f"training.run.schedules has only {sorted(settings.schedules)}"
             )

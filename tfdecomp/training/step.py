@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfdecomp import types
 from tfdecomp.training import optimizers
 from tfdecomp.training import strategy as strategy_lib
 
@@ -55,7 +56,9 @@ class TrainStep:
             "beta": tf.constant(start, tf.float32),
         }
 
-    def __call__(self, iterator, first_step, num_steps, carry):
+    def __call__(
+        self, iterator, first_step, num_steps, carry, stops=0, resumed_at=0
+    ):
         """Takes steps `first_step ... first_step + num_steps - 1`.
 
         Args:
@@ -63,6 +66,8 @@ class TrainStep:
             first_step: Number of the first step, from 0.
             num_steps: How many steps.
             carry: From the call before, or `initial_carry()`.
+            stops: Early stops so far.
+            resumed_at: Step of the last one.
 
         Returns:
             `([num_steps, len(names)] float32, carry)`.
@@ -72,14 +77,15 @@ class TrainStep:
             tf.constant(first_step, tf.int64),
             tf.constant(num_steps, tf.int32),
             carry,
+            (tf.constant(stops, tf.int32), tf.constant(resumed_at, tf.int64)),
         )
 
-    def _steps(self, iterator, first_step, num_steps, carry):
+    def _steps(self, iterator, first_step, num_steps, carry, stage):
         """`num_steps` steps; the graph holds one."""
 
         def body(i, rows, carry):
             step = first_step + tf.cast(i, tf.int64)
-            row, carry = self._step(next(iterator), step, carry)
+            row, carry = self._step(next(iterator), step, carry, stage)
             return i + 1, rows.write(i, row), carry
 
         rows = tf.TensorArray(tf.float32, num_steps, infer_shape=False)
@@ -91,9 +97,10 @@ class TrainStep:
         )
         return rows.stack(), carry
 
-    def _step(self, batch, step, carry):
+    def _step(self, batch, step, carry, stage):
         """One step across replicas: `(scalars [S], carry)`."""
-        fed = self._fed(step, carry)
+        fed = self._fed(step, carry, stage)
+        rate_factor = self._rate_factor(stage)
         gradients, row, norm = self.strategy.run(
             self._replica_gradients, args=(batch, fed)
         )
@@ -108,13 +115,14 @@ class TrainStep:
             step,
             carry["updates"],
             is_taken,
+            rate_factor,
         )
-        scalars |= fed | self.settings.optimizer.rates(step)
+        scalars |= fed | self.settings.optimizer.rates(step, rate_factor)
         scalars["is_taken"] = tf.cast(is_taken, tf.float32)
         self.names = tuple(sorted(scalars))
         return tf.stack([scalars[name] for name in self.names]), carry
 
-    def _update(self, gradients, factor, step, count, is_taken):
+    def _update(self, gradients, factor, step, count, is_taken, rate_factor):
         self.settings.optimizer.update(
             self.strategy,
             self.weights,
@@ -123,6 +131,7 @@ class TrainStep:
             step=step,
             count=count,
             is_taken=is_taken,
+            rate_factor=rate_factor,
         )
         if self.averages:
             optimizers.update_average(
@@ -133,12 +142,21 @@ class TrainStep:
                 is_taken,
             )
 
-    def _fed(self, step, carry):
+    def _rate_factor(self, stage):
+        """What early stops have left of the learning rates."""
+        rule = self.settings.early_stopping
+        return 1.0 if rule is None else rule.rate(stage[0])
+
+    def _fed(self, step, carry, stage):
         """Scheduled weights of this step."""
-        fed = {
-            name: tf.cast(schedule(step), tf.float32)
-            for name, schedule in self.settings.schedules.items()
-        }
+        rule, fed = self.settings.early_stopping, {}
+        for name, schedule in self.settings.schedules.items():
+            value = (
+                schedule(step)
+                if rule is None
+                else rule.value(name, schedule, step, *stage)
+            )
+            fed[name] = tf.cast(value, tf.float32)
         if self.settings.beta_schedule is not None:
             fed[self.settings.beta_schedule.name] = carry["beta"]
         return fed
@@ -173,12 +191,13 @@ class TrainStep:
         return gradients, row, tf.linalg.global_norm(gradients)
 
     def _inputs(self, batch):
-        """What the model reads: the video and one seed per clip."""
+        """What the model reads: the video, its place, one seed per clip."""
         # A clip's noise depends on the run's seed and the clip's number in
         # the stream, and so not on how the batch is cut.
         number = tf.cast(batch["clip_index"] % (2**31 - 1), tf.int32)
         seed = tf.stack([tf.fill(tf.shape(number), self.noise_seed), number], 1)
-        return {"video": batch["video"], "seed": seed}
+        given = {n: batch[n] for n in types.GIVEN if n in batch}
+        return {"video": batch["video"], "seed": seed, **given}
 
     def _accumulate(self, inputs, fed):
         """Sums over the micro-batches of a replica."""

@@ -97,6 +97,23 @@ def wait_for_all(strategy):
         meet()
 
 
+def from_chief(strategy, flag):
+    """The chief's yes or no, on every host."""
+    if num_hosts() == 1:
+        return flag
+    said = tf.constant(float(flag and is_chief(strategy)))
+
+    @tf.function
+    def tell():
+        def one():
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, said)
+
+        return strategy.run(one)
+
+    return float(strategy.experimental_local_results(tell())[0]) > 0.0
+
+
 def distribute(strategy, dataset):
     """Deals the global batches of a dataset out to the replicas.
 
