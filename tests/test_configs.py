@@ -2,14 +2,16 @@
 
 import pathlib
 import re
+import types
 
 import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdecomp import configs, training
+from tfdecomp import builders, configs, training
 from tfdecomp.data import fake
+from tfdecomp.training import loop
 
 RUNNABLE = [
     path
@@ -100,6 +102,35 @@ def test_runnable_file_builds_and_keeps_the_contract(path):
         np.testing.assert_allclose(
             tf.reduce_sum(outputs["masks"], axis=2), 1.0, rtol=1e-5
         )
+
+
+def sets_by_file():
+    """Published files with their datasets, and those their headers name."""
+    for path in RUNNABLE:
+        text = (configs.root() / path).read_text()
+        # The others are trained; a folder of one's own has any size.
+        if path.startswith(("quick", "smoke")) or "video_folder" in text:
+            continue
+        named = re.findall(r"'(tfdecomp_\w+/\w+)'", text.split("\n\n")[0])
+        yield from ((path, name) for name in (None, *named))
+
+
+@pytest.mark.parametrize(("path", "dataset"), sets_by_file())
+def test_datasets_that_a_file_names_fit_its_model(path, dataset, tmp_path):
+    configs.parse([path], [f"DATASET = '{dataset}'"] if dataset else [])
+    dataset = configs.parameter("training.run.dataset")
+    builder = builders.make(dataset, tmp_path)
+    config, side = builder.builder_config, configs.macro("IMAGE_SIZE")
+    changes = ("data.make_dataset.crop", "data.make_dataset.resize")
+    if not any(map(configs.parameter, changes)):
+        assert (config.height, config.width) == (side, side)
+    if not configs.parameter("training.run.allow_few_slots"):
+        reference = gin.query_parameter("training.run.model")
+        model = types.SimpleNamespace(
+            num_slots=configs.macro("NUM_SLOTS"),
+            background_slot=reference.configurable.wrapped.background_slot,
+        )
+        loop._check_slots(builder, model)  # raises an error
 
 
 @pytest.mark.parametrize("name", ["gin", "datasets"])

@@ -109,9 +109,15 @@ def _of_the_model(model, name, inputs):
     return {n: v[:, 0] for n, v in outputs.items()}
 
 
-@pytest.mark.slow
+# The small one runs every day.
 @pytest.mark.parametrize("target", converted.FORMATS)
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind == "VAE" else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in MAKERS
+    ],
+)
 def test_the_files_give_the_numbers_of_the_model(kind, target, tmp_path):
     run = _runtime(target)
     model = MAKERS[kind]()
@@ -199,6 +205,13 @@ def test_parts_that_cannot_be_are_left_out_unless_asked_for():
 def test_a_model_without_parts_is_refused(tmp_path):
     with pytest.raises(ExportError, match="neither encode nor decode"):
         converted.export(Silhouettes(), tmp_path / "made", "litert")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_weights_is_refused(tmp_path):
+    model = VAE(image_size=8, channels=1, latent_dim=3)
+    with pytest.raises(ExportError, match="no weights yet"):
+        converted.export(model, tmp_path / "made", "litert")
     assert not list(tmp_path.iterdir())
 
 

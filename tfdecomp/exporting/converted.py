@@ -47,8 +47,7 @@ def export(
             there before stays.
     """
     output = folders.check(output, overwrite)
-    if model.cannot_export:
-        raise ExportError(model.cannot_export)
+    saved_model.check_model(model)
     form = FORMATS[target]
     form.require()
     made, refused = feed_forward.make_parts(model, form.NAME, parts)

@@ -37,13 +37,7 @@ def export(model, output, *, overwrite=False, info=None) -> dict:
             there before stays.
     """
     output = folders.check(output, overwrite)
-    if getattr(model, "cannot_export", None):
-        raise ExportError(model.cannot_export)
-    if not model.built:
-        raise ExportError(
-            "the model has no weights yet; build it, or load a trained one "
-            "with tfdecomp.load"
-        )
+    check_model(model)
     signatures = make_signatures(model)
     with tf.device("CPU:0"):  # as the fresh process
         inputs, answers = check.compare_with_model(model, signatures)
@@ -55,6 +49,17 @@ def export(model, output, *, overwrite=False, info=None) -> dict:
         )
         folders.write_json(folder, content)
     return content
+
+
+def check_model(model):
+    """Raises `ExportError` if a model cannot be exported as it is."""
+    if model.cannot_export:
+        raise ExportError(model.cannot_export)
+    if not model.built:
+        raise ExportError(
+            "the model has no weights yet; build it, or load a trained one "
+            "with tfdecomp.load"
+        )
 
 
 def write(folder, signatures):

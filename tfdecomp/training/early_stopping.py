@@ -18,7 +18,8 @@ class EarlyStopping:
     After all but the last stop training goes on from the best weights so far,
     with a lower learning rate and an optimizer that has forgotten everything.
     Steps and the position in the data count on. After the last one the best
-    weights are those of the last checkpoint.
+    weights are those of the last checkpoint; a run whose `num_steps` end
+    before keeps its last weights, as without this.
 
     Args:
         metric: Score of the evaluations, or several that are added up. Scores

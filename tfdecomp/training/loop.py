@@ -37,6 +37,7 @@ def run(
         command: The command line, for `run.json`.
         should_stop: Called with the step now and then, at the latest where a
             line is logged; true saves and stops the run there, as Ctrl-C does.
+            Several hosts have to agree.
 
     Returns:
         The content of `run.json`; its `state` is "finished" or
