@@ -64,7 +64,8 @@ ALLOWED = {
     "ops": TENSORS,
     "simulation": {"numpy", "gin", "sklearn"},
     "distributions": TENSORS | {"tensorflow_probability"},
-    "data": TENSORS | {"tensorflow_datasets", "av", "h5py", "apache_beam"},
+    "data": TENSORS
+    | {"tensorflow_datasets", "av", "h5py", "apache_beam", "scipy"},
     "metrics": {"numpy", "gin", "scipy", "sklearn"},
     "visualization": {"numpy", "gin", "matplotlib"},
     "layers": TENSORS | {"keras"},

@@ -29,14 +29,18 @@ class AtariConfig(builder_base.Config):
         held_out_share: Share of the episodes that is the validation split and
             again the test split, at least one each.
         held_out_episodes: Their number, in place of the share.
+        pseudo_boxes: Whether there are boxes: those of the connected
+            components of each exact colour, `color_components.tracks`. Nobody
+            has checked them; without them there are none.
+        max_objects: `K`, tracks that a clip can have. A clip with more is an
+            error, unless there are no boxes.
         splits: Splits to make.
         stand_in: Generated set that shows something alike.
     """
 
     source: str = builder_base.MANUAL
-    box_kind: str = "none"
     num_frames: int = 8
-    max_objects: int = 1
+    max_objects: int = 254
     game: str = "SpaceInvaders"
     source_height: int = 210
     source_width: int = 160
@@ -47,6 +51,7 @@ class AtariConfig(builder_base.Config):
     density: float = 0.5
     held_out_share: float = 0.05
     held_out_episodes: int | None = None
+    pseudo_boxes: bool = True
     splits: tuple = ("train", "validation")
     stand_in: str = "sprite_game/crops"
 
@@ -54,6 +59,7 @@ class AtariConfig(builder_base.Config):
         if self.last_row is None:
             self.last_row = self.source_height - 1
         self.splits = tuple(self.splits)
+        self.box_kind = "pseudo" if self.pseudo_boxes else "none"
         if not 0 <= self.first_row <= self.last_row < self.source_height:
             raise ValueError(
                 f"rows {self.first_row} to {self.last_row} are not within the "
@@ -136,11 +142,14 @@ _KINDS = {
 
 
 class Builder(builder_base.DecompositionBuilder):
-    """Somebody plays an old game; nothing is known of what is seen."""
+    """Somebody plays an old game; its colours say what may be a thing."""
 
     name = "tfdecomp_atari"
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {
+        "2.0.0": "Pseudo boxes from colours, in 254 slots.",
+        "1.0.0": "First version.",
+    }
     HAS_LABELS = False
     OPTIONAL = ("actions", "rewards", "crop_offset")
     DEFAULT_BUILDER_CONFIG_NAME = "space_invaders_crops"
@@ -151,6 +160,9 @@ class Builder(builder_base.DecompositionBuilder):
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = atari_episodes.LAYOUT
     HOMEPAGE = "https://github.com/e2crawfo/atari_rollouts"
+
+    def extra_metadata(self):
+        return {"has_boxes": self.builder_config.pseudo_boxes}
 
     def make_block(self, config, fresh=False):
         return self._episodes.block

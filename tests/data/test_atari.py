@@ -12,7 +12,14 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfdecomp import builders
-from tfdecomp.data import atari_episodes, builder_base, errors, pipeline, reader
+from tfdecomp.data import (
+    atari_episodes,
+    builder_base,
+    color_components,
+    errors,
+    pipeline,
+    reader,
+)
 
 CONFIGS = builders.builder_cls("atari").builder_configs
 FIELDS = {
@@ -152,6 +159,71 @@ def test_blocks_do_not_change_the_content(folder):
                     np.testing.assert_array_equal(value, whole[begin + n][key])
     other = _open(folder, _config(seed=1)).block("train", 0, 18)
     assert any((a["video"] != b["video"]).any() for a, b in zip(whole, other))
+
+
+# ---- pseudo boxes ----------------------------------------------------------
+
+
+def _game(folder):
+    """Episodes of a red square that goes to the right and a blue one."""
+    for number, length in enumerate(LENGTHS):
+        frames = np.zeros((length, 9, 8, 3), np.uint8)
+        for t in range(length):
+            frames[t, 3:5, t % 6 : t % 6 + 2] = (200, 0, 0)
+        frames[:, 6:7, 1:3] = (0, 0, 200)
+        np.savez_compressed(
+            _path(folder, number),
+            **{**_arrays(number, length), "frames": frames},
+        )
+
+
+@pytest.mark.parametrize("name", ["crops", "full"])
+def test_clips_have_pseudo_boxes_of_what_is_seen_in_them(name, folder):
+    _game(folder)
+    episodes = _open(folder, _config(name, max_objects=5))
+    for clip in episodes.block("validation", 0, 2):
+        known = color_components.tracks(clip["video"])
+        assert clip["num_objects"] == known.shape[1] <= 4
+        slots = np.arange(5) < known.shape[1]
+        np.testing.assert_array_equal(clip["boxes"][:, slots], known)
+        assert not clip["boxes"][:, ~slots].any()
+        shown = (clip["boxes"][..., 2:] > clip["boxes"][..., :2]).all(-1)
+        np.testing.assert_array_equal(clip["visibility"], shown)
+    if name == "full":  # two rows are left out, and dilated by one pixel
+        np.testing.assert_array_equal(clip["boxes"][:, 0], [[4, 1, 6, 4]] * 3)
+        first = int(clip["frame_index"][0]) % 6
+        np.testing.assert_array_equal(
+            clip["boxes"][0, 1], [1, first, 4, min(first + 3, 8)]
+        )
+
+
+def test_more_tracks_than_slots_name_the_field_and_the_frames(folder):
+    _game(folder)
+    few = {"name": "full", "max_objects": 1}
+    with pytest.raises(errors.AnnotationError) as caught:
+        _open(folder, _config(**few)).block("validation", 0, 1)
+    for word in (
+        f"frames 0 to 2 of {_path(folder, 3)} have 2 tracks",
+        "more than max_objects = 1",
+        "raise max_objects, up to 254, or set pseudo_boxes to false",
+    ):
+        assert word in str(caught.value)
+    none = _open(folder, _config(**few, pseudo_boxes=False))
+    assert "boxes" not in none.block("validation", 0, 1)[0]
+
+
+def test_pseudo_boxes_are_named_so_and_can_be_left_out(folder, tmp_path):
+    _game(folder)
+    for wanted, kind in ((True, "pseudo"), (False, "none")):
+        config = _config(pseudo_boxes=wanted)
+        builder = builders.builder_cls("atari")(
+            config=config, data_dir=tmp_path / kind
+        )
+        metadata = builder.info.metadata
+        assert (metadata["has_boxes"], metadata["box_kind"]) == (wanted, kind)
+        labels = set(reader.from_builder(builder).labels)
+        known = {"boxes", "visibility"} if wanted else set()
+        assert labels & {"boxes", "visibility", "segmentation"} == known
 
 
 # ---- bad files --------------------------------------------------------------
@@ -345,7 +417,8 @@ def test_a_prepared_set_hands_out_actions_and_corners(folder, tmp_path):
     assert len(builder.info.metadata["source_files"]) == 5
     source = reader.open_source("atari/tiny", tmp_path / "data")
     assert {"actions", "rewards", "crop_offset"} <= set(source.labels)
-    assert not {"segmentation", "boxes"} & set(source.labels)
+    assert {"boxes", "visibility"} <= set(source.labels)
+    assert "segmentation" not in source.labels
     batches = pipeline.make_dataset(
         "atari/tiny",
         "train",

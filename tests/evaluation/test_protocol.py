@@ -134,6 +134,8 @@ def test_every_named_protocol_states_its_command(path):
         ("scattered_shapes/full20", [("scattered_shapes/full20", None)]),
         ("scattered_shapes/crop30", [("scattered_shapes/full10", 37)]),
         ("sprite_game/crops", [("sprite_game/full", 129)]),
+        ("atari/carnival_crops", [("atari/carnival_full", 129)]),
+        ("atari/carnival_full", [("atari/carnival_full", None)]),
         ("sprite_game/full", [("sprite_game/full", None)]),
         ("street/street64", [("street/street64", None)]),
         (

@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from tfdecomp.data import errors, manual
+from tfdecomp.data import color_components, errors, manual
 from tfdecomp.simulation import streams
 
 DATASET = "atari"
@@ -225,8 +225,34 @@ class AtariEpisodes:
             del clip["factors"]
             clip["index"] = number
             clip["crop_offset"] = cut[1:].astype(np.int32)
+            if config.pseudo_boxes:
+                clip |= self._labels(clip)
             examples.append(clip)
         return examples
+
+    def _labels(self, clip):
+        """Pseudo boxes of a clip, of what is seen in it alone."""
+        boxes = color_components.tracks(clip["video"])
+        slots, (frames, count) = self.config.max_objects, boxes.shape[:2]
+        if count > slots:
+            path, begin = self.paths[clip["index"]], clip["frame_index"][0]
+            raise errors.AnnotationError(
+                f"frames {begin} to {begin + frames - 1} of {path} have "
+                f"{count} tracks of pseudo boxes, more than max_objects = "
+                f"{slots}",
+                dataset=self.dataset,
+                path=path,
+                expected=slots,
+                found=count,
+                hint="raise max_objects, up to 254, or set pseudo_boxes to "
+                "false to have none",
+            )
+        boxes = np.pad(boxes, ((0, 0), (0, slots - count), (0, 0)))
+        return {
+            "boxes": boxes,
+            "visibility": boxes.any(-1).astype(np.uint8),
+            "num_objects": count,
+        }
 
     def _episode(self, number):
         path = self.paths[number]

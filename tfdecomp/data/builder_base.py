@@ -40,8 +40,8 @@ class Config(tfds.core.BuilderConfig):
         channels: `C`.
         max_objects: `K`, slots of every label.
         encoding: How pixels are stored: `"zlib"` or `"bytes"`.
-        box_kind: `"amodal"`: boxes of whole objects, or `"modal"`: of what is
-            seen of them.
+        box_kind: `"amodal"`: boxes of whole objects, `"modal"`: of what is
+            seen of them, or `"pseudo"`: of what a rule takes for objects.
         block_size: Examples made at once. Does not change the content.
         workers: Processes that make examples. Does not change the content.
         use_beam: Whether Beam runs the generation.

@@ -13,12 +13,13 @@ from tfdecomp.data import errors, naming
 
 CYCLE_LENGTH = 16  # shards read in turn; part of what fixes the order
 _ALWAYS = ("object_ids", "num_objects", "example_id", "index", "frame_index")
+# Any of these flags of the metadata says that the label is known.
 _NEEDS = {
-    "segmentation": "has_segmentation",
-    "boxes": "has_boxes",
-    "visibility": "has_segmentation",
-    "visible_fraction": "has_visible_fraction",
-    "entities": "has_entities",
+    "segmentation": ("has_segmentation",),
+    "boxes": ("has_boxes",),
+    "visibility": ("has_segmentation", "has_boxes"),
+    "visible_fraction": ("has_visible_fraction",),
+    "entities": ("has_entities",),
 }
 _TIME_LABELS = (
     "segmentation",
@@ -62,8 +63,9 @@ class Source:
     def labels(self):
         """Names of the labels that the set has."""
         known = [name for name in _ALWAYS if name in self.features]
-        for name, flag in _NEEDS.items():
-            if name in self.features and self.metadata.get(flag, False):
+        for name, flags in _NEEDS.items():
+            there = any(self.metadata.get(flag, False) for flag in flags)
+            if name in self.features and there:
                 known.append(name)
         more = ("actions", "rewards", "crop_offset")
         known += [n for n in more if n in self.features]
