@@ -62,8 +62,17 @@ def test_shipped_iodine_takes_tetrominoes_apart_that_it_never_saw():
         "tetrominoes/quick14", 32, "video", "segmentation"
     )
     outputs = tfdecomp.load("iodine_tetrominoes_quick").decompose(video)
-    # Stated: .978 on the test split; 32 pictures scatter by about .02.
-    assert _mean_f_ari(segmentation, outputs["masks"]) > 0.91
+    # Stated: .964 on the test split; 32 pictures scatter by about .02.
+    assert _mean_f_ari(segmentation, outputs["masks"]) > 0.90
+
+
+def test_shipped_iodine_takes_sprites_apart_that_it_never_saw():
+    video, segmentation = _fresh(
+        "multi_dsprites/quick_gray", 32, "video", "segmentation"
+    )
+    outputs = tfdecomp.load("iodine_multi_dsprites_quick").decompose(video)
+    # Stated: .641 on the test split; 32 pictures scatter by about .05.
+    assert _mean_f_ari(segmentation, outputs["masks"]) > 0.5
 
 
 @pytest.mark.slow
