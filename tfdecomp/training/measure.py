@@ -262,7 +262,8 @@ def compiled_step(model, loss_of):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(loss_of())
         weights = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        pairs = zip(tape.gradient(loss, weights), weights)
+        optimizer.apply_gradients([p for p in pairs if p[0] is not None])
         return loss
 
     return lambda: float(step())

@@ -140,9 +140,11 @@ def compare_steps(num_frames=None, repeats=3, seed=0):
         )
     num_frames = num_frames or settings.frames_at(0)
     batch = random_batch(model, settings.batch_size, num_frames, seed)
-    inputs = {"video": tf.constant(batch["video"])}
+    # The same noise in both: one seed per clip.
+    seeds = tf.stack([tf.range(settings.batch_size)] * 2, axis=1)
+    inputs = {"video": tf.constant(batch["video"]), "seed": seeds}
     models = {"ours": model, "plain": _with_plain_renderer(model, inputs)}
-    losses = {n: m(inputs)["loss"] for n, m in models.items()}
+    losses = {n: m(inputs, training=True)["loss"] for n, m in models.items()}
     runs = {
         name: compiled_step(
             each, lambda each=each: each(inputs, training=True)["loss"]
