@@ -30,6 +30,10 @@ class Settings:
             clips have how many frames; overrides `clip_length`.
         split: Split of the dataset.
         optimizer: Such as `@training.Adam()`.
+        rewrite_arithmetic: Whether TensorFlow may reorder the graph's
+            arithmetic, which saves some per cent of time. In a graph with
+            many sums their order then differs from process to process, and
+            the last bit of what they give: a resumed run would not be exact.
         clip_norm: Largest global norm of the gradient, after summing over
             devices; `None` for no clipping.
         micro_batch_size: Clips that a device holds in memory at a time; the
@@ -66,6 +70,7 @@ class Settings:
     clip_lengths: tuple | None = None
     split: str = "train"
     optimizer: optimizers.Moments | optimizers.Groups | None = None
+    rewrite_arithmetic: bool = True
     clip_norm: float | None = 5.0
     micro_batch_size: int | None = None
     schedules: dict | None = None
