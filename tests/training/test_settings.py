@@ -1,6 +1,7 @@
 """Settings that make no sense are refused with what to change."""
 
 import pytest
+import tensorflow as tf
 import tiny_model
 
 from tfdecomp import training
@@ -69,3 +70,11 @@ def test_broken_cluster_description_is_refused(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{worker")
     with pytest.raises(ValueError, match="TF_CONFIG"):
         strategy.make_strategy()
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_config_says_whether_arithmetic_is_rewritten(is_allowed):
+    tiny_model.parse(f"training.run.rewrite_arithmetic = {is_allowed}")
+    training.build_settings()
+    options = tf.config.optimizer.get_experimental_options()
+    assert options["arithmetic_optimization"] is is_allowed

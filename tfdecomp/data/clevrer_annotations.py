@@ -184,11 +184,4 @@ class _Reader:
             raise self.error(field, wanted, found)
 
     def error(self, field, expected, found):
-        return clevrer_layout.error(
-            errors.AnnotationError,
-            f"{self.path}: {field} is wrong: expected {expected}, got {found}",
-            path=self.path,
-            dataset=self.dataset,
-            expected=expected,
-            found=found,
-        )
+        return clevrer_layout.annotation_error(self, field, expected, found)

@@ -2,6 +2,8 @@
 
 import pathlib
 
+from tfdecomp.data import errors
+
 LAYOUT = """\
 Expected folders in the manual folder, unpacked from the archives below
 http://data.csail.mit.edu/clevrer/ (about them: http://clevrer.csail.mit.edu):
@@ -80,4 +82,23 @@ def error(
         expected=expected,
         found=found,
         hint=f"{advice or 'fetch the file again'}.\n{LAYOUT}",
+    )
+
+
+def annotation_error(file, field, expected, found):
+    """An `AnnotationError` about a field.
+
+    Args:
+        file: What reads it, with `path` and `dataset`.
+        field: Name of the field.
+        expected: See `error`.
+        found: See `error`.
+    """
+    return error(
+        errors.AnnotationError,
+        f"{file.path}: {field} is wrong: expected {expected}, got {found}",
+        path=file.path,
+        dataset=file.dataset,
+        expected=expected,
+        found=found,
     )

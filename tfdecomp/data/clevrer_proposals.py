@@ -12,7 +12,6 @@ import numpy as np
 from tfdecomp.data import (
     clevrer_annotations,
     clevrer_layout,
-    errors,
     rle,
 )
 
@@ -116,14 +115,7 @@ class Proposals:
             ) from bad
 
     def _error(self, field, expected, found):
-        return clevrer_layout.error(
-            errors.AnnotationError,
-            f"{self.path}: {field} is wrong: expected {expected}, got {found}",
-            path=self.path,
-            dataset=self.dataset,
-            expected=expected,
-            found=found,
-        )
+        return clevrer_layout.annotation_error(self, field, expected, found)
 
 
 def _by_kind(entries, min_score):

@@ -127,11 +127,12 @@ gin.register("run", module="training")(Settings)
 def build_settings() -> Settings:
     """The `training.run` of the active config, its model built.
 
-    Sets the precision first. Call it in the scope of a strategy to create
-    the weights there.
+    Sets the process' precision and graph rewrites, too. Call it in the scope
+    of a strategy to create the weights there.
     """
     strategy.set_precision()
     settings = gin.get_configurable(Settings)()
+    strategy.set_rewrites(settings.rewrite_arithmetic)
     saving.build(settings.model)
     return settings
 

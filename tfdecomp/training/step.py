@@ -37,10 +37,6 @@ class TrainStep:
         )
         self.names = ()
         self._row_names = ()
-        # Of the process; read whenever a graph is made.
-        tf.config.optimizer.set_experimental_options(
-            {"arithmetic_optimization": settings.rewrite_arithmetic}
-        )
         self._call = tf.function(self._steps, autograph=False)
         self._micro_gradients = (
             tf.function(self._gradients, jit_compile=True, autograph=False)

@@ -49,6 +49,17 @@ def keep_sums_plain():
     context._thread_local_data.function_call_options = None  # a cache
 
 
+def set_rewrites(arithmetic):
+    """Sets which rewrites the graphs made from now on may undergo.
+
+    Args:
+        arithmetic: See `Settings.rewrite_arithmetic`.
+    """
+    tf.config.optimizer.set_experimental_options(
+        {"arithmetic_optimization": arithmetic}
+    )
+
+
 def make_strategy(devices=None) -> tf.distribute.Strategy:
     """The strategy that fits the machine.
 
