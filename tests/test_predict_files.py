@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from tfdecomp.data import rle
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import tracks
 from tfdecomp.prediction.fit import UNSEEN, Fit
@@ -91,12 +92,47 @@ def test_track_files_say_the_same_twice(slots, tmp_path):
         box = [float(row[n]) for n in ("ymin", "xmin", "ymax", "xmax")]
         assert box == entry["box"]
         x, y, width, height = entry["bbox"]
-        assert [y, x, y + height, x + width] == box
+        assert [y, x, y + height, x + width] == box  # without a model's own
         assert row["presence"] == "" and "presence" not in entry
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "tracks.csv",
         "tracks.json",
     ]
+
+
+def test_annotations_are_of_pixels_and_the_box_is_the_models(slots, tmp_path):
+    outputs = {
+        **MASKS,
+        "presence": np.array([0.9, 1.0, 0.8, 0.1]),
+        "boxes": np.tile([[1.5, 1, 5, 4.5]], (4, 1)),
+    }
+    ids = tracks.slot_ids(outputs, 1)
+    found = tracks.find(slots, ids, outputs, FIT)
+    video = {"name": "a.mp4", "height": 8, "width": 10}
+    writer = tracks.TrackFiles(tmp_path, {}, video)
+    writer.add(Frame(0, 0.0, None), found)
+    writer.add(Frame(1, 0.1, None), found[1:])
+    writer.close()
+    with open(tmp_path / "tracks.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Slot 2 is there but hidden: it has rows, and no annotation.
+    assert [(row["slot"], row["area"]) for row in rows] == [
+        ("0", "9"),
+        ("2", "0"),
+        ("3", "3"),
+        ("2", "0"),
+        ("3", "3"),
+    ]
+    assert [rows[0]["ymin"], rows[0]["xmax"]] == ["1.5", "4.5"]
+    entries = json.loads((tmp_path / "tracks.json").read_text())["annotations"]
+    assert [(e["id"], e["slot"]) for e in entries] == [(1, 0), (2, 3), (3, 3)]
+    assert entries[0]["box"] == [1.5, 1, 5, 4.5]
+    for entry in entries:
+        mask = rle.decode(**entry["segmentation"])
+        y, x = np.nonzero(mask)
+        assert entry["area"] == len(y) > 0
+        size = [x.max() - x.min() + 1, y.max() - y.min() + 1]
+        assert entry["bbox"] == [x.min(), y.min(), *size]
 
 
 def test_tracks_of_nothing_are_valid_files(tmp_path):

@@ -1,4 +1,4 @@
-"""Scores a trained model.
+"""Scores a trained model, or tracks in a file.
 
     python -m tfdecomp.evaluate --workdir=~/runs/a
     python -m tfdecomp.evaluate --workdir=~/runs/a --protocol=table1
@@ -7,10 +7,19 @@
     python -m tfdecomp.evaluate --workdir=~/runs/a --write_pictures
     python -m tfdecomp.evaluate --model=provide_balls_quick \
         --fresh_seed=7 --num_clips=64 --output=scores.json
+    python -m tfdecomp.evaluate --tracks=out/ --truth=gt.txt
+    python -m tfdecomp.evaluate --tracks=mot.txt --truth=points.csv --radius=9
 
 Protocols are the files of gin/evaluation/, or a file of your own. Results are
 added to results.json in the work directory, each with its full protocol;
 `python -m tfdecomp.tables` prints them beside the paper's.
+
+With --tracks a prediction, or a tracker's file, is scored against the truth
+of the same video: boxes as MOTChallenge has them, or points (a csv with
+frame,id,y,x, or an .npz) with --radius. Frames without truth are left out.
+MOTChallenge counts frames from 1 (from 0 if the file has a frame 0), the
+others count from 0; --first_frame says otherwise. Rows of confidence 0 in
+the truth are not scored.
 """
 
 import dataclasses
@@ -87,6 +96,28 @@ _PICTURES = flags.DEFINE_string(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 8, "Clips at a time; changes no score.", lower_bound=1
 )
+_TRACKS = flags.DEFINE_string(
+    "tracks",
+    None,
+    "Tracks to score: folder of a prediction, its tracks.csv, or a text as "
+    "MOTChallenge has it.",
+)
+_TRUTH = flags.DEFINE_string(
+    "truth", None, "True tracks of the same video, for --tracks."
+)
+_RADIUS = flags.DEFINE_float(
+    "radius",
+    None,
+    "Pixels within which the centre of a box matches a true point. By default "
+    "boxes match by an IoU of a half.",
+)
+_FIRST_FRAME = flags.DEFINE_integer(
+    "first_frame",
+    None,
+    "Number that the truth gives to the first frame of the video. By default "
+    "1 in texts as MOTChallenge has them, 0 in others.",
+    lower_bound=0,
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
@@ -94,7 +125,31 @@ _DATA_DIR = flags.DEFINE_string(
 
 def main(argv):
     commands.refuse_words(argv)
+    if _TRACKS.value is not None or _TRUTH.value is not None:
+        return commands.finish(_evaluate_tracks)
     return commands.finish(_evaluate)
+
+
+def _evaluate_tracks():
+    from tfdecomp.data import mot_files
+
+    if None in (_TRACKS.value, _TRUTH.value) or _WORKDIR.value or _MODEL.value:
+        raise ValueError(
+            "give --tracks=OUT_OR_FILE and --truth=FILE together, without "
+            "--workdir and --model"
+        )
+    # What is wrong with files shows before TensorFlow is loaded.
+    found = mot_files.read_prediction(_TRACKS.value)
+    true = mot_files.read(
+        _TRUTH.value, is_truth=True, first_frame=_FIRST_FRAME.value
+    )
+
+    from tfdecomp.evaluation import results, track_files
+
+    result = track_files.score(found, true, radius=_RADIUS.value)
+    if _OUTPUT.value:
+        print(f"wrote {results.write(_OUTPUT.value, result)}")
+    print(track_files.table(result))
 
 
 def _evaluate():

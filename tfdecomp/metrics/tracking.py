@@ -23,6 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from tfdecomp.metrics import tracks
 
 IOU = 0.5  # least overlap of a match
+MOSTLY, LOST = 0.8, 0.2  # share of its frames that a track is matched in
 
 _FORBIDDEN = 1e6  # costs more than any number of matches can gain
 
@@ -69,6 +70,34 @@ def clear_mot_counts(
     }
 
 
+def coverage_counts(
+    boxes, ids, true_boxes, true_ids, threshold=IOU, overlap=None
+) -> dict:
+    """How much of each true track is matched, clip by clip.
+
+    Args:
+        boxes: `[B, T, K, 4]` found boxes.
+        ids: `[B, T, K]` their tracks, see `tracks`.
+        true_boxes: `[B, T, L, 4]`.
+        true_ids: `[B, T, L]`.
+        threshold: IoU that a match has at least.
+        overlap: See `tracks.pair`.
+
+    Returns:
+        `[B]` float64 each: `tracks`, the number of true ones;
+        `mostly_tracked`, matched (to whatever track) in at least 80 % of
+        their frames, and `mostly_lost`, in less than 20 %; `fragmentations`,
+        how often one is matched again after frames in which it was not.
+
+    Raises:
+        ValueError: See `tracks.pair`.
+    """
+    clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
+    rows = [_clip_coverage(clip, threshold) for clip in clips]
+    names = ("tracks", "mostly_tracked", "mostly_lost", "fragmentations")
+    return dict(zip(names, np.array(rows, np.float64).reshape(-1, 4).T))
+
+
 def mota(counts) -> np.ndarray:
     """MOTA `[...]` of counts `[...]`; NaN where there is no true box."""
     errors = counts["misses"] + counts["false_positives"] + counts["switches"]
@@ -81,20 +110,45 @@ def motp(counts) -> np.ndarray:
 
 
 def _clip_counts(clip, threshold, drop_overfull):
-    last = np.full(clip.num_true, -1)  # found track that each was matched to
     found = matches = switches = 0
     overlap = 0.0
+    for frame, rows, columns, switched in _matches(
+        clip, threshold, drop_overfull
+    ):
+        switches += switched
+        found += len(frame.found)
+        matches += len(rows)
+        overlap += frame.iou[rows, columns].sum()
+    return clip.true_boxes, found, matches, switches, overlap
+
+
+def _clip_coverage(clip, threshold):
+    there, covered = np.zeros((2, clip.num_true))
+    broken = np.zeros(clip.num_true, bool)  # matched before, and not now
+    fragmentations = 0
+    for frame, rows, _, _ in _matches(clip, threshold):
+        now = frame.true[rows]
+        fragmentations += broken[now].sum()
+        broken[frame.true] = covered[frame.true] > 0
+        broken[now] = False
+        there[frame.true] += 1
+        covered[now] += 1
+    share = covered / there
+    mostly, lost = np.sum(share >= MOSTLY), np.sum(share < LOST)
+    return clip.num_true, mostly, lost, fragmentations
+
+
+def _matches(clip, threshold, drop_overfull=False):
+    """Yields each frame, rows and columns of its pairs, and its switches."""
+    last = np.full(clip.num_true, -1)  # found track that each was matched to
     for frame in clip.frames:
         if drop_overfull and len(frame.found) > 2 * len(frame.true):
             continue
         rows, columns = _match(frame, last, threshold)
         true, now = frame.true[rows], frame.found[columns]
-        switches += np.sum((last[true] >= 0) & (last[true] != now))
+        switches = np.sum((last[true] >= 0) & (last[true] != now))
         last[true] = now
-        found += len(frame.found)
-        matches += len(rows)
-        overlap += frame.iou[rows, columns].sum()
-    return clip.true_boxes, found, matches, switches, overlap
+        yield frame, rows, columns, switches
 
 
 def _match(frame, last, threshold):
