@@ -13,6 +13,7 @@ from tfdecomp.types import IGNORE_ID
 
 GREY = (128, 128, 128)
 _IGNORED = (0, 0, 0)
+_SHADES = 3
 _COLORS = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -33,7 +34,8 @@ def slot_colors(num_slots, background=None) -> np.ndarray:
     """Colours of slots.
 
     A slot's colour depends on its number alone, so it is the same through a
-    clip and across pictures. After twelve slots lighter shades follow.
+    clip and across pictures. After twelve slots two lighter shades follow,
+    and then the first ones again.
 
     Args:
         num_slots: `K`.
@@ -44,7 +46,7 @@ def slot_colors(num_slots, background=None) -> np.ndarray:
     """
     colors = np.array(_COLORS, np.float64)
     rounds, place = np.divmod(np.arange(num_slots), len(colors))
-    shade = 0.6 ** rounds[:, None]
+    shade = 0.6 ** (rounds % _SHADES)[:, None]
     chosen = np.rint(colors[place] * shade + 255 * (1 - shade))
     chosen = chosen.astype(np.uint8)
     if background is not None:

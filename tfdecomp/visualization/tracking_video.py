@@ -33,6 +33,7 @@ class TrackPainter:
         self.opacity = opacity
         self.dash_new = dash_new
         self._known = set()
+        self._places = {}
         # A way of n steps has n + 1 places.
         self._trails = collections.deque(maxlen=trail + 1)
 
@@ -55,10 +56,8 @@ class TrackPainter:
             thin = line = max(2, line)
         else:
             self._paint_masks(picture, ids, line)
-        self._trails.append(
-            {track: _centre(ids, track, box) for track, box in boxes.items()}
-        )
-        self._paint_trails(picture, line)
+        self._extend_trails(ids, boxes, line, frame.shape)
+        self._paint_trails(picture)
         colors = {track: track_color(track) for track in boxes}
         for track, box in boxes.items():
             dashed = self.dash_new and track not in self._known
@@ -78,45 +77,67 @@ class TrackPainter:
         edge = _thick(overlays.edges(ids[None])[0], line) & inside
         picture[edge] = table[ids[edge]]
 
-    def _paint_trails(self, picture, line):
+    def _extend_trails(self, ids, boxes, line, shape):
+        """Keeps the steps that tracks took to this frame, as pixels."""
+        places = {key: _centre(ids, key, box) for key, box in boxes.items()}
+        pixels, colors = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.uint8)]
+        for track, end in places.items():
+            start = self._places.get(track)
+            if start is not None:
+                pixels.append(_line(start, end, line, shape))
+                color = np.array(track_color(track), np.uint8)
+                colors.append(np.tile(color, (len(pixels[-1]), 1)))
+        self._places = places
+        self._trails.append((np.concatenate(pixels), np.concatenate(colors)))
+
+    def _paint_trails(self, picture):
         """Draws the way of every centre; what is long ago is faint."""
-        places = list(self._trails)
-        for age in range(1, len(places)):
-            strength = 0.2 + 0.8 * age / (len(places) - 1)
-            for track, end in places[age].items():
-                start = places[age - 1].get(track)
-                if start is not None:
-                    color = np.array(track_color(track))
-                    _paint_line(picture, start, end, color, strength, line)
+        steps = list(self._trails)[1:]
+        if not steps:
+            return
+        pixels, colors = (np.concatenate(part) for part in zip(*steps))
+        ages = np.linspace(0.2, 1.0, len(steps) + 1)[1:]
+        strength = np.repeat(ages, [len(step[0]) for step in steps])[:, None]
+        flat = picture.reshape(-1, 3)
+        mixed = (1 - strength) * flat[pixels] + strength * colors
+        flat[pixels] = np.rint(mixed).astype(np.uint8)
 
 
 def _centre(ids, track, box):
     """`(y, x)` of the middle of a mask; of the box if no pixel is known.
 
-    One pixel that strays moves a box, and hardly a mean.
+    One pixel that strays moves a box, and hardly a mean. Only the box, and as
+    much around it, is looked at.
     """
-    mask = None if ids is None else ids == id_value(track)
+    corner = np.zeros(2, int)
+    mask = None
+    if ids is not None:
+        low, high = np.array(box[:2]), np.array(box[2:])
+        reach = high - low + 2
+        corner = np.maximum(np.floor(low - reach), 0).astype(int)
+        stop = np.ceil(high + reach).astype(int)
+        part = ids[corner[0] : stop[0], corner[1] : stop[1]]
+        mask = part == id_value(track)
     count = 0 if mask is None else np.count_nonzero(mask)
     if not count:
         return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return tuple(
-        np.arange(mask.shape[axis]) @ mask.sum(1 - axis) / count
+        corner[axis] + np.arange(mask.shape[axis]) @ mask.sum(1 - axis) / count
         for axis in (0, 1)
     )
 
 
-def _paint_line(picture, start, end, color, strength, line):
-    """Mixes a line between two points `(y, x)` into a picture, in place."""
+def _line(start, end, line, shape):
+    """Flat places of the pixels of a line between two points `(y, x)`."""
     start, end = np.array(start), np.array(end)
     count = 1 + int(np.ceil(np.abs(end - start).max()))
     share = np.linspace(0, 1, count)[:, None]
     points = (start + share * (end - start)).astype(int)  # [N, 2]
     around = np.stack(np.mgrid[:line, :line], -1).reshape(-1, 2) - line // 2
     points = (points[:, None] + around).reshape(-1, 2)
-    inside = ((points >= 0) & (points < picture.shape[:2])).all(1)
+    inside = ((points >= 0) & (points < shape[:2])).all(1)
     rows, columns = points[inside].T
-    mixed = (1 - strength) * picture[rows, columns] + strength * color
-    picture[rows, columns] = np.rint(mixed).astype(np.uint8)
+    return np.unique(rows * shape[1] + columns)
 
 
 def id_value(track):
