@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfdecomp import builders, configs, saving
 from tfdecomp.data import pipeline
-from tfdecomp.training import callbacks, workdir
+from tfdecomp.training import callbacks, initial_model, workdir
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.checkpoints import Checkpoints, State
@@ -93,6 +93,7 @@ class Session:
         keras.utils.set_random_seed(settings_lib.derive_seed(seed, "weights"))
         with strategy.scope():
             self.settings = settings_lib.build_settings()
+            self._take_initial_weights()
             averages = self._build_variables()
         self.train_step = TrainStep(
             strategy,
@@ -121,6 +122,15 @@ class Session:
         if self.settings.ema_decay is None:
             return []
         return [tf.Variable(w.numpy(), trainable=False) for w in weights]
+
+    def _take_initial_weights(self):
+        """Begins with another model's weights; a checkpoint comes after."""
+        name = self.settings.initial_model
+        if name is None or saving.checkpoint_steps(self.folder.checkpoints):
+            return
+        taken, left = initial_model.assign(self.settings.model, name)
+        if self.is_writer:
+            print(f"{taken} weights of {name}, {len(left)} new ones")
 
     def prepare_data(self):
         """Builds a generated dataset that is not there yet."""

@@ -60,6 +60,8 @@ class Settings:
         on_collapse: "warn" or "stop".
         allow_few_slots: Whether a model may have fewer slots than the
             pictures have objects.
+        initial_model: Name or folder of a model whose weights a new run
+            begins with, see `training.initial_model`; `None` for fresh ones.
     """
 
     model: keras.Model = gin.REQUIRED
@@ -90,6 +92,7 @@ class Settings:
     collapse_after: int = 2000
     on_collapse: str = "warn"
     allow_few_slots: bool = False
+    initial_model: str | None = None
 
     def __post_init__(self):
         _check_positive(

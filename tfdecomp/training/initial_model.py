@@ -1,0 +1,82 @@
+"""Weights to begin with: those of a model that was trained before."""
+
+import difflib
+import os
+import pathlib
+
+import tfdecomp
+from tfdecomp import saving
+
+WEIGHTS_NAME = "weights.weights.h5"
+
+
+def folder(name) -> pathlib.Path:
+    """The folder of a model.
+
+    Args:
+        name: Name of a shipped model, a folder of weights, or the work
+            directory of a run. A path that exists comes first.
+
+    Raises:
+        ValueError: If there is none of these.
+    """
+    path = pathlib.Path(os.path.expanduser(name))
+    if path.is_dir():
+        return path
+    shipped = pathlib.Path(tfdecomp.__file__).resolve().parent / "weights"
+    if os.sep not in name and (shipped / name).is_dir():
+        return shipped / name
+    known = sorted(p.name for p in shipped.iterdir() if p.is_dir())
+    raise ValueError(
+        f"training.run.initial_model is {name!r}, which is neither a folder "
+        f"nor a shipped model; shipped are {', '.join(known)}"
+    )
+
+
+def load(name):
+    """The model of a folder, with its weights; see `folder`."""
+    path = folder(name)
+    if not (path / WEIGHTS_NAME).is_file():
+        return saving.restore_model(path)[0]
+    model = saving.load_model(path)
+    model.load_weights(path / WEIGHTS_NAME)
+    return model
+
+
+def assign(model, name) -> tuple[int, list[str]]:
+    """Gives a model the weights of another one.
+
+    Weights are matched in their order by name and shape, so that a part which
+    only one of the two has is passed over. Sizes of frames and numbers of
+    slots may differ where no weight depends on them.
+
+    Args:
+        model: A built model.
+        name: See `folder`.
+
+    Returns:
+        `(how many were taken over, paths of those that stay as they were)`.
+
+    Raises:
+        ValueError: If not one fits.
+    """
+    known, own = load(name).variables, model.variables
+    matcher = difflib.SequenceMatcher(
+        None, _keys(known), _keys(own), autojunk=False
+    )
+    left = set(range(len(own)))
+    for there, here, count in matcher.get_matching_blocks():
+        for n in range(count):
+            own[here + n].assign(known[there + n])
+            left.discard(here + n)
+    if len(left) == len(own):
+        raise ValueError(
+            f"no weight of {name} has the name and shape of one of this "
+            f"{type(model).__name__}; begin with a model of the same kind"
+        )
+    return len(own) - len(left), [own[n].path for n in sorted(left)]
+
+
+def _keys(variables):
+    """What tells weights apart; paths count the models of a process."""
+    return [(v.name, tuple(v.shape)) for v in variables]
