@@ -64,11 +64,14 @@ def test_a_video_with_a_strange_name_is_decomposed(tmp_path):
     output = tmp_path / "日本 out"
     done = run(MODEL, f"--input={path}", f"--output={output}", "--future=2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"wrote 5 frames to {output}\n"
+    wrote, trust = done.stdout.splitlines()
+    assert wrote == f"wrote 5 frames to {output}"
     assert len(list((output / "masks").iterdir())) == 5
     record = json.loads((output / "prediction.json").read_text("utf-8"))
     assert record["source"]["name"] == path.name
     assert record["options"]["fit"] == "letterbox"
+    verdict = record["trust"]
+    assert trust == f"{verdict['level']}: {verdict['sentence']}"
     video_io.read_video(output / "overlay.mp4", 5)
     again = run(
         MODEL, f"--input={path}", f"--output={output}", "--overwrite", "--fps=5"

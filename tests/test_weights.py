@@ -19,6 +19,8 @@ SCORES = {
     "SILOT": "mota",
     "ConnectedComponents": "mota",
 }
+# What is only used as it is, on videos that nobody has labelled.
+WITHOUT_SCORE = {"BackgroundSubtraction"}
 SHARES = ("ari", "f_ari", "ari_clip", "f_ari_clip", "count_accuracy")
 
 
@@ -41,6 +43,9 @@ def _mean_f_ari(segmentation, masks):
 def test_every_shipped_model_states_data_protocol_score_and_licence(name):
     info = tfdecomp.list_models()[name]
     assert info["licence"] and info["command"]
+    if info["model"] in WITHOUT_SCORE:
+        assert info["score"] is None and info["protocol"] is None
+        return
     assert info["protocol"]["split"].rstrip("*") == "test"
     assert set(info["sha256"]) >= {"model.json", "weights.weights.h5"}
     score = info["score"]
@@ -54,7 +59,7 @@ def test_every_shipped_model_states_data_protocol_score_and_licence(name):
 
 def test_models_of_every_kind_are_shipped():
     kinds = {info["model"] for info in tfdecomp.list_models().values()}
-    assert kinds == set(SCORES)
+    assert kinds == set(SCORES) | WITHOUT_SCORE
 
 
 def test_shipped_iodine_takes_tetrominoes_apart_that_it_never_saw():

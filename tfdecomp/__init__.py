@@ -19,3 +19,13 @@ def list_models():
     from tfdecomp import hub
 
     return hub.list_models()
+
+
+def fit(source, output, **options):
+    """Fits a model to a fixed-camera video; see `tfdecomp.fitting.run.fit`.
+
+    The command of this name is `python -m tfdecomp.fit`.
+    """
+    from tfdecomp.fitting import run
+
+    return run.fit(source, output, **options)

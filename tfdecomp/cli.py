@@ -2,6 +2,7 @@
 
     tfdecomp --help
     tfdecomp train --gin_file=gin/quick/provide.gin
+    tfdecomp fit --input=fish.mp4 --output=fish/ --objects=8
     tfdecomp predict --model=provide_balls_quick --input=clip.mp4 --output=out
     tfdecomp models
 
@@ -17,11 +18,13 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "fit",
     "export",
     "benchmark",
     "tables",
     "compare",
     "tune",
+    "calibrate",
     "prepare",
     "study",
     "publish",

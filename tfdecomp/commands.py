@@ -206,3 +206,43 @@ class Bar:
 
     def __exit__(self, *exception):
         self._bar.close()
+
+
+class StageBar:
+    """A bar on a terminal for each stage of a longer work; lines in a pipe."""
+
+    def __init__(self):
+        self._stage, self._bar = None, None
+
+    def __enter__(self):
+        return self
+
+    def update(self, stage, done, total):
+        """Takes the number done in a stage."""
+        import tqdm
+
+        if stage != self._stage:
+            self._close()
+            self._stage = stage
+            self._bar = tqdm.tqdm(
+                total=total,
+                desc=stage,
+                unit=" frames",
+                disable=None,
+                leave=False,
+            )
+        self._bar.n = done
+        self._bar.refresh()
+
+    def say(self, text):
+        """Prints lines without breaking the bar."""
+        self._close()
+        print(text, flush=True)
+
+    def _close(self):
+        if self._bar is not None:
+            self._bar.close()
+        self._stage = self._bar = None
+
+    def __exit__(self, *exception):
+        self._close()

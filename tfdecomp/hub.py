@@ -26,7 +26,16 @@ import tensorflow as tf
 import tfdecomp
 from tfdecomp import configs, model_info, saving
 from tfdecomp.packing import FILES, INFO_NAME, WEIGHTS_NAME, HubError, pack
-from tfdecomp.prediction import runner, stream
+from tfdecomp.prediction import (
+    choosing,
+    looking,
+    runner,
+    stream,
+    tiles,
+    tracking,
+)
+from tfdecomp.prediction import folder as folder_lib
+from tfdecomp.prediction import footage as footage_lib
 
 __all__ = [
     "INFO_NAME",
@@ -43,6 +52,8 @@ __all__ = [
 
 AUTO_FIT = "auto"
 HUGGING_FACE = "hf://"
+# Of a pixel that is known to move: an object's masks are soft at its borders.
+_LEAST_SHARE = 0.1
 _REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
 
 
@@ -88,8 +99,9 @@ class Loaded:
         Returns:
             A `tfdecomp.types.Decomposition` of NumPy arrays; without the
             axis `B` if the video has none. For what is fitted it has values
-            per frame alone, and `ids` and `tracks` as in
-            `tfdecomp.prediction.runner.decompose`.
+            per frame alone, and `ids`, `tracks` and `trust`, how far to
+            trust them, as in `tfdecomp.prediction.runner.decompose`; of
+            models that follow what moves, as in `tracking.decompose`.
 
         Raises:
             HubError: If the video does not fit the model.
@@ -102,7 +114,14 @@ class Loaded:
                 seed=seed,
                 **fitting,
             )
-            return runner.decompose(self._stream(options), video, options)
+            if self._tracks(options):
+                return tracking.decompose(self.job(video, options))
+            return runner.decompose(
+                self._stream(options),
+                video,
+                options,
+                self.info.get("reference"),
+            )
         video = np.asarray(video)
         has_batch = video.ndim == 5
         clips = self._checked(video if has_batch else video[None])
@@ -154,16 +173,138 @@ class Loaded:
             ValueError: If the folder or an option does not suit.
         """
         options = self._options(**options)
-        return runner.predict(
-            self._stream(options),
-            source,
-            output,
+        rest = {
+            "info": self._summary(),
+            "overwrite": overwrite,
+            "progress": progress,
+            "should_stop": should_stop,
+        }
+        if not self._tracks(options):
+            return runner.predict(
+                self._stream(options),
+                source,
+                output,
+                options,
+                reference=self.info.get("reference"),
+                **rest,
+            )
+        folder_lib.check(output, overwrite)
+        job = self.job(source, options, should_stop)
+        return runner.track(job, output, **rest)
+
+    def gauge(self, source, **options):
+        """Measures what tells how far to trust a decomposition.
+
+        Args:
+            source: What `predict` takes.
+            **options: As for `predict`.
+
+        Returns:
+            The `tfdecomp.prediction.trust.Gauge` of the whole video.
+        """
+        options = self._options(**options)
+        return runner.gauge(self._stream(options), source, options)
+
+    @property
+    def sees(self):
+        """What it reads: `"frames"`, their `"difference"` from a background,
+        or both, frames and `"background"`."""
+        return self.info.get("sees", "frames")
+
+    def job(self, source, options, should_stop=None, choice=None):
+        """Looks at a video and chooses what is left open.
+
+        Args:
+            source: What `Footage` takes, or one.
+            options: `runner.Options`.
+            should_stop: Called after every frame that is looked at.
+            choice: What was chosen before for this video.
+
+        Returns:
+            A `prediction.tracking.Job`.
+
+        Raises:
+            ValueError: If the model cannot follow objects, or an option does
+                not suit the video.
+        """
+        if not getattr(self.model, "any_size", False):
+            raise HubError(
+                f"{type(self.model).__name__} knows one size of frames and "
+                "gives no boxes: leave out size, region, objects, areas and "
+                "link, or take a model such as 'silot_motion' or "
+                "'background_subtraction'"
+            )
+        footage = source
+        if not isinstance(source, footage_lib.Footage):
+            footage = footage_lib.Footage(
+                source, options.fps, options.source_fps
+            )
+        fitted = self.info.get("fitted", {})
+        for name in ("objects", "object_size", "min_area", "max_area"):
+            if getattr(options, name) is None and fitted.get(name):
+                options = dataclasses.replace(options, **{name: fitted[name]})
+        if options.link in (None, "model"):
+            options = dataclasses.replace(options, link="offline")
+        if choice is None:
+            glance = looking.glance([footage], should_stop=should_stop)
+            scale = None if options.size is not None else fitted.get("scale")
+            choice = choosing.choose(
+                glance,
+                choosing.asked(options, footage.size),
+                getattr(self.model, "largest_box", None),
+                scale,
+                self.sees == "difference",
+            )
+        num_slots = options.num_slots or choice.num_slots
+        given, model = {}, self.model
+        if self.sees == "background":
+            model = self._for_scene(choice.view.scene)
+            background = choice.view.scene.background
+            given = {
+                "background": background.picture[None] / 255,
+                "background_noise": background.noise[None] / 255,
+            }
+        names = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
+        size = choice.view.size
+        if not given and tiles.needs_tiles(size, num_slots):
+            overlap = 2 * int(np.ceil(model.largest_box))
+            model_stream = tiles.TiledStream(
+                model,
+                tiles.tiling(size, overlap),
+                num_slots,
+                names=names,
+                least_share=_LEAST_SHARE,
+            )
+        else:
+            model_stream = stream.Stream(
+                model,
+                num_slots,
+                options.num_refinements,
+                names,
+                given,
+                _LEAST_SHARE,
+            )
+        return tracking.Job(
+            model_stream,
+            footage,
+            choice,
             options,
-            info=self._summary(),
-            overwrite=overwrite,
-            progress=progress,
-            should_stop=should_stop,
+            self.info.get("reference"),
         )
+
+    def _for_scene(self, scene):
+        """The model, told how large objects are if it asks for that."""
+        config = self.model.get_config()
+        if "min_area" not in config:
+            return self.model
+        changed = {"min_area": scene.min_area, "max_area": scene.max_area}
+        return type(self.model).from_config({**config, **changed})
+
+    def _tracks(self, options):
+        """Whether a video takes two passes."""
+        if options.link == "model" and not options.asks_for_tracks:
+            return False
+        return options.asks_for_tracks or self.sees != "frames"
 
     @property
     def trained_on(self):
@@ -193,6 +334,8 @@ class Loaded:
         """Whether it is an array that the model can take as it is."""
         if isinstance(video, (str, os.PathLike)):
             return False
+        if self.sees != "frames" and np.ndim(video) != 5:
+            return False  # one's own video, and not clips of a dataset
         shape = np.shape(video)
         size = (*self.model.image_size, self.model.channels)
         return len(shape) == 5 or (len(shape) == 4 and shape[1:] == size)

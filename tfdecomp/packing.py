@@ -37,6 +37,7 @@ def pack(
     storage="float16",
     protocol=None,
     score=None,
+    extra=None,
 ):
     """Makes a folder that `tfdecomp.load` takes out of a work directory.
 
@@ -50,6 +51,7 @@ def pack(
             float32 again once loaded, rounded to 11 bits), or "float32".
         protocol: Protocol of the score, in full.
         score: Scores such as `{"f_ari": 0.93}`.
+        extra: JSON-able facts that go into `info.json` as well.
 
     Returns:
         The content of `info.json`.
@@ -83,6 +85,7 @@ def pack(
         "version": tfdecomp.__version__,
         "protocol": protocol,
         "score": score,
+        **(extra or {}),
         "sha256": {file: saving.sha256(output / file) for file in FILES},
     }
     saving.write_json(output / INFO_NAME, info)

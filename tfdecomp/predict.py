@@ -16,12 +16,16 @@ The output folder then holds
     tracks.json        the same after COCO, with bbox and run-length masks
     latents.npz        slots [T, K, D], frame [T], time [T]
     future.mp4, .npz   predicted frames, with --future
-    prediction.json    model, options, and how far it came
+    prediction.json    model, options, how far it came, and under trust how
+                       far to trust it
 
 What a model does not give has no file. Videos are read in pieces: their
 length does not matter. Frames are resized to what the model reads, between
 black bars if the proportions differ (--fit), and every frame is used unless
 --fps says otherwise. After Ctrl-C the frames that are done stay usable.
+
+The last line says how far to trust the result: good, doubtful or bad, with
+the figures that say so (`tfdecomp.prediction.trust`).
 """
 
 import os
@@ -31,7 +35,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp import commands, tracking_flags
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -129,6 +133,7 @@ def _predict():
             seed=_SEED.value,
             chunk=_CHUNK.value,
             num_future=_FUTURE.value,
+            **tracking_flags.options(),
         )
     done, total = record["num_frames"], source.num_frames
     if record["state"] != folder_lib.FINISHED:
@@ -138,6 +143,8 @@ def _predict():
         )
         return 130
     print(f"wrote {done} frames to {record['output']}")
+    if "trust" in record:
+        print(f"{record['trust']['level']}: {record['trust']['sentence']}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """ConnComp: what it finds, how it follows it, and its published table."""
 
 import json
+import time
 import types
 
 import keras
@@ -182,6 +183,38 @@ def test_the_smallest_components_go_where_slots_are_few():
         [12, 2, 14, 4],
     ]
     assert found.masks[0, 0, 2, 2, 0] == 1  # left to the background
+
+
+@pytest.mark.parametrize("colors", [(), (RED, BLUE)])
+def test_leaving_out_the_smallest_at_once_changes_no_track(colors):
+    rng = np.random.default_rng(5)
+    video = (rng.random((4, SIZE, SIZE, 3)) < 0.2).astype(np.float32)
+    model = ConnectedComponents(colors, image_size=SIZE)
+    maps = model.compare(video)
+    ids, boxes, found, slots, _ = model.decide(maps, 9)
+    everything = components.find(maps, 0.0589, 0.9616)
+    assert len(everything.frames) > 4 * 8
+    expected = components.track(everything, 4, components.nothing(8))
+    kept = expected[1] >= 0
+    np.testing.assert_array_equal(found.boxes, everything.boxes[kept])
+    np.testing.assert_array_equal(slots, expected[1][kept])
+    np.testing.assert_array_equal(
+        components.owners(found, slots),
+        components.owners(everything, expected[1]),
+    )
+
+
+def test_noise_of_ninety_thousand_components_takes_a_moment():
+    rng = np.random.default_rng(0)
+    video = rng.random((12, 240, 320, 3)).astype(np.float32)
+    model = ConnectedComponents(
+        (RED, BLUE), image_size=(240, 320), color_threshold=0.9
+    )
+    maps = model.compare(video)
+    assert len(components.find(maps, 1e-4, 0.9).frames) > 90_000
+    begin = time.process_time()
+    model.decide(maps, 65)
+    assert time.process_time() - begin < 2
 
 
 def test_batches_uint8_graphs_and_empty_frames_give_the_same():

@@ -24,6 +24,8 @@ class DecompositionModel(keras.Model):
         config_parts: Names of constructor arguments that are layers.
         config_values: Names of the others; both are attributes, too, and make
             the config unless a subclass writes its own.
+        any_size: Whether it takes frames of any size and gives boxes, so that
+            it can follow objects through one's own video.
         without_branches: True while a part is traced for a format that has
             straight graphs alone (`exporting.feed_forward`): whatever a
             branch would spare is then computed.
@@ -32,6 +34,7 @@ class DecompositionModel(keras.Model):
     without_branches = False
     scheduled_weights = ()
     background_slot = None
+    any_size = False
     cannot_train = None
     cannot_export = None
     config_parts = ()

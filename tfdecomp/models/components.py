@@ -93,7 +93,7 @@ def compare(video, background, colors) -> Maps:
     return Maps(difference, np.moveaxis(unit @ colors.T, -1, 1))
 
 
-def find(maps, mask_threshold, color_threshold) -> Components:
+def find(maps, mask_threshold, color_threshold, most=None) -> Components:
     """Connected components of what differs from the background.
 
     Args:
@@ -101,11 +101,15 @@ def find(maps, mask_threshold, color_threshold) -> Components:
         mask_threshold: Least difference from the background.
         color_threshold: Least similarity to a colour; each colour has
             components of its own.
+        most: Components of a frame that are kept, the largest; by default
+            all. Noise may have ten thousand of them.
     """
     lit = (maps.difference >= mask_threshold)[:, None]
     if maps.similarity is not None:
         lit = lit & (maps.similarity >= color_threshold)
     labels, count = ndimage.label(lit, _CROSS)
+    if most is not None and count > most:
+        labels, count = _largest(labels, count, most)
     edges = [
         (frame.start, color.start, y.start, x.start, y.stop, x.stop)
         for frame, color, y, x in ndimage.find_objects(labels)
@@ -125,6 +129,26 @@ def find(maps, mask_threshold, color_threshold) -> Components:
         np.stack(box, -1).astype(np.float32),
         np.stack(centres, -1),
     )
+
+
+def _largest(labels, count, most):
+    """Labels without the smallest components of each frame.
+
+    Of equal ones the first are kept, as `track` would keep them.
+    """
+    frames = np.zeros(count + 1, np.int64)
+    for t, frame in enumerate(labels):
+        frames[frame] = t
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    frames = frames[1:]
+    order = np.lexsort((np.arange(count), -sizes, frames))
+    first = np.searchsorted(frames[order], np.arange(len(labels)))
+    rank = np.arange(count) - first[frames[order]]
+    kept = np.zeros(count, bool)
+    kept[order[rank < most]] = True
+    table = np.zeros(count + 1, np.int32)
+    table[1:][kept] = np.arange(1, kept.sum() + 1)
+    return table[labels], int(kept.sum())
 
 
 def track(found, num_frames, state) -> tuple[np.ndarray, np.ndarray, State]:

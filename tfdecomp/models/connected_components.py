@@ -169,11 +169,12 @@ class ConnectedComponents(base.DecompositionModel):
 
         Returns:
             `(track_ids [T, K], boxes [T, K, 4], found, slots, state)`, the
-            latter three as in `components.track`.
+            latter three as in `components.track`. Of each frame as many
+            components are found as there are slots, the largest.
         """
         if thresholds is None:
             thresholds = self.mask_threshold, self.color_threshold
-        found = components.find(maps, *thresholds)
+        found = components.find(maps, *thresholds, most=num_slots - 1)
         frames = len(maps.difference)
         if state is None:
             state = components.nothing(num_slots - 1)

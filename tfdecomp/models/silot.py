@@ -164,6 +164,7 @@ class SILOT(object_scenes.ObjectScenes):
     looks_ahead = False
     num_refinements = 0
     background_slot = 0
+    any_size = True
     config_parts = _PARTS
     config_values = _VALUES
     scheduled_weights = ("count_odds", "training_wheels", "epsilon")
@@ -289,6 +290,11 @@ class SILOT(object_scenes.ObjectScenes):
                 part.build(*shapes)
         self.build_background()
         self.built = True
+
+    @property
+    def largest_box(self):
+        """Side in pixels of the largest box."""
+        return self.largest_side * min(self.anchor)
 
     def check_video(self, video):
         """Raises `ValueError` unless `video` is `[B, T, H, W, C]`.

@@ -121,7 +121,9 @@ class Footage:
                 size = size or content.shape
                 if content.shape != size:
                     raise _changed(self.path, number, size, content.shape)
-                if time is None:
+                # Time stamps of a constant rate say no more than the rate,
+                # and in some files they are out of order.
+                if time is None or self._probe.times is None:
                     time = number / self._own_rate
                 yield Frame(number, float(time), content)
 

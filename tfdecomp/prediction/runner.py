@@ -6,11 +6,12 @@ import dataclasses
 import itertools
 
 import numpy as np
+from absl import logging
 
 import tfdecomp
 from tfdecomp.data import errors, video_io, video_writer
 from tfdecomp.prediction import folder as folder_lib
-from tfdecomp.prediction import tracks
+from tfdecomp.prediction import tracking, tracks, trust
 from tfdecomp.prediction.fit import Fit
 from tfdecomp.prediction.footage import SOURCE_FPS, Footage
 from tfdecomp.prediction.growing_npz import GrowingNpz
@@ -27,6 +28,7 @@ _CONTEXT = 12  # observed frames shown before predicted ones
 _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
+LINKS = ("model", "online", "offline")
 
 
 class PredictionError(ValueError):
@@ -47,9 +49,21 @@ class Options:
         chunk: Frames that the model gets at once, at most; changes memory
             and speed, not the result. Fewer where frames are large.
         num_future: Frames to predict after the last one.
+        size: At which size the model sees frames: `"native"`, `(h, w)` or a
+            factor; None: its own, or for models that follow what moves, one
+            at which objects are as large as they know them.
+        region: Where to look: `(ymin, xmin, ymax, xmax)` in pixels, or the
+            path of a picture that is black elsewhere.
+        min_area: Least pixels of an object.
+        max_area: Most pixels of one.
+        objects: How many objects there are, none born and none lost.
+        object_size: Length of an object in pixels.
+        link: Who decides identities: the `"model"`; `"online"`: matching
+            frame by frame; `"offline"`: over the whole video. None: offline
+            for models that follow what moves, else the model.
 
     Raises:
-        ValueError: If `chunk` or `num_future` is out of range.
+        ValueError: If a number is out of range, or a word unknown.
     """
 
     fps: float | None = None
@@ -60,14 +74,51 @@ class Options:
     seed: int = 0
     chunk: int = 32
     num_future: int = 0
+    size: str | float | tuple | None = None
+    region: str | tuple | None = None
+    min_area: float | None = None
+    max_area: float | None = None
+    objects: int | None = None
+    object_size: float | None = None
+    link: str | None = None
 
     def __post_init__(self):
+        _check_tracking(self)
         if self.chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {self.chunk}")
         if self.num_future < 0:
             raise ValueError(
                 f"num_future must not be negative, got {self.num_future}"
             )
+
+    @property
+    def asks_for_tracks(self):
+        """Whether anything is asked for that needs a second pass."""
+        asked = (self.size, self.region, self.min_area, self.max_area)
+        asked += (self.objects, self.object_size)
+        return any(value is not None for value in asked) or (
+            self.link in ("online", "offline")
+        )
+
+
+def _check_tracking(options):
+    for name in ("min_area", "max_area", "objects", "object_size"):
+        value = getattr(options, name)
+        if value is None:
+            continue
+        is_number = isinstance(value, (int, float)) and not isinstance(
+            value, bool
+        )
+        if not (is_number and 0 < value < 1e9) or (
+            name == "objects" and value != int(value)
+        ):
+            raise ValueError(
+                f"{name} must be a positive number"
+                f"{' without fraction' if name == 'objects' else ''}, got "
+                f"{value!r}"
+            )
+    if options.link not in (None, *LINKS):
+        raise ValueError(f"link must be one of {LINKS}, got {options.link!r}")
 
 
 class Job:
@@ -160,25 +211,29 @@ class Job:
         return tracks.id_picture(slots, ids), found
 
 
-def decompose(stream, source, options) -> dict:
+def decompose(stream, source, options, reference=None) -> dict:
     """Decomposes a video in memory.
 
     Args:
         stream: A `Stream` of the model.
         source: What `Footage` takes.
         options: `Options`.
+        reference: What the model's own data have, see `trust.reference_of`.
 
     Returns:
         What the model gives for each frame (`stream.PER_FRAME`, `[T, ...]`,
         in the model's pixels), and where it has masks `ids` `[T, H, W]`
         uint8, the objects in pixels of the input (0 is the background, slot
         `k` is `k + 1`), and `tracks`, a list of `tracks.Object` per frame.
-        With `num_future`, `future` has the same for predicted frames, in the
+        `trust` says how far to trust them, see `trust.judge`. With
+        `num_future`, `future` has the same for predicted frames, in the
         model's pixels alone.
     """
     job = Job(stream, source, options)
+    gauge = trust.Gauge(job.fit, job.background)
     gathered = collections.defaultdict(list)
-    for _, _, outputs in job.run():
+    for _, picture, outputs in job.run():
+        gauge.add(picture, outputs)
         for name, value in outputs.items():
             gathered[name].append(value)
         if "masks" in outputs:
@@ -189,8 +244,19 @@ def decompose(stream, source, options) -> dict:
     result = {name: np.stack(values) for name, values in gathered.items()}
     if found is not None:
         result["tracks"] = found
+    result["trust"] = gauge.verdict(reference)
+    _warn(result["trust"])
     if options.num_future:
         result["future"] = job.stream.predict_frames(options.num_future)
+    return result
+
+
+def gauge(stream, source, options):
+    """The `trust.Gauge` of a video; arguments as for `decompose`."""
+    job = Job(stream, source, options)
+    result = trust.Gauge(job.fit, job.background)
+    for _, picture, outputs in job.run():
+        result.add(picture, outputs)
     return result
 
 
@@ -201,6 +267,7 @@ def predict(
     options,
     *,
     info=None,
+    reference=None,
     overwrite=False,
     progress=None,
     should_stop=None,
@@ -214,6 +281,7 @@ def predict(
             content.
         options: `Options`.
         info: JSON-able facts about the model, kept in `prediction.json`.
+        reference: What the model's own data have, see `trust.reference_of`.
         overwrite: Whether an earlier prediction in the folder is replaced.
         progress: Called with the numbers of frames done and of all frames.
         should_stop: Called after each frame; true ends the work there, and
@@ -228,39 +296,95 @@ def predict(
         PredictionError: If the source ends badly after its first frames; what
             was written until then is complete.
     """
-    progress = progress or (lambda done, total: None)
-    should_stop = should_stop or (lambda: False)
     folder_lib.check(output, overwrite)
     job = Job(stream, source, options)
-    folder = folder_lib.OutputFolder(output, overwrite)
-    record = _record(job, info)
-    state, done, total = folder_lib.FAILED, 0, job.footage.num_frames
-    try:
-        with _Writers(folder.path, job, record) as writers:
+
+    def fill(folder, record, progress, should_stop):
+        done, total = 0, job.footage.num_frames
+        with _Writers(folder.path, job, record, reference) as writers:
             for frame, picture, outputs in job.run():
                 writers.add(frame, picture, outputs)
                 done += 1
+                record["num_frames"] = done
                 progress(done, total)
                 if should_stop():
-                    state = folder_lib.INTERRUPTED
-                    break
-            else:
-                writers.add_future()
-                state = folder_lib.FINISHED
+                    return folder_lib.INTERRUPTED
+            writers.add_future()
+        return folder_lib.FINISHED
+
+    return _filled(fill, job, output, info, overwrite, progress, should_stop)
+
+
+def track(
+    job,
+    output,
+    *,
+    info=None,
+    overwrite=False,
+    progress=None,
+    should_stop=None,
+) -> dict:
+    """The same in two passes, with identities decided over the whole video.
+
+    Args:
+        job: A `tracking.Job`.
+        output: As for `predict`, and so on.
+        info: The same.
+        overwrite: The same.
+        progress: The same; each of the two passes counts for half.
+        should_stop: The same. What was found until then is written; true once
+            more ends the writing, too.
+
+    Returns:
+        The content of `prediction.json`.
+
+    Raises:
+        PredictionError: If the source ends badly after its first frames; what
+            was written until then is complete.
+    """
+
+    def fill(folder, record, progress, should_stop):
+        state = tracking.run(job, folder.path, record, progress, should_stop)
+        if state == folder_lib.FAILED:
+            raise errors.DatasetInputError(record["error"])
+        return state
+
+    return _filled(fill, job, output, info, overwrite, progress, should_stop)
+
+
+def _filled(fill, job, output, info, overwrite, progress, should_stop):
+    """Opens a folder, fills it, and says in it how far that came."""
+    folder_lib.check(output, overwrite)
+    folder = folder_lib.OutputFolder(output, overwrite)
+    record = _record(job, info) | {"num_frames": 0}
+    state = folder_lib.FAILED
+    try:
+        state = fill(
+            folder,
+            record,
+            progress or (lambda done, total: None),
+            should_stop or (lambda: False),
+        )
     except KeyboardInterrupt:
         state = folder_lib.INTERRUPTED
         raise
     except (ValueError, OSError) as error:
         record["error"] = str(error)
+        done, total = record["num_frames"], job.footage.num_frames
         if not done:
             raise
         raise PredictionError(
             f"{error}; the first {done} of {total} frames are in {folder.path}"
         ) from error
     finally:
-        record |= {"state": state, "num_frames": done}
-        folder.finish(record)
-    return {**record, "output": str(folder.path)}
+        folder.finish(record | {"state": state})
+    _warn(record.get("trust"))
+    return {**record, "state": state, "output": str(folder.path)}
+
+
+def _warn(verdict):
+    if verdict is not None and verdict["alarm"]:
+        logging.warning("%s", verdict["sentence"])
 
 
 def _record(job, info):
@@ -284,8 +408,9 @@ def _record(job, info):
 class _Writers:
     """All files of a prediction; each is closed whatever happens."""
 
-    def __init__(self, path, job, record):
-        self.path, self.job = path, job
+    def __init__(self, path, job, record, reference):
+        self.path, self.job, self._reference = path, job, reference
+        self._gauge = trust.Gauge(job.fit, job.background)
         self._rate = job.footage.rate
         self._overlay = self._video("overlay.mp4")
         self._grid = self._video("slots.mp4")
@@ -309,10 +434,13 @@ class _Writers:
             closing.callback(self._latents.close)
             if self._tracks is not None:
                 closing.callback(self._tracks.close)
+            if self._gauge.frames:
+                self._record["trust"] = self._gauge.verdict(self._reference)
 
     def add(self, frame, picture, outputs):
         """Writes one frame to all files."""
         job = self.job
+        self._gauge.add(picture, outputs)
         if "masks" in outputs:
             ids, found = job.objects(outputs)
             video_io.write_png(

@@ -30,12 +30,31 @@ class Stream:
         model: A built `DecompositionModel`.
         num_slots: `K`, if not the model's.
         num_refinements: `R`, if not the model's.
+        names: Which outputs to give; the others are not computed. Besides
+            those of `PER_FRAME` there is `owner` `[T, h, w]` int32, the slot
+            with the largest mask.
+        given: What the model reads beside every chunk, such as `background`
+            `[1, h, w, C]`.
 
     Raises:
         ValueError: If the model does not take one of these.
     """
 
-    def __init__(self, model, num_slots=None, num_refinements=None):
+    def __init__(
+        self,
+        model,
+        num_slots=None,
+        num_refinements=None,
+        names=PER_FRAME,
+        given=None,
+        least_share=None,
+    ):
+        self.num_slots = num_slots
+        self._least_share = least_share
+        self._names = tuple(names)
+        self._given = {
+            name: tf.constant(value) for name, value in (given or {}).items()
+        }
         asked = {"num_slots": num_slots, "num_refinements": num_refinements}
         self._asked = {k: v for k, v in asked.items() if v is not None}
         known = inspect.signature(model.call).parameters
@@ -71,6 +90,7 @@ class Stream:
             "video": tf.constant(pictures[None]),
             "seed": self._seed,
             "first_frame": tf.constant(self._count, tf.int32),
+            **self._given,
         }
         if self._state is not None:
             inputs["state"] = self._state
@@ -102,17 +122,33 @@ class Stream:
             specs = tf.nest.map_structure(
                 lambda t: tf.TensorSpec(t.shape, t.dtype), inputs
             )
-            shape = [1, None, *inputs["video"].shape[2:]]
-            specs["video"] = tf.TensorSpec(shape, inputs["video"].dtype)
+            specs["video"] = tf.TensorSpec(
+                self._specs(inputs), inputs["video"].dtype
+            )
             self._compiled[key] = tf.function(
                 self._call, input_signature=[specs], autograph=False
             )
         return self._compiled[key]
 
+    def _specs(self, inputs):
+        """Shape of the video, whatever its length."""
+        return [1, None, *inputs["video"].shape[2:]]
+
     def _call(self, inputs):
         outputs = self.model(inputs, training=False, **self._asked)
-        names = (*PER_FRAME, "state")
+        if "owner" in self._names and "owner" not in outputs:
+            outputs["owner"] = self._owner(outputs["masks"][..., 0])
+        names = (*self._names, "state")
         return {name: outputs[name] for name in names if name in outputs}
+
+    def _owner(self, masks):
+        """Slot of every pixel, of masks `[B, T, K, H, W]`."""
+        if self._least_share is None:
+            return tf.argmax(masks, axis=2, output_type=tf.int32)
+        masks = masks[:, :, 1:]
+        best = 1 + tf.argmax(masks, axis=2, output_type=tf.int32)
+        is_any = tf.reduce_max(masks, axis=2) > self._least_share
+        return tf.where(is_any, best, 0)
 
 
 def check_future(model):

@@ -24,6 +24,8 @@ _COLUMNS = (
     "xmax",
     "area",
     "presence",
+    "filled",
+    "doubt",
 )
 
 
@@ -38,6 +40,8 @@ class Object:
         area: Pixels of its mask.
         mask: `[H, W]` bool.
         presence: Probability that it is there; None if the model has none.
+        filled: Whether nothing was found here, and the place was filled in.
+        doubt: How close another identity came, 0 to 1; None if nobody asked.
     """
 
     id: int
@@ -46,6 +50,8 @@ class Object:
     area: int
     mask: np.ndarray
     presence: float | None
+    filled: bool = False
+    doubt: float | None = None
 
 
 def slot_ids(outputs, background=None) -> np.ndarray:
@@ -134,7 +140,13 @@ def tight_box(mask) -> np.ndarray:
 class TrackFiles:
     """`tracks.csv` and `tracks.json`, written as frames come.
 
-    They grow under hidden names and get their own in `close`.
+    A row of `tracks.csv` has the object's box, that of the model if it gives
+    one. An object of which nothing is seen has a row, of area 0, if the model
+    says that it is present. In `tracks.json` it has no annotation: as COCO
+    wants it, `bbox`, `area` and `segmentation` are those of its pixels, while
+    `box` is as in `tracks.csv` and may be larger, or end elsewhere.
+
+    The files grow under hidden names and get their own in `close`.
 
     Args:
         folder: Where they go.
@@ -178,8 +190,12 @@ class TrackFiles:
                     *box,
                     found.area,
                     presence,
+                    int(found.filled),
+                    None if found.doubt is None else round(found.doubt, 4),
                 ]
             )
+            if not found.area:
+                continue
             self._count += 1
             entry = _annotation(frame, found, box, presence)
             entry = json.dumps({"id": self._count, **entry})
@@ -213,7 +229,7 @@ def mask_name(number):
 
 
 def _annotation(frame, found, box, presence):
-    ymin, xmin, ymax, xmax = box
+    ymin, xmin, ymax, xmax = tight_box(found.mask).tolist()
     entry = {
         "image_id": frame.number,
         "video_id": 1,
@@ -222,7 +238,7 @@ def _annotation(frame, found, box, presence):
         "track_id": found.id,
         "slot": found.slot,
         "box": box,
-        "bbox": [xmin, ymin, round(xmax - xmin, 3), round(ymax - ymin, 3)],
+        "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
         "area": found.area,
         "segmentation": rle.encode(found.mask),
         "iscrowd": 0,

@@ -55,11 +55,19 @@ class MovingThings:
 
     def __post_init__(self):
         low, high = self.num_objects
-        if self.num_frames < 1 or self.size < 32 or not 0 <= low <= high <= 99:
+        if self.num_frames < 1 or self.size < 32:
             raise ValueError(
-                f"num_frames is {self.num_frames}, size {self.size} and "
-                f"num_objects {self.num_objects}; expected at least 1, at "
-                "least 32, and (least, most) from 0 to 99"
+                f"num_frames is {self.num_frames} and size {self.size}; "
+                "expected at least 1 and at least 32"
+            )
+        if not (0 <= low <= high <= 99 and high):
+            raise ValueError(
+                f"num_objects is {self.num_objects}; expected (least, most), "
+                "least from 0 and most from 1 to 99"
+            )
+        if not 0 <= self.noise <= 0.3:
+            raise ValueError(
+                f"noise is {self.noise}; expected 0 to 0.3 of full brightness"
             )
 
 

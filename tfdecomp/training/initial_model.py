@@ -21,10 +21,10 @@ def folder(name) -> pathlib.Path:
         ValueError: If there is none of these.
     """
     path = pathlib.Path(os.path.expanduser(name))
-    if path.is_dir():
+    if name and path.is_dir():
         return path
     shipped = pathlib.Path(tfdecomp.__file__).resolve().parent / "weights"
-    if os.sep not in name and (shipped / name).is_dir():
+    if name and os.sep not in name and (shipped / name).is_dir():
         return shipped / name
     known = sorted(p.name for p in shipped.iterdir() if p.is_dir())
     raise ValueError(

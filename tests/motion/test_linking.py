@@ -1,0 +1,284 @@
+"""Identities of drawn animals, scored by py-motmetrics."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.motion import animals
+from tfdecomp.motion.detections import FILLED
+from tfdecomp.motion.linking import Linker, episodes, link
+
+CORRUPTION = {"flicker": 0.15, "twice": 0.1, "nothing": 0.1}
+
+
+def _box(y, x, side=10.0):
+    return [y - side / 2, x - side / 2, y + side / 2, x + side / 2]
+
+
+def _is_complete(linked, count):
+    """Whether ids 1..count are in every frame, with finite boxes."""
+    return all(
+        sorted(frame.ids.tolist()) == list(range(1, count + 1))
+        and np.isfinite(frame.boxes).all()
+        and ((frame.doubts >= 0) & (frame.doubts <= 1)).all()
+        for frame in linked
+    )
+
+
+def test_flickering_doubled_and_spurious_boxes_leave_five_identities_alone():
+    scene = animals.Scene.walking(5, 300, seed=1)
+    linked = link(
+        scene.network(**CORRUPTION), num_objects=5, foreground=scene.foreground
+    )
+    assert _is_complete(linked, 5)
+    result = animals.score(linked, scene.places)
+    assert result["idf1"] >= 0.99
+    assert result["num_switches"] == 0
+
+
+def test_two_in_one_blob_come_out_as_who_they_were():
+    scene = animals.Scene.walking(2, 400, seed=2, pull=0.12)
+    assert scene.touching > 0.15
+    linked = link(scene.blobs(), num_objects=2, foreground=scene.foreground)
+    assert _is_complete(linked, 2)
+    result = animals.score(linked, scene.places)
+    assert result["idf1"] >= 0.99
+    assert result["num_switches"] == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_that_dance_in_one_blob_most_of_the_time_stay_themselves(seed):
+    scene = animals.Scene(*animals.dance(500, seed))
+    assert scene.touching > 0.5
+    linked = link(scene.blobs(), num_objects=2, foreground=scene.foreground)
+    result = animals.score(linked, scene.places)
+    assert result["idf1"] >= 0.95
+    assert result["recall"] >= 0.99
+
+
+def test_a_crossing_without_pixels_is_decided_by_motion():
+    steps = np.arange(60)
+    a = np.stack([100 + 0 * steps, 40 + 3.0 * steps], 1)
+    b = np.stack([40 + 3.0 * steps, 128 + 0 * steps], 1)
+    places = np.stack([a, b], 1)
+    found = [animals.found([_box(*p) for p in frame]) for frame in places]
+    for frame in range(26, 33):  # one box where they meet
+        middle = places[frame].mean(0)
+        found[frame] = animals.found([_box(*middle, side=14.0)])
+    linked = link(found, num_objects=2)
+    result = animals.score(linked, places)
+    assert result["num_switches"] == 0
+    assert result["idf1"] > 0.95
+
+
+def test_looks_decide_where_motion_cannot():
+    scene = animals.Scene.walking(5, 300, seed=3, pull=0.1)
+    found = scene.network(looks=6, **CORRUPTION)
+    linked = link(found, num_objects=5)
+    result = animals.score(linked, scene.places)
+    assert result["idf1"] >= 0.98
+
+
+def test_filled_places_say_so_and_are_doubted():
+    scene = animals.Scene.walking(2, 200, seed=4)
+    found = scene.network(flicker=0.2)
+    linked = link(found, num_objects=2, foreground=scene.foreground)
+    filled = np.array([frame.sources == FILLED for frame in linked])
+    doubts = np.array([frame.doubts for frame in linked])
+    missing = sum(2 - len(f) for f in found)
+    assert filled.sum() == missing > 0
+    assert (doubts[filled] > 0).all()
+
+
+def test_sources_name_the_detections_they_come_from():
+    scene = animals.Scene.walking(3, 100, seed=5)
+    found = scene.network(**CORRUPTION)
+    for num_objects in (3, None):
+        for frame, here in zip(link(found, num_objects=num_objects), found):
+            seen = frame.sources >= 0
+            assert len(set(frame.sources[seen])) == seen.sum()
+            off = frame.boxes[seen] - here.boxes[frame.sources[seen]]
+            assert np.abs(off).max(initial=0.0) < 2 * animals.LONG
+
+
+def test_a_video_linked_twice_is_the_same():
+    scene = animals.Scene.walking(3, 80, seed=6)
+    found = scene.network(**CORRUPTION)
+    one, two = (
+        link(found, num_objects=3, foreground=scene.foreground)
+        for _ in range(2)
+    )
+    for a, b in zip(one, two):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(a.doubts, b.doubts)
+
+
+def test_coordinates_twice_as_large_give_the_same_identities():
+    scene = animals.Scene.walking(4, 150, seed=7)
+    found = scene.network(**CORRUPTION)
+    larger = [
+        animals.found(4 * f.boxes, 16 * f.areas, f.scores, f.features)
+        for f in found
+    ]
+    for num_objects in (4, None):
+        one = link(found, num_objects=num_objects)
+        two = link(larger, num_objects=num_objects)
+        for a, b in zip(one, two):
+            np.testing.assert_array_equal(a.ids, b.ids)
+            np.testing.assert_array_equal(a.sources, b.sources)
+
+
+@pytest.mark.parametrize("num_objects", [3, None])
+def test_online_is_a_loop_over_steps_and_sees_no_future(num_objects):
+    scene = animals.Scene.walking(3, 120, seed=8)
+    found = scene.network(**CORRUPTION)
+    whole = link(found, num_objects=num_objects, mode="online")
+    linker = Linker(num_objects)
+    steps = [linker.step(f) for f in found[:70]]
+    steps += [linker.step(f) for f in found[70:]]
+    short = link(found[:50], num_objects=num_objects, mode="online")
+    for a, b in zip(whole, steps):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(a.ids, b.ids)
+    for a, b in zip(whole, short):
+        np.testing.assert_array_equal(a.ids, b.ids)
+
+
+def test_online_keeps_five_apart_most_of_the_time():
+    scene = animals.Scene.walking(5, 300, seed=1)
+    linked = link(scene.network(**CORRUPTION), num_objects=5, mode="online")
+    assert animals.score(linked, scene.places)["idf1"] > 0.9
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("num_objects", [None, 1, 3])
+def test_a_video_with_nothing_in_it_has_no_tracks(mode, num_objects):
+    nothing = animals.found([])
+    broken = animals.found([[np.nan, 0, 5, 5], [7, 7, 7, 9]])
+    for found in ([], [nothing], [nothing] * 4, [broken] * 4):
+        linked = link(
+            found,
+            num_objects=num_objects,
+            mode=mode,
+            foreground=lambda t: (np.zeros((9, 9), bool), 2),
+        )
+        assert [len(frame.ids) for frame in linked] == [0] * len(found)
+        assert episodes(linked, found) == []
+
+
+def test_more_identities_than_there_are_gives_those_there_are():
+    scene = animals.Scene.walking(2, 60, seed=9)
+    linked = link(scene.network(), num_objects=4)
+    assert _is_complete(linked, 2)
+
+
+def test_identities_first_seen_late_are_there_from_the_start():
+    scene = animals.Scene.walking(2, 60, seed=10)
+    found = scene.network()
+    found[:10] = [f.take([0]) for f in found[:10]]
+    linked = link(found, num_objects=2, frame_size=(240, 240))
+    assert _is_complete(linked, 2)
+    assert (linked[0].sources == FILLED).sum() == 1
+
+
+def test_weak_detections_continue_tracks_and_start_none():
+    places = [[50.0, 20.0 + 2 * t] for t in range(40)]
+    found = [
+        animals.found([_box(*p)], scores=[0.3 if 10 < t < 20 else 0.9])
+        for t, p in enumerate(places)
+    ]
+    linked = link(found)
+    assert all(frame.ids.tolist() == [1] for frame in linked)
+    assert all((frame.sources == 0).all() for frame in linked)
+    weak = [animals.found(f.boxes, scores=[0.3]) for f in found]
+    for mode in ("online", "offline"):
+        assert not any(len(frame.ids) for frame in link(weak, mode=mode))
+
+
+def test_objects_come_and_go_with_one_track_each():
+    found = []
+    for t in range(90):
+        boxes = []
+        if t < 50 and t % 9:
+            boxes.append(_box(30, 10 + 3 * t))
+        if t >= 30 and t % 7:
+            boxes.append(_box(90, 280 - 3 * t, side=8 + 0.2 * t))
+        found.append(animals.found(boxes))
+    linked = link(found)
+    lives = {}
+    for t, frame in enumerate(linked):
+        for key in frame.ids.tolist():
+            lives.setdefault(key, []).append(t)
+    assert sorted(lives) == [1, 2]
+    assert lives[1] == list(range(1, 50))
+    assert lives[2] == list(range(30, 90))
+
+
+def test_boxes_on_nothing_are_no_track():
+    found = []
+    for t in range(40):
+        boxes, areas = [_box(50, 20 + 3 * t), _box(100, 100)], [80, 0]
+        found.append(animals.found(boxes, areas))
+    assert all(len(frame.ids) == 1 for frame in link(found))
+
+
+def test_parts_of_one_large_thing_become_one_track():
+    def foreground(t):
+        mask = np.zeros((80, 200), bool)
+        mask[20:40, t * 2 : t * 2 + 40] = True
+        mask[60:70, t * 2 : t * 2 + 20] = True
+        return mask, 1
+
+    found = []
+    for t in range(60):
+        x = 2 * t
+        boxes = [[20, x, 40, x + 22], [20, x + 21, 40, x + 40]]
+        boxes.append([60, x, 70, x + 20])
+        found.append(animals.found(boxes, [440, 380, 200]))
+    assert all(len(frame.ids) == 3 for frame in link(found))
+    joined = link(found, foreground=foreground)
+    assert all(len(frame.ids) == 2 for frame in joined)
+    np.testing.assert_array_equal(
+        joined[30].boxes, [[20, 60, 40, 100], [60, 60, 70, 80]]
+    )
+
+
+def test_a_crossing_is_an_episode_of_those_who_cross():
+    scene = animals.Scene.walking(2, 300, seed=2, pull=0.12)
+    found = scene.blobs()
+    linked = link(found, num_objects=2)
+    result = episodes(linked, found)
+    assert result
+    keys = {"first", "last", "ids", "kind", "doubt"}
+    for episode in result:
+        assert set(episode) == keys
+        assert 0 <= episode["first"] <= episode["last"] < 300
+        assert set(episode["ids"]) <= {1, 2}
+        assert episode["kind"] in {"crossing", "vanishing", "jump"}
+        assert 0 <= episode["doubt"] <= 1
+
+
+def test_a_mode_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="online, offline"):
+        link([], mode="later")
+    with pytest.raises(ValueError, match="at least 1"):
+        link([], num_objects=0)
+
+
+@pytest.mark.slow
+def test_twenty_animals_keep_their_identities():
+    scene = animals.Scene.walking(20, 400, seed=0, arena=500)
+    for found in (scene.blobs(), scene.network(**CORRUPTION)):
+        linked = link(found, num_objects=20, foreground=scene.foreground)
+        assert _is_complete(linked, 20)
+        assert animals.score(linked, scene.places)["idf1"] >= 0.95
+
+
+@pytest.mark.slow
+def test_a_long_video_of_two_takes_less_than_a_minute():
+    scene = animals.Scene.walking(2, 20_000, seed=0)
+    found = scene.network(**CORRUPTION)
+    start = time.process_time()
+    link(found, num_objects=2)
+    assert time.process_time() - start < 60

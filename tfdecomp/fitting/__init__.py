@@ -1,0 +1,1 @@
+"""Fits a model to one's own video of a fixed camera."""

@@ -1,0 +1,50 @@
+"""Which videos a fit is of; looked at before TensorFlow is loaded."""
+
+import os
+import pathlib
+
+from tfdecomp.data import errors, video_frames
+from tfdecomp.prediction import footage as footage_lib
+
+
+def check(given, output) -> list[str]:
+    """The videos of what was given, each of which can be read.
+
+    Args:
+        given: Paths of videos, of folders of videos or of frames.
+        output: Folder for the results.
+
+    Raises:
+        DatasetInputError: If one cannot be read.
+        ValueError: If the output is a file.
+    """
+    sources = [video for one in given for video in videos_of(one)]
+    for source in sources:
+        footage_lib.Footage(source)
+    output = pathlib.Path(os.path.expanduser(output))
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is a file; the output is a folder")
+    return sources
+
+
+def videos_of(source) -> list[str]:
+    """Videos of a path: itself, or those in a folder that holds videos.
+
+    Raises:
+        MissingFileError: If there is nothing there.
+    """
+    path = pathlib.Path(os.path.expanduser(os.fspath(source))).absolute()
+    if not path.exists():
+        raise errors.MissingFileError(
+            f"{path} does not exist", path=str(path), hint="check the path"
+        )
+    if path.is_dir():
+        inside = sorted(
+            str(file)
+            for file in path.iterdir()
+            if file.suffix.lower() in video_frames.VIDEO_SUFFIXES
+            and not file.name.startswith(".")
+        )
+        if inside:
+            return inside
+    return [str(path)]

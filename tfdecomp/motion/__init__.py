@@ -1,0 +1,1 @@
+"""What moves in a video of a fixed camera: arrays in, tracks out."""

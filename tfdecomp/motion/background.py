@@ -1,0 +1,605 @@
+"""The picture behind what moves, from frames of a fixed camera.
+
+    background of a pixel = the value that it has when no object covers it
+
+The median finds it where objects cover a pixel less than half the time. An
+animal that rests in one place for most of a video covers it longer, and then
+the median is the animal. Two things tell them apart: elsewhere in the frame,
+where objects only pass, they are all darker than the ground or all brighter;
+and the ground goes on at the rim of what was covered, while an object ends
+there.
+
+Grey levels are 0 to 255 throughout.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+_BAND = 2**24  # numbers that estimate works on at a time
+_STEP = 12**-0.5  # deviation that rounding to whole grey levels causes
+_SIGMA = 1.4826  # deviation of a normal in units of its median deviation
+_PIXELS = 2**14  # looked at to learn about light and colours
+_BRIEF = 0.25  # share of the time that an object at most takes to pass
+_TURNS = 4  # frames in which all rows of a followed background learn
+_APART = 4.0  # deviations between two modes; one normal cut in two has 2.7
+
+
+@dataclasses.dataclass
+class Background:
+    """What a fixed camera sees where nothing covers the ground.
+
+    Attributes:
+        picture: `[H, W, C]` float32.
+        noise: `[H, W]` float32, robust deviation of `difference` where the
+            background shows.
+        polarity: -1 where objects are darker than the ground, 1 where they
+            are brighter, 0 where they are both or this is not known.
+        tail: Deviations that the noise keeps within in nearly all of as many
+            frames as were sampled: about 2.5 for a normal, more for
+            compression, which is quiet and then jumps.
+    """
+
+    picture: np.ndarray
+    noise: np.ndarray
+    polarity: int = 0
+    tail: float = 2.5
+
+    def __post_init__(self):
+        self.picture = np.ascontiguousarray(self.picture, np.float32)
+        self.noise = np.ascontiguousarray(self.noise, np.float32)
+        if self.picture.ndim != 3 or self.noise.shape != self.size:
+            raise ValueError(
+                "picture is [H, W, C] and noise [H, W], got "
+                f"{self.picture.shape} and {self.noise.shape}"
+            )
+        self._planes = np.ascontiguousarray(np.moveaxis(self.picture, -1, 0))
+
+    @property
+    def size(self):
+        """`(H, W)`."""
+        return self.picture.shape[:2]
+
+    def difference(self, frames, gain=1.0):
+        """How far pixels are from the background, in grey levels.
+
+        Args:
+            frames: `[..., H, W, C]` uint8, or float of the same levels.
+            gain: How much more light they have, see `gain_of`.
+
+        Returns:
+            `[..., H, W]` float32, the largest of the channels.
+        """
+        if frames.shape[-3:] != self.picture.shape:
+            raise ValueError(
+                f"frames are [..., H, W, C] with {self.picture.shape} as the "
+                f"background's, got {frames.shape}"
+            )
+        return _difference(frames, self._planes, gain)
+
+    def threshold(self, sensitivity=1.0):
+        """`[H, W]` float32 difference above which a pixel may be foreground.
+
+        It is low enough for faint borders of objects. Half as much again is
+        certain, see `blobs.find`.
+
+        Args:
+            sensitivity: Above 1 finds more, and more of the noise with it.
+        """
+        return np.float32(self._deviations / sensitivity) * self.noise
+
+    @property
+    def _deviations(self):
+        # Somewhat beyond what the sampled frames had, as there are many
+        # more; a normal is beyond 3.5 once in 2,000 times.
+        return max(3.5, 1.4 * self.tail)
+
+    def with_least(self, level):
+        """The background with a threshold of at least this grey level."""
+        noise = np.maximum(self.noise, level / self._deviations)
+        return dataclasses.replace(self, noise=noise)
+
+    def crop(self, box):
+        """The background inside `(ymin, xmin, ymax, xmax)`, whole pixels."""
+        top, left, bottom, right = map(int, box)
+        return dataclasses.replace(
+            self,
+            picture=self.picture[top:bottom, left:right],
+            noise=self.noise[top:bottom, left:right],
+        )
+
+    def resized(self, size):
+        """The background at another size `(H, W)`, by mean over areas.
+
+        The noise stays as it is: that of neighbours goes together in what
+        was compressed.
+        """
+        rows, columns = (_shares(*p) for p in zip(self.size, size))
+        picture = np.einsum("ah,hwc,bw->abc", rows, self.picture, columns)
+        noise = np.maximum(rows @ self.noise @ columns.T, _STEP)
+        return dataclasses.replace(self, picture=picture, noise=noise)
+
+
+def _difference(frames, planes, gain):
+    """`[..., H, W]` largest distance of frames from `planes` `[C, H, W]`."""
+    result = _distance(frames[..., 0], planes[0], gain)
+    for channel in range(1, len(planes)):
+        other = _distance(frames[..., channel], planes[channel], gain)
+        np.maximum(result, other, out=result)
+    return result
+
+
+def _distance(values, plane, gain):
+    if gain != 1:
+        values = np.multiply(values, 1 / gain, dtype=np.float32)
+    result = np.subtract(values, plane, dtype=np.float32)
+    return np.abs(result, out=result)
+
+
+def _shares(old, new):
+    """`[new, old]` share that each old pixel has in each new one."""
+    edges = np.linspace(0, old, new + 1)[:, None]
+    pixels = np.arange(old)
+    below = np.minimum(edges[1:], pixels + 1)
+    covered = np.clip(below - np.maximum(edges[:-1], pixels), 0, None)
+    return (covered * (new / old)).astype(np.float32)
+
+
+def estimate(frames) -> Background:
+    """The background of sampled frames.
+
+    Args:
+        frames: `[N, H, W, C]` uint8, best 40 to 120 of them, from all over the
+            video. Frames may differ in how much light there is.
+
+    Returns:
+        A `Background` in the light of the middle frame of those sampled.
+
+    Raises:
+        ValueError: If there are no frames, or they are not uint8 pictures.
+    """
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(
+            "the background is estimated from frames [N, H, W, C] of uint8, "
+            f"got {frames.shape} of {frames.dtype}"
+        )
+    if len(frames) < 3:
+        return _of_two(frames)
+    sample = _some_pixels(frames)
+    gains = _gains(sample)
+    chosen = _one_light(gains)
+    gains = gains[chosen]
+    colour = _colour(sample[chosen] / gains[:, None, None])
+    size, channels = frames.shape[1:3], frames.shape[3]
+    result = _Modes(
+        np.empty((*size, channels), np.float32),
+        np.empty(size, np.float32),
+        np.empty(size, np.float32),
+        np.zeros((*size, channels), np.float32),
+        np.zeros(size, np.float32),
+    )
+    height = max(1, _BAND // (len(gains) * size[1] * channels))
+    for top in range(0, size[0], height):
+        rows = slice(top, top + height)
+        band = frames[chosen, rows] / gains[:, None, None, None]
+        for whole, part in zip(result, _modes(band, colour)):
+            whole[rows] = part
+    if not colour.polarity:
+        _prefer_what_goes_on(result)
+    noise, tail = _measured(result)
+    return Background(result.picture, noise, colour.polarity, tail)
+
+
+def _some_pixels(frames):
+    """`[N, P, C]` float32, pixels on an even grid."""
+    _, height, width, channels = frames.shape
+    step = max(1, int((height * width / _PIXELS) ** 0.5))
+    some = frames[:, step // 2 :: step, step // 2 :: step]
+    return some.reshape(len(frames), -1, channels).astype(np.float32)
+
+
+def _gains(sample):
+    """`[N]` float32 light of each frame, 1 in the middle one."""
+    middle = np.median(sample, 0)
+    gains = [gain_of(one, middle) for one in sample]
+    middle = np.median(sample / np.reshape(gains, (-1, 1, 1)), 0)
+    gains = np.array([gain_of(one, middle) for one in sample], np.float32)
+    return gains / np.median(gains)
+
+
+def gain_of(frame, picture, reach=None):
+    """How much more light a frame has than a picture of the same pixels.
+
+    Least squares over the pixels that one gain explains, so that objects do
+    not count.
+
+    Args:
+        frame: `[..., C]`.
+        picture: `[..., C]`.
+        reach: `[...]` how far background pixels are from the picture; by
+            default as the middle half of the pixels tells.
+    """
+    frame = np.asarray(frame, np.float32)
+    lit = picture > np.maximum(8.0, 0.25 * picture.mean())
+    if lit.sum() < 16:
+        return 1.0
+    gain = float(np.median(frame[lit] / picture[lit]))
+    if gain <= 0:
+        return 1.0
+    for _ in range(2):
+        off = np.abs(frame - gain * picture)
+        if reach is None:
+            near = off <= 3 * _SIGMA * max(np.median(off), _STEP)
+        else:
+            near = off <= reach[..., None] * max(1.0, gain)
+        near &= lit
+        if near.sum() < 16:
+            return gain
+        known = picture[near]
+        gain = float(np.dot(frame[near], known) / np.dot(known, known))
+    return gain
+
+
+def _one_light(gains):
+    """Frames without those of a light that the most do not have."""
+    near = np.abs(np.log2(np.maximum(gains, 1e-3))) < 0.5
+    return near if near.sum() >= 3 else np.ones_like(near)
+
+
+@dataclasses.dataclass
+class _Colour:
+    """What objects look like beside the ground.
+
+    Attributes:
+        axis: `[C]` direction in which they differ from it, of length 1,
+            towards what is brighter.
+        side: -1, 0 or 1: on which side of the ground they are on the axis.
+        polarity: `side`, if the axis is one of brightness.
+        noise: Deviation of a typical pixel along the axis.
+    """
+
+    axis: np.ndarray
+    side: int
+    polarity: int
+    noise: float
+
+
+def _colour(sample):
+    """What passes over the pixels `[N, P, C]` looks like: a `_Colour`."""
+    channels = sample.shape[-1]
+    rest = sample - np.median(sample, 0)
+    size = np.abs(rest).max(-1)
+    noise = np.maximum(_SIGMA * np.median(size, 0), _STEP)
+    noise = np.maximum(noise, np.median(noise))
+    passing = rest[size > 6 * noise]
+    grey = np.full(channels, channels**-0.5, np.float32)
+    if len(passing) < 8:
+        return _Colour(grey, 0, 0, float(np.median(noise)))
+    axis = np.linalg.eigh(passing.T @ passing)[1][:, -1]
+    axis = np.where(axis @ grey < 0, -axis, axis).astype(np.float32)
+    along = rest @ axis
+    level = np.quantile(np.abs(passing @ axis), 0.9)
+    far = np.maximum(6 * noise, 0.3 * level)
+    votes = []
+    for side in (-1, 1):
+        share = (side * along > far).mean(0)
+        votes.append(np.sum((share > 0) & (share <= _BRIEF)))
+    side = 0
+    if sum(votes) >= 8 and max(votes) >= 0.75 * sum(votes):
+        side = int(np.sign(votes[1] - votes[0]))
+    is_grey = axis @ grey > 0.7
+    return _Colour(axis, side, side * int(is_grey), float(np.median(noise)))
+
+
+@dataclasses.dataclass
+class _Modes:
+    """What pixels show most of the time, and what else for a while.
+
+    Attributes:
+        picture: `[H, W, C]`.
+        noise: `[H, W]` robust deviation from the picture.
+        peak: `[H, W]` largest distance from it, without other modes.
+        other: `[H, W, C]` the other mode, where there is one.
+        share: `[H, W]` of the time that it shows, or 0.
+    """
+
+    picture: np.ndarray
+    noise: np.ndarray
+    peak: np.ndarray
+    other: np.ndarray
+    share: np.ndarray
+
+    def __iter__(self):
+        return (getattr(self, f.name) for f in dataclasses.fields(self))
+
+
+def _modes(band, colour):
+    """`_Modes` of some rows `[N, h, W, C]`."""
+    shape, channels = band.shape[1:3], band.shape[3]
+    band = band.reshape(len(band), -1, channels)
+    along = band @ colour.axis
+    cut, upper_share, is_double = _split(along, colour.noise)
+    take_upper = upper_share >= 0.5
+    if colour.side:
+        take_upper = np.full_like(take_upper, colour.side < 0)
+    members = ~is_double | ((along >= cut) == take_upper)
+    (picture,) = _quantiles(band, members, [0.5])
+    size = np.abs(band - picture).max(-1)
+    noise = _deviation(size, members)
+    peak = np.where(members, size, 0).max(0)
+    other = np.zeros_like(picture)
+    double = np.flatnonzero(is_double)
+    other[double] = _quantiles(band[:, double], ~members[:, double], [0.5])[0]
+    share = np.where(is_double, 1 - members.mean(0), 0)
+    parts = picture, noise, peak, other, share
+    return _Modes(*(p.reshape(*shape, *p.shape[1:]) for p in parts))
+
+
+def _split(along, noise):
+    """Cuts the values of each pixel in two where that parts them best.
+
+    Args:
+        along: `[N, P]`.
+        noise: A typical pixel's.
+
+    Returns:
+        `(cut [P], share of those not below it [P], whether these are two
+        modes [P])`. Neither has so few samples that noise could make it.
+    """
+    number = len(along)
+    least = max(2 if number > 4 else 1, int(np.ceil(0.08 * number)))
+    values = np.sort(along - np.median(along, 0), 0)
+    below = np.arange(1, number, dtype=np.float32)[:, None]
+    above = number - below
+    sums, squares = np.cumsum(values, 0), np.cumsum(values**2, 0)
+    low = sums[:-1] / below
+    high = (sums[-1] - sums[:-1]) / above
+    spread = below * above * (high - low) ** 2
+    spread[: least - 1] = spread[number - least :] = -1
+    at = np.argmax(spread, 0)[None]
+
+    def there(array):
+        return np.take_along_axis(array, at, 0)[0]
+
+    below, above = at[0] + 1, number - at[0] - 1
+    low, high, first = there(low), there(high), there(squares)
+    inside = first / below - low**2
+    inside += (squares[-1] - first) / above - high**2
+    deviation = np.sqrt(np.maximum(0.5 * inside, 0) + _STEP**2)
+    is_double = (high - low > _APART * deviation) & (high - low > 6 * noise)
+    cut = np.take_along_axis(np.sort(along, 0), at + 1, 0)[0]
+    return cut, above / number, is_double
+
+
+def _deviation(size, members):
+    """`[P]` robust deviation of distances `[N, P]` of members."""
+    middle, large = _quantiles(size[..., None], members, [0.5, 0.8])[..., 0]
+    middle = np.maximum(_SIGMA * middle, _STEP)
+    # Compressed video is still most of the time, and then it jumps. More than
+    # thrice the middle may be objects that pass.
+    return np.clip(large / 1.28, middle, 3 * middle)
+
+
+def _quantiles(values, members, shares):
+    """`[M, P, C]` quantiles over those of `[N, P, C]` that are members."""
+    if members.all():
+        values, count = (
+            np.sort(values, 0),
+            np.full(members.shape[1], len(values)),
+        )
+    else:
+        values = np.where(members[..., None], values, np.inf)
+        values.sort(0)
+        count = members.sum(0)
+    result = []
+    for share in shares:
+        place = share * np.maximum(count - 1, 0)
+        below = np.floor(place).astype(int)
+        both = np.stack([below, np.minimum(below + 1, count - 1)])
+        both = np.take_along_axis(values, both[..., None], 0)
+        part = np.float32(place - below)[:, None]
+        result.append(both[0] + part * (both[1] - both[0]))
+    return np.stack(result)
+
+
+def _prefer_what_goes_on(modes):
+    """Takes the other mode where the ground around goes on in it, in place."""
+    tried = modes.share >= 0.2
+    if not tried.any() or tried.all():
+        return
+    around = _around(modes.picture, modes.share > 0)
+    of_this = _smooth(np.abs(modes.picture - around).max(-1), tried)
+    of_other = _smooth(np.abs(modes.other - around).max(-1), tried)
+    apart = np.abs(modes.picture - modes.other).max(-1)
+    better = tried & (of_other < 0.25 * apart) & (of_this > 0.75 * apart)
+    modes.picture[better] = modes.other[better]
+    modes.peak[better] = modes.noise[better]
+
+
+def _around(picture, hidden):
+    """`[H, W, C]` picture with hidden places as the nearest shown ones."""
+    shown = ~ndimage.binary_dilation(hidden, iterations=2)
+    if not shown.any():
+        return picture
+    calm = ndimage.median_filter(picture, size=(5, 5, 1))
+    places = ndimage.distance_transform_edt(
+        ~shown, return_distances=False, return_indices=True
+    )
+    return np.where(hidden[..., None], calm[tuple(places)], picture)
+
+
+def _smooth(values, where):
+    """Means over neighbours among those pixels."""
+    total = ndimage.uniform_filter(np.where(where, values, 0), 5)
+    share = ndimage.uniform_filter(where.astype(np.float32), 5)
+    return total / np.maximum(share, 0.01)
+
+
+def _measured(modes):
+    """`(noise [H, W], tail)` with floors that the sample itself has."""
+    # A pixel's own deviation is uncertain, and 0 where it was rounded away.
+    around = ndimage.uniform_filter(modes.noise, 7)
+    noise = np.maximum(np.maximum(modes.noise, around), _STEP)
+    # Objects pass over some pixels, often over most: a low quantile.
+    return noise, float(np.quantile(modes.peak / noise, 0.25))
+
+
+def _of_two(frames):
+    """Background of one or two frames: what goes on around it is taken."""
+    first, last = frames[0].astype(np.float32), frames[-1].astype(np.float32)
+    last /= gain_of(last, first)
+    picture = 0.5 * (first + last)
+    apart = np.abs(first - last).max(-1)
+    # The difference of two has root 2 their deviation.
+    around = 2**-0.5 * _SIGMA * ndimage.median_filter(apart, 15)
+    noise = np.maximum(np.maximum(around, np.median(around)), _STEP)
+    hidden = grown(ndimage.binary_opening(apart > 6 * noise), 2)
+    hidden &= apart > 3 * noise
+    if hidden.any() and not hidden.all():
+        around = _around(picture, hidden)
+        firsts = _smooth(np.abs(first - around).max(-1), hidden)
+        lasts = _smooth(np.abs(last - around).max(-1), hidden)
+        best = np.where((firsts < lasts)[..., None], first, last)
+        picture = np.where(hidden[..., None], best, picture)
+    return Background(picture, noise)
+
+
+class Followed(NamedTuple):
+    """What `Following` knows after a frame.
+
+    Attributes:
+        planes: `[C, H, W]` float32, the background.
+        noise: `[H, W]` float32.
+        frames: Number of frames seen.
+    """
+
+    planes: np.ndarray
+    noise: np.ndarray
+    frames: int
+
+
+class Following:
+    """A background that goes along when the light changes slowly.
+
+    Each frame is compared in its own light, one gain for all of it. Places
+    where no object is move slowly towards what they show, and so does their
+    noise, which is less from frame to frame than all over a video. What an
+    object covers is left as it is, for however long it stays.
+
+    Args:
+        background: Where it begins.
+        sensitivity: As in `Background.threshold`.
+        least: Least threshold, in grey levels.
+        rate: Share of the way to what a frame shows.
+    """
+
+    def __init__(self, background, sensitivity=1.0, least=0.0, rate=0.01):
+        self.background = background
+        self.least = least
+        self.rate = rate
+        self.deviations = background.threshold(sensitivity) / background.noise
+        step = max(1, int((np.prod(background.size) / _PIXELS * 4) ** 0.5))
+        self._grid = slice(step // 2, None, step)
+
+    def start(self) -> Followed:
+        """What is known before the first frame."""
+        background = self.background
+        return Followed(background._planes, background.noise, 0)
+
+    def step(self, frame, state):
+        """Compares a frame and learns from it.
+
+        Args:
+            frame: `[H, W, C]` uint8.
+            state: From `start` or the frame before.
+
+        Returns:
+            `(difference [H, W], threshold [H, W], state)`, grey levels in the
+            light of the background.
+        """
+        threshold = np.maximum(self.deviations * state.noise, self.least)
+        some = self._grid, self._grid
+        picture = np.moveaxis(state.planes[:, *some], 0, -1)
+        gain = gain_of(frame[some], picture, threshold[some])
+        difference = _difference(frame, state.planes, gain)
+        return (
+            difference,
+            threshold,
+            self._learn(frame, gain, difference, threshold, state),
+        )
+
+    def _learn(self, frame, gain, difference, threshold, state):
+        """The next state; each row learns from every fourth frame."""
+        rows = slice(state.frames % _TURNS, None, _TURNS)
+        # Single pixels are noise, from which there is more to learn.
+        objects = ~grown(difference <= threshold, 1)
+        calm = ~grown(objects, 3)[rows]
+        rate = np.float32(min(1.0, _TURNS * self.rate)) * calm
+        planes, noise = state.planes.copy(), state.noise.copy()
+        shown = np.moveaxis(frame[rows], -1, 0)
+        shown = np.multiply(shown, 1 / gain, dtype=np.float32)
+        planes[:, rows] += rate * (shown - planes[:, rows])
+        # The mean distance of a normal is 0.8 deviations.
+        noise[rows] += rate * (1.25 * difference[rows] - noise[rows])
+        least = np.maximum(self.background.noise[rows] / 3, _STEP)
+        noise[rows] = np.maximum(noise[rows], least)
+        return Followed(planes, noise, state.frames + 1)
+
+
+def grown(mask, radius):
+    """`[H, W]` mask with all within some pixels of it, in an octagon."""
+    mask = mask.copy()
+    for turn in range(radius):
+        before = mask.copy()
+        mask[1:] |= before[:-1]
+        mask[:-1] |= before[1:]
+        if turn % 2:  # squares and crosses in turn
+            before = mask.copy()
+        mask[:, 1:] |= before[:, :-1]
+        mask[:, :-1] |= before[:, 1:]
+    return mask
+
+
+def light_steps(levels):
+    """Frames whose light is suddenly another than that of the one before.
+
+    Args:
+        levels: `[T]` mean grey level of each frame.
+
+    Returns:
+        `[M]` int64 numbers of the first frames in the new light. What lasts
+        for fewer than three frames, or comes slowly, is none.
+    """
+    levels = np.log(np.maximum(np.asarray(levels, np.float64), 1.0))
+    if len(levels) < 6:
+        return np.zeros(0, np.int64)
+    steps = np.abs(np.diff(levels))
+    usual = max(_SIGMA * np.median(steps), 1e-3)
+    (candidates,) = np.nonzero(steps > max(0.05, 8 * usual))
+    found = []
+    for t in candidates + 1:
+        before, after = levels[max(0, t - 3) : t], levels[t : t + 3]
+        size = np.abs(np.median(after) - np.median(before))
+        is_new = not found or t - found[-1] >= 3
+        if len(after) == 3 and size > 0.5 * steps[t - 1] and is_new:
+            found.append(t)
+    return np.array(found, np.int64)
+
+
+def as_picture(difference, threshold, gain):
+    """A difference as a grey picture: black ground, bright objects.
+
+    Args:
+        difference: `[..., H, W]` grey levels, from `Background.difference`.
+        threshold: `[H, W]` or a number: what is below is black.
+        gain: Difference of a typical object, which is white.
+
+    Returns:
+        `[..., H, W]` uint8.
+    """
+    room = np.maximum(gain - threshold, 1.0)
+    share = (difference - threshold) / room
+    return (np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,0 +1,95 @@
+"""Which detection is whom: identities over a whole video."""
+
+from tfdecomp.motion import link_tracklets
+from tfdecomp.motion.detections import FILLED, Detections, Linked
+from tfdecomp.motion.link_clean import clean
+from tfdecomp.motion.link_episodes import episodes
+from tfdecomp.motion.link_known import tracks_of_known
+from tfdecomp.motion.link_measure import measure
+from tfdecomp.motion.link_online import Linker, inside
+from tfdecomp.motion.link_unknown import tracks_of_unknown
+
+__all__ = ["Linker", "episodes", "link"]
+
+MODES = ("online", "offline")
+DART = 1.5  # sizes that one who cannot have left may jump in a frame
+
+
+def link(
+    detections: list[Detections],
+    *,
+    num_objects: int | None = None,
+    mode: str = "offline",
+    foreground=None,
+    frame_size: tuple[int, int] | None = None,
+    max_gap: int = 25,
+) -> list[Linked]:
+    """Gives what was found in a video its identities.
+
+    Args:
+        detections: One `Detections` per frame, possibly empty ones.
+        num_objects: How many identities there are, if that is known: each of
+            them is then in every frame. None where objects come and go.
+        mode: `"offline"` decides once more over the whole video; `"online"`
+            frame by frame, from the past only.
+        foreground: `t -> (mask [h, w] bool, scale)`: what differs from the
+            background in frame `t`, and how many pixels of the frame one of
+            the mask is. Called for the frames in which it is needed.
+        frame_size: `(height, width)`, pixels; filled places stay inside.
+        max_gap: Frames that a track may be unseen for where objects come and
+            go. About a second.
+
+    Returns:
+        One `Linked` per frame. With `num_objects` there are fewer ids if
+        never that many can be told apart.
+
+    Raises:
+        ValueError: A mode that does not exist, or a number below 1.
+    """
+    if mode not in MODES:
+        raise ValueError(
+            f"mode is {mode!r}; expected one of {', '.join(MODES)}"
+        )
+    if num_objects is not None and num_objects < 1:
+        raise ValueError(
+            f"num_objects is {num_objects}; expected at least 1, or None"
+            " where objects come and go"
+        )
+    if mode == "online":
+        linker = Linker(num_objects, max_gap=max_gap, frame_size=frame_size)
+        seen = _lookup(foreground)
+        return [linker.step(d, seen(t)) for t, d in enumerate(detections)]
+    return _offline(detections, num_objects, foreground, frame_size, max_gap)
+
+
+def _lookup(foreground):
+    if foreground is None:
+        return lambda time: None
+    return lambda time: lambda: foreground(time)
+
+
+def _offline(detections, num_objects, foreground, frame_size, max_gap):
+    scale = measure(detections)
+    cleaned = [clean(d, scale, num_objects) for d in detections]
+    frames = [c[0] for c in cleaned]
+    origins = [c[1] for c in cleaned]
+    tracklets = link_tracklets.build(
+        frames, scale, far=0.0 if num_objects is None else DART
+    )
+    scale = link_tracklets.judged(tracklets, scale)
+    if num_objects is None:
+        tracks = tracks_of_unknown(
+            tracklets, len(frames), scale, max_gap, foreground
+        )
+    else:
+        tracks = tracks_of_known(
+            tracklets, frames, scale, num_objects, max_gap, foreground
+        )
+    if frame_size is not None:
+        _keep_inside(tracks, frame_size)
+    return tracks.linked(origins)
+
+
+def _keep_inside(tracks, frame_size):
+    filled = tracks.sources == FILLED
+    tracks.boxes[filled] = inside(tracks.boxes[filled], frame_size)

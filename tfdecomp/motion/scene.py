@@ -1,0 +1,199 @@
+"""One fixed camera's view, as a model sees it: what is behind, what moves."""
+
+import dataclasses
+import io
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from tfdecomp.motion import background as background_lib
+from tfdecomp.motion import blobs
+
+FILE_NAME = "scene.npz"
+_LARGEST = 2**26  # pixels of a scene that is read
+# Of a typical object's difference: what is black in a picture, and white.
+_BLACK, _WHITE = 0.1, 0.8
+_FAINT = 0.2  # below are shadows, and halos of compression
+_SAME_LIGHT = 0.003
+
+
+@dataclasses.dataclass
+class Scene:
+    """A view at the size at which a model sees it.
+
+    Attributes:
+        background: The `Background`, of the size of the model's pictures.
+        gain: Difference from the background of a typical object, in grey
+            levels.
+        length: Length of a typical object in pixels.
+        width: Width of the same.
+        min_area: Least pixels of what counts as something that moves.
+        max_area: Most pixels; None: any.
+        region: `[h, w]` bool, where to look; None: everywhere.
+        follows_light: Whether frames are brought to the background's light.
+    """
+
+    background: background_lib.Background
+    gain: float
+    length: float
+    width: float
+    min_area: float = 1.0
+    max_area: float | None = None
+    region: np.ndarray | None = None
+    follows_light: bool = False
+
+    def __post_init__(self):
+        self._threshold = np.maximum(
+            self.background.threshold(), np.float32(_FAINT * self.gain)
+        )
+        if self.region is not None:
+            self.region = np.asarray(self.region, bool)
+            if self.region.shape != self.size:
+                raise ValueError(
+                    f"region is {list(self.size)} as the background, got "
+                    f"{self.region.shape}"
+                )
+
+    @property
+    def size(self):
+        """`(h, w)`."""
+        return self.background.size
+
+    @property
+    def threshold(self):
+        """`[h, w]` difference above which a pixel is foreground."""
+        return self._threshold
+
+    def difference(self, frame):
+        """`[h, w]` float32 distance of a frame from the background.
+
+        Args:
+            frame: `[h, w, C]` uint8.
+        """
+        return self.background.difference(self.in_its_light(frame))
+
+    def in_its_light(self, frame):
+        """A frame as it would be in the background's light."""
+        if not self.follows_light:
+            return frame
+        gain = background_lib.gain_of(
+            frame, self.background.picture, self._threshold
+        )
+        # A frame without light has nothing to be brought back.
+        if not 0.2 < gain < 5 or abs(gain - 1) < _SAME_LIGHT:
+            return frame
+        return np.float32(1 / gain) * frame
+
+    def foreground(self, difference):
+        """`[h, w]` bool, what differs from the background."""
+        mask = difference > self._threshold
+        return mask if self.region is None else mask & self.region
+
+    def moving(self, frame):
+        """What moves in a frame `[h, w, C]`: `blobs.Blobs`."""
+        return self.blobs(self.difference(frame))
+
+    def blobs(self, difference):
+        """The same of what `difference` gave."""
+        return blobs.find(
+            difference,
+            self._threshold,
+            min_area=self.min_area,
+            max_area=self.max_area,
+            width=self.width,
+            region=self.region,
+        )
+
+    def picture(self, difference):
+        """`[h, w, 3]` uint8 grey: black ground, bright objects."""
+        floor = np.maximum(self._threshold, _BLACK * self.gain)
+        grey = background_lib.as_picture(difference, floor, _WHITE * self.gain)
+        if self.region is not None:
+            grey = grey * self.region
+        return np.repeat(grey[..., None], 3, axis=-1)
+
+    def pictures(self, frames, window=None):
+        """Difference pictures of frames, or of a window of them.
+
+        Args:
+            frames: `[T, h, w, C]` uint8.
+            window: Two slices of rows and columns that the frames show; None:
+                all.
+
+        Returns:
+            `[T, h, w, 3]` uint8.
+        """
+        scene = self if window is None else self.window(window)
+        shown = [scene.picture(scene.difference(frame)) for frame in frames]
+        return np.stack(shown)
+
+    def window(self, window):
+        """The part of the scene in two slices, in the light as it is."""
+        rows, columns = window
+        box = rows.start, columns.start, rows.stop, columns.stop
+        region = None if self.region is None else self.region[window]
+        return dataclasses.replace(
+            self,
+            background=self.background.crop(box),
+            region=region,
+            follows_light=False,
+        )
+
+    def save(self, path):
+        """Writes the scene to an `.npz` file, whole or not at all."""
+        fields = {
+            name: getattr(self, name)
+            for name in ("gain", "length", "width", "min_area", "max_area")
+            if getattr(self, name) is not None
+        }
+        if self.region is not None:
+            fields["region"] = self.region
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            picture=self.background.picture.astype(np.float16),
+            noise=self.background.noise,
+            polarity=self.background.polarity,
+            tail=self.background.tail,
+            follows_light=self.follows_light,
+            **fields,
+        )
+        path = pathlib.Path(path)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(buffer.getvalue())
+        os.replace(partial, path)
+
+
+def load(path) -> Scene:
+    """Reads what `Scene.save` wrote.
+
+    Raises:
+        ValueError: If the file is none, or damaged, or far too large.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > 16 * _LARGEST:
+            raise ValueError(f"{size:,} bytes are too many for a scene")
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        background = background_lib.Background(
+            content.pop("picture"),
+            content.pop("noise"),
+            int(content.pop("polarity")),
+            float(content.pop("tail")),
+        )
+        region = content.pop("region", None)
+        follows = bool(content.pop("follows_light"))
+        numbers = {name: float(value) for name, value in content.items()}
+        return Scene(
+            background, region=region, follows_light=follows, **numbers
+        )
+    except Exception as error:  # a changed byte may raise any of a dozen kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path} cannot be read as a scene ({reason}); make it again with "
+            "'tfdecomp fit'"
+        ) from error

@@ -1,0 +1,222 @@
+"""What is chosen from a video: scale, background, slots; and why."""
+
+import dataclasses
+
+import numpy as np
+
+from tfdecomp.motion import background as background_lib
+from tfdecomp.motion import scene as scene_lib
+from tfdecomp.motion import survey as survey_lib
+from tfdecomp.prediction import looking, regions
+from tfdecomp.prediction.view import View
+
+# The length that a typical object should have in what the model sees. Its
+# boxes are at most an anchor long, and sprites of ten pixels show no more.
+_TYPICAL, _LONGEST = 0.75, 0.95  # of the anchor
+_ENLARGED = 3.0  # no picture shows more than the camera saw
+_MOST_PIXELS = 700_000  # of a picture
+_SPARE = 1.5  # slots for each object that is seen at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a user knows of a video; None is found out.
+
+    Args:
+        size: `"native"`, `(h, w)` or a factor on the frame.
+        region: `[H, W]` bool, where to look.
+        min_area: Least pixels of an object, in the frame.
+        max_area: Most pixels.
+        objects: How many objects there are.
+        object_size: Length of an object in pixels of the frame.
+    """
+
+    size: object = None
+    region: np.ndarray | None = None
+    min_area: float | None = None
+    max_area: float | None = None
+    objects: int | None = None
+    object_size: float | None = None
+
+
+def asked(options, frame_size) -> Asked:
+    """What `runner.Options` say of a video with frames of this size.
+
+    Raises:
+        RegionError: If the region does not fit.
+    """
+    return Asked(
+        size=options.size,
+        region=regions.read(options.region, frame_size),
+        min_area=options.min_area,
+        max_area=options.max_area,
+        objects=options.objects,
+        object_size=options.object_size,
+    )
+
+
+@dataclasses.dataclass
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        view: The `View`, with its scene.
+        num_slots: `K`, one for the background.
+        survey: The `motion.survey.Survey` that it follows from, in pixels of
+            the glance.
+        facts: `(name, value, how it was found)` in words.
+        problems: `(kind, sentence)` of what is wrong with the video.
+    """
+
+    view: View
+    num_slots: int
+    survey: object
+    facts: list
+    problems: list
+
+
+def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
+    """Chooses from a `looking.Glance`.
+
+    Args:
+        glance: The frames that were looked at.
+        asked: `Asked`.
+        anchor: Side in pixels of the largest box of the model; None: it has
+            no largest.
+        scale: Pixels of the picture for one of the frame, if that is settled
+            already.
+        shows_difference: Whether the model sees differences.
+
+    Returns:
+        `Choice`.
+    """
+    reduced = glance.size[0] / glance.frame_size[0]  # at which it was seen
+    region = _resized(asked.region, glance.size)
+    survey = survey_lib.survey(
+        survey_lib.Samples(glance.scattered, glance.runs),
+        levels=glance.levels,
+        region=region,
+        object_size=asked.object_size and asked.object_size * reduced,
+        num_objects=asked.objects,
+        min_area=asked.min_area and asked.min_area * reduced**2,
+        max_area=asked.max_area and asked.max_area * reduced**2,
+    )
+    how = "asked for" if scale is None else "as in training"
+    if scale is None:
+        scale = _asked_scale(asked.size, glance.frame_size)
+    if scale is None:
+        scale, how = _scale(survey, reduced, anchor, glance.frame_size)
+    size = looking.scaled(glance.frame_size, scale)
+    scene = _scene(glance, survey, size, region, asked)
+    view = View(
+        glance.frame_size, size, scene=scene, shows_difference=shows_difference
+    )
+    seen = asked.objects or max(survey.count_high, survey.num_objects)
+    num_slots = 1 + int(np.ceil(_SPARE * seen)) + 2
+    facts = _facts(glance, survey, view, num_slots, asked, reduced, how)
+    return Choice(view, num_slots, survey, facts, list(survey.problems))
+
+
+def _resized(region, size):
+    """A mask `[H, W]` at another size, by the nearest pixel."""
+    if region is None:
+        return None
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(region.shape, size)
+    )
+    return region[np.ix_(rows, columns)]
+
+
+def _asked_scale(size, frame_size):
+    if size is None:
+        return None
+    if size == "native":
+        return 1.0
+    if isinstance(size, (int, float)):
+        return float(size)
+    return min(new / old for new, old in zip(size, frame_size))
+
+
+def _scale(survey, reduced, anchor, frame_size):
+    """`(scale, why)` at which objects have the size that the model knows."""
+    most = (_MOST_PIXELS / np.prod(frame_size)) ** 0.5
+    if anchor is None:
+        return min(1.0, looking.SIDE / max(frame_size)), "as looked at"
+    typical, long = survey.length[1] / reduced, survey.length[3] / reduced
+    scale = min(_TYPICAL * anchor / typical, _LONGEST * anchor / long)
+    why = "objects are as large as the model knows them"
+    if scale > min(most, _ENLARGED):
+        return min(most, _ENLARGED), "as large as is worth it"
+    return scale, why
+
+
+def _scene(glance, survey, size, region, asked):
+    """The `Scene` at the size of the model's pictures."""
+    view = View(glance.size, size)
+    small = np.stack([view.small(frame) for frame in glance.scattered])
+    background = background_lib.estimate(small)
+    factor = (np.prod(size) / np.prod(glance.size)) ** 0.5
+    ratio = np.prod(size) / np.prod(glance.frame_size)
+    least = max(1.0, survey.min_area * factor**2)
+    if asked.min_area:
+        least = max(1.0, asked.min_area * ratio)
+    most = asked.max_area and asked.max_area * ratio
+    looked = _resized(region, size)
+    if survey.ignore.any():
+        kept = ~_resized(survey.ignore, size)
+        looked = kept if looked is None else looked & kept
+    scene = scene_lib.Scene(
+        background,
+        gain=survey.gain,
+        length=survey.length[1] * factor,
+        width=survey.width[1] * factor,
+        min_area=least,
+        max_area=most,
+        region=looked,
+        follows_light=True,
+    )
+    return dataclasses.replace(scene, gain=_gain(scene, small))
+
+
+def _gain(scene, frames):
+    """Difference of a typical object at this size."""
+    levels = []
+    for frame in frames:
+        difference = scene.difference(frame)
+        blobs = scene.blobs(difference)
+        if len(blobs):
+            inside = difference[blobs.labels > 0]
+            levels.append(np.quantile(inside, 0.8))
+    return float(np.median(levels)) if levels else scene.gain
+
+
+def _facts(glance, survey, view, num_slots, asked, reduced, how):
+    height, width = view.size
+    length = survey.length[1] / reduced
+    own = "asked for"
+    return [
+        ("frame", "{1}x{0}".format(*glance.frame_size), "of the video"),
+        (
+            "frames",
+            f"{glance.num_frames}, {glance.rate:.4g} a second",
+            "of the video",
+        ),
+        (
+            "object size",
+            f"{length:.0f} px",
+            own if asked.object_size else "the median of what moves",
+        ),
+        (
+            "objects",
+            f"{asked.objects or survey.count:.3g} at a time",
+            own if asked.objects else "the median over frames",
+        ),
+        (
+            "speed",
+            f"{survey.speed[0] / reduced:.1f} px a frame",
+            "the median between frames",
+        ),
+        ("the model sees", f"{width}x{height}", how),
+        ("slots", f"{num_slots - 1}", "half as many again, and two"),
+    ]

@@ -1,0 +1,202 @@
+"""First pass over a video: what a model finds in every frame."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from tfdecomp.data import errors
+from tfdecomp.motion.detections import Detections
+from tfdecomp.prediction.memory import FrameMaps
+
+WEAK = 0.1  # presence from which on a slot may continue a track
+_CHUNK_BYTES = 2**29  # of masks that a model makes at once
+_COPIES = 24  # bytes for each pixel of each mask: several floats
+_EMPTY = 0.02  # share of a box that must differ from the background
+
+
+@dataclasses.dataclass
+class Found:
+    """What the first pass left.
+
+    Attributes:
+        numbers: `[T]` numbers of the frames in the source.
+        times: `[T]` seconds.
+        detections: One `Detections` per frame, in pixels of the frame.
+        slots: Per frame the slot of each detection.
+        maps: `FrameMaps` with `owner` `[h, w]`, 0 or the slot that owns a
+            pixel, and `foreground` `[h, w]` bool, in the model's pixels.
+        baseline: The same as `detections` by background subtraction, where
+            there is a scene.
+        errors: `[T]` mean distance between what the model saw and drew, of
+            what moves; NaN where there is none.
+        explained: `[T]` share of the moving pixels that objects own; NaN.
+        full: `[T]` bool, no slot was free.
+        num_slots: `K`.
+        end: None, or the error at which the source ended early.
+    """
+
+    numbers: list
+    times: list
+    detections: list
+    slots: list
+    maps: FrameMaps
+    baseline: list
+    errors: list
+    explained: list
+    full: list
+    num_slots: int
+    end: Exception | None = None
+
+    def __len__(self):
+        return len(self.numbers)
+
+
+class Finder:
+    """Runs a model over a video and keeps what it finds.
+
+    Args:
+        stream: A `Stream` that gives `owner`, `boxes` and `presence`.
+        view: The `View` by which it sees frames.
+        length: Frames at a time.
+        scratch: Folder whose disk the maps go to.
+    """
+
+    def __init__(self, stream, view, length=32, scratch=None):
+        self.stream, self.view = stream, view
+        slots = stream.num_slots or stream.model.num_slots
+        own = getattr(stream, "slots_at_once", slots)
+        size = _COPIES * own * int(np.prod(view.size))
+        self.length = int(np.clip(_CHUNK_BYTES // size, 1, length))
+        empty = ([] for _ in range(4))
+        self.found = Found(
+            [], [], [], [], FrameMaps(scratch), *empty, num_slots=slots
+        )
+
+    def run(self, frames, show=None):
+        """Yields the number of frames done, chunk by chunk.
+
+        Args:
+            frames: Iterable of `Frame`s; of one that ends early what came
+                before counts, and `found.end` has the error.
+            show: Called with frame, picture and outputs of each.
+        """
+        chunk = []
+        with contextlib.closing(frames):
+            try:
+                for frame in frames:
+                    chunk.append((frame, *self.view.see(frame.pixels)))
+                    if len(chunk) == self.length:
+                        self._take(chunk, show)
+                        chunk = []
+                        yield len(self.found)
+            except errors.DatasetInputError as error:
+                self.found.end = error
+        if chunk:
+            self._take(chunk, show)
+            yield len(self.found)
+
+    def _take(self, chunk, show):
+        outputs = self.stream(np.stack([picture for _, picture, _ in chunk]))
+        for t, (frame, picture, moving) in enumerate(chunk):
+            here = {name: value[t] for name, value in outputs.items()}
+            self._keep(frame, picture, moving, here)
+            if show is not None:
+                show(frame, picture, here)
+
+    def _keep(self, frame, picture, moving, outputs):
+        found, view = self.found, self.view
+        owner, boxes = outputs["owner"], outputs["boxes"]
+        foreground = None
+        if moving is not None:
+            foreground = moving.labels > 0
+            owner = owner * foreground
+        presence = outputs["presence"].copy()
+        presence[0] = 0  # the background
+        (slots,) = np.nonzero(presence > WEAK)
+        areas = _areas(owner, foreground, boxes, slots)
+        if foreground is not None:
+            boxes = _tight(owner, boxes)
+        features = outputs.get("slots")
+        detections = Detections(
+            boxes=view.boxes(boxes[slots]),
+            scores=presence[slots],
+            areas=areas * np.prod(view.frame_size) / np.prod(view.size),
+            features=np.zeros((len(slots), 0))
+            if features is None
+            else features[slots],
+            numbers=outputs["track_ids"][slots],
+        )
+        found.numbers.append(frame.number)
+        found.times.append(frame.time)
+        found.detections.append(detections)
+        found.slots.append(slots)
+        found.full.append(bool((presence[1:] > 0.5).all()))
+        found.maps.add(owner=_small_type(owner), foreground=foreground)
+        self._judge(picture, foreground, owner, outputs)
+        if moving is not None:
+            found.baseline.append(self._blobs(moving))
+
+    def _judge(self, picture, foreground, owner, outputs):
+        moving = foreground if foreground is not None else slice(None)
+        error = explained = np.nan
+        if foreground is None or foreground.any():
+            if "recon" in outputs:
+                away = np.abs(outputs["recon"] - np.float32(picture) / 255)
+                error = float(away[moving].mean())
+            if foreground is not None:
+                explained = float((owner[foreground] > 0).mean())
+        self.found.errors.append(error)
+        self.found.explained.append(explained)
+
+    def _blobs(self, blobs):
+        """What background subtraction finds."""
+        count = len(blobs)
+        return Detections(
+            boxes=self.view.boxes(blobs.boxes),
+            scores=np.ones(count),
+            areas=blobs.areas,
+            features=np.zeros((count, 0)),
+            numbers=np.zeros(count),
+        )
+
+
+def _areas(owner, foreground, boxes, slots):
+    """Pixels of each object that differ from the background.
+
+    One whose mask misses them but whose box does not has those in its box
+    that nobody owns.
+    """
+    counts = np.bincount(owner.ravel(), minlength=len(boxes))[slots]
+    areas = counts.astype(float)
+    if foreground is None:
+        return areas
+    free = foreground & (owner == 0)
+    for n in np.flatnonzero(counts == 0):
+        top, left, bottom, right = boxes[slots[n]]
+        part = free[
+            int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))
+        ]
+        if part.size and part.mean() > _EMPTY:
+            areas[n] = part.sum()
+    return areas
+
+
+def _tight(owner, boxes):
+    """Boxes around what each slot owns of what moves.
+
+    A model's own box is that of its sprite, with room around the object. What
+    owns nothing keeps it.
+    """
+    boxes = np.array(boxes, np.float64)
+    found = ndimage.find_objects(owner)
+    for slot, place in enumerate(found, 1):
+        if place is not None and slot < len(boxes):
+            rows, columns = place
+            boxes[slot] = rows.start, columns.start, rows.stop, columns.stop
+    return boxes
+
+
+def _small_type(owner):
+    return owner.astype(np.uint8 if owner.max() < 256 else np.int16)

@@ -1,0 +1,147 @@
+"""Looks at a video before anything is decided: frames from all over it."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+
+from tfdecomp.prediction.view import View
+
+SIDE = 640  # pixels of the longer side at which videos are looked at
+_SCATTERED = 100
+_RUNS, _LENGTH = 12, 8  # runs of consecutive frames
+
+
+@dataclasses.dataclass
+class Glance:
+    """Frames of one or several videos of one scene, scaled down.
+
+    Attributes:
+        frame_size: `(H, W)` of the videos.
+        size: `(h, w)` of the frames here.
+        scattered: `[N, h, w, 3]` uint8, evenly spaced.
+        runs: List of `[R, h, w, 3]`, consecutive frames.
+        levels: Per video `[T]` mean grey level of every frame.
+        rate: Frames per second.
+        num_frames: Of all videos together.
+    """
+
+    frame_size: tuple
+    size: tuple
+    scattered: np.ndarray
+    runs: list
+    levels: list
+    rate: float
+    num_frames: int
+
+
+def scaled(frame_size, scale):
+    """`(h, w)` of a frame at a scale, at least one pixel each."""
+    return tuple(max(1, round(side * scale)) for side in frame_size)
+
+
+def glance(footages, progress=None, should_stop=None) -> Glance:
+    """Reads videos once and keeps a few of their frames.
+
+    Args:
+        footages: List of `Footage`s of one size.
+        progress: Called with the numbers of frames read and of all.
+        should_stop: Called after every frame; true ends the look.
+
+    Raises:
+        DatasetInputError: If a video ends early.
+        ValueError: If the videos differ in size.
+        KeyboardInterrupt: If it was stopped.
+    """
+    sizes = {tuple(footage.size) for footage in footages}
+    if len(sizes) > 1:
+        raise ValueError(
+            "videos of one scene have frames of one size, got "
+            + ", ".join(f"{w}x{h}" for h, w in sorted(sizes))
+        )
+    (frame_size,) = sizes
+    size = scaled(frame_size, min(1.0, SIDE / max(frame_size)))
+    view = View(frame_size, size)
+    total = sum(footage.num_frames for footage in footages)
+    share = 1 / len(footages)
+    scattered, runs, levels, done = [], [], [], 0
+    for footage in footages:
+        count = footage.num_frames
+        single = _evenly(count, max(3, round(_SCATTERED * share)))
+        starts = _evenly(
+            max(1, count - _LENGTH + 1), max(1, round(_RUNS * share))
+        )
+        own = {start: [] for start in starts}
+        level = []
+        with contextlib.closing(footage.frames()) as frames:
+            for number, frame in enumerate(frames):
+                done += 1
+                level.append(float(frame.pixels[::8, ::8].mean()))
+                wants = [s for s in starts if s <= number < s + _LENGTH]
+                if wants or number in single:
+                    small = view.small(frame.pixels)
+                    for start in wants:
+                        own[start].append(small)
+                    if number in single:
+                        scattered.append(small)
+                if progress is not None:
+                    progress(done, total)
+                if should_stop is not None and should_stop():
+                    raise KeyboardInterrupt
+        runs += [np.stack(run) for run in own.values() if len(run) > 1]
+        levels.append(np.array(level))
+    return Glance(
+        frame_size,
+        size,
+        np.stack(scattered),
+        runs,
+        levels,
+        float(footages[0].rate),
+        total,
+    )
+
+
+def _evenly(count, wanted):
+    """At most `wanted` numbers below `count`, evenly spaced, ascending."""
+    wanted = min(wanted, count)
+    return sorted(set(np.linspace(0, count - 1, wanted).astype(int).tolist()))
+
+
+def runs_of(footages, view, count, length, progress=None, should_stop=None):
+    """Yields `count` runs `[length, h, w, 3]` from all over the videos.
+
+    Args:
+        footages: List of `Footage`s.
+        view: A `View` of the size to keep.
+        count: How many runs, of all videos together, at most.
+        length: Frames of a run; a video with fewer gives a shorter one.
+        progress: As in `glance`.
+        should_stop: The same.
+    """
+    total = sum(footage.num_frames for footage in footages)
+    ahead = 0
+    for footage in footages:
+        own = footage.num_frames
+        wanted = max(1, round(count * own / total))
+        starts = _evenly(max(1, own - length + 1), wanted)
+        waiting = {}
+        with contextlib.closing(footage.frames()) as frames:
+            for number, frame in enumerate(frames):
+                if progress is not None:
+                    progress(ahead + number + 1, total)
+                if should_stop is not None and should_stop():
+                    raise KeyboardInterrupt
+                if starts and number == starts[0]:
+                    waiting[starts.pop(0)] = []
+                if not waiting:
+                    if not starts:
+                        break
+                    continue
+                small = view.small(frame.pixels)
+                for start in list(waiting):
+                    waiting[start].append(small)
+                    if len(waiting[start]) == length:
+                        yield np.stack(waiting.pop(start))
+        for run in waiting.values():  # of a video shorter than a run
+            yield np.stack(run)
+        ahead += own

@@ -1,0 +1,422 @@
+"""Two passes over a video: what is there, then who is who.
+
+The first pass runs the model over every frame and keeps what it finds on
+disk. Identities are then decided over the whole video, and the second pass
+writes them, in memory that does not grow with the video but by a few numbers
+for every object and frame.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+
+from tfdecomp.data import video_io, video_writer
+from tfdecomp.motion import linking
+from tfdecomp.motion.detections import FILLED
+from tfdecomp.prediction import finding, mot, tracks, trust
+from tfdecomp.prediction import folder as folder_lib
+from tfdecomp.prediction.growing_npz import GrowingNpz
+from tfdecomp.visualization import palette, report, tracking_video
+
+_LATENTS = ("slots", "presence", "track_ids")
+_THUMBNAIL = 200  # pixels of a side, at most
+_GAP_SECONDS = 1.0  # that a track may be unseen where objects come and go
+REPORT_NAME, DOUBTFUL_NAME = "report.html", "doubtful.csv"
+
+
+class Job:
+    """One video, one model that gives boxes, and what was chosen for them.
+
+    Args:
+        stream: A `Stream` that gives `owner`, `boxes` and `presence`.
+        footage: The `Footage`.
+        choice: A `choosing.Choice`.
+        options: `runner.Options`.
+        reference: What the model's own data have, see `trust.figures_of`.
+    """
+
+    def __init__(self, stream, footage, choice, options, reference=None):
+        self.stream, self.footage, self.options = stream, footage, options
+        self.view, self.facts = choice.view, choice.facts
+        self.problems = choice.problems
+        self.reference = reference
+        self.model = stream.model
+        self.background = self.model.background_slot
+
+
+@dataclasses.dataclass
+class Tracked:
+    """A video with its identities.
+
+    Attributes:
+        found: `finding.Found`.
+        linked: One `Linked` per frame.
+        baseline: The same by background subtraction; empty without a scene.
+        episodes: Doubtful stretches, see `motion.linking.episodes`.
+    """
+
+    found: finding.Found
+    linked: list
+    baseline: list
+    episodes: list
+
+
+def link(found, view, options, rate) -> Tracked:
+    """Decides who is who.
+
+    Args:
+        found: From the first pass.
+        view: Its `View`.
+        options: `runner.Options`.
+        rate: Frames per second.
+    """
+
+    def foreground(t):
+        mask = found.maps.get(t, "foreground")
+        return mask, view.frame_size[0] / view.size[0]
+
+    settings = {
+        "num_objects": options.objects,
+        "frame_size": view.frame_size,
+        "max_gap": max(2, round(_GAP_SECONDS * rate)),
+    }
+    seen = foreground if view.scene is not None else None
+    linked = linking.link(
+        found.detections, mode=options.link, foreground=seen, **settings
+    )
+    baseline = []
+    if found.baseline:
+        baseline = linking.link(found.baseline, mode=options.link, **settings)
+    episodes = linking.episodes(linked, found.detections)
+    return Tracked(found, linked, baseline, episodes)
+
+
+def objects(tracked, view, number):
+    """The objects of a frame.
+
+    Args:
+        tracked: `Tracked`.
+        view: The `View`.
+        number: Number of the frame among those found.
+
+    Returns:
+        `(ids [H, W] uint8 as in mask pictures, list of tracks.Object)`.
+    """
+    found, linked = tracked.found, tracked.linked[number]
+    owner = found.maps.get(number, "owner")
+    foreground = found.maps.get(number, "foreground")
+    values = [tracking_video.id_value(key) for key in linked.ids.tolist()]
+    small = np.zeros(view.size, np.uint8)
+    slots = found.slots[number]
+    detections = found.detections[number]
+    for value, source in zip(values, linked.sources):
+        if source != FILLED:
+            small[owner == slots[source]] = value
+    for value, box in zip(values, linked.boxes):
+        if foreground is not None and not (small == value).any():
+            _claim(small, value, foreground, view.small_boxes(box))
+    ids = view.ids(small)
+    listed = []
+    for n, value in enumerate(values):
+        mask, source = ids == value, int(linked.sources[n])
+        is_filled = source == FILLED
+        listed.append(
+            tracks.Object(
+                id=int(linked.ids[n]),
+                slot=-1 if is_filled else int(slots[source]),
+                box=linked.boxes[n],
+                area=int(np.count_nonzero(mask)),
+                mask=mask,
+                presence=0.0 if is_filled else float(detections.scores[source]),
+                filled=is_filled,
+                doubt=float(linked.doubts[n]),
+            )
+        )
+    return ids, listed
+
+
+def _claim(small, value, foreground, box):
+    """Gives an object without a mask what moves in its box, in place."""
+    top, left = np.floor(box[:2]).astype(int)
+    bottom, right = np.ceil(box[2:]).astype(int)
+    window = slice(max(0, top), bottom), slice(max(0, left), right)
+    part = small[window]
+    part[foreground[window] & (part == 0)] = value
+
+
+class Writers:
+    """All files of the second pass; each is closed whatever happens.
+
+    Args:
+        path: Folder.
+        job: The `Job`.
+        tracked: `Tracked`.
+        record: Content of `prediction.json` so far.
+    """
+
+    def __init__(self, path, job, tracked, record):
+        self.path, self.job, self.tracked = path, job, tracked
+        footage, view = job.footage, job.view
+        self._overlay = video_writer.VideoWriter(
+            path / "overlay.mp4", footage.rate, footage.is_timed
+        )
+        source = record["source"]
+        names = ("name", "height", "width")
+        self._tracks = tracks.TrackFiles(
+            path, record, {name: source[name] for name in names}
+        )
+        self._mot = mot.MotFile(path)
+        self._painter = tracking_video.TrackPainter()
+        self._plan = {}
+        for number, region in report.thumbnail_plan(
+            self.doubtful(),
+            _table(tracked, tracked.linked),
+            len(tracked.found),
+            view.frame_size,
+        ):
+            self._plan.setdefault(number, []).append(region)
+        self.thumbnails = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._overlay.close)
+            closing.callback(self._mot.close)
+            closing.callback(self._tracks.close)
+
+    def doubtful(self):
+        """The doubtful stretches as the report wants them."""
+        found = self.tracked.found
+        return [
+            report.Doubtful(
+                first=entry["first"],
+                last=entry["last"],
+                time=found.times[entry["first"]],
+                ids=tuple(sorted(int(key) for key in entry["ids"])),
+                kind=entry["kind"],
+                doubt=float(entry["doubt"]),
+                sentence=_sentence(entry),
+            )
+            for entry in self.tracked.episodes
+        ]
+
+    def add(self, number, frame):
+        """Writes one frame to all files."""
+        view = self.job.view
+        ids, listed = objects(self.tracked, view, number)
+        video_io.write_png(
+            self.path / "masks" / tracks.mask_name(frame.number),
+            ids,
+            palette.id_colors(),
+        )
+        self._tracks.add(frame, listed)
+        self._mot.add(frame, listed)
+        boxes = {entry.id: entry.box for entry in listed}
+        marked = self._painter.paint(frame.pixels, boxes, ids)
+        self._overlay.add(marked, frame.time)
+        for region in self._plan.get(number, ()):
+            self.thumbnails[number, region] = _thumbnail(marked, region)
+
+
+def _thumbnail(picture, region):
+    """PNG of a region `(ymin, xmin, ymax, xmax)` of a picture."""
+    top, left, bottom, right = map(int, region)
+    part = picture[top:bottom, left:right]
+    step = max(1, -(-max(part.shape[:2]) // _THUMBNAIL))
+    return video_io.encode_png(np.ascontiguousarray(part[::step, ::step]))
+
+
+def _sentence(entry):
+    names = " and ".join(str(int(key)) for key in sorted(entry["ids"]))
+    return {
+        "crossing": f"{names} meet; they may have changed numbers",
+        "vanishing": f"{names} not seen; the place was filled in",
+        "jump": f"{names} moved further than usual",
+    }.get(entry["kind"], f"{entry['kind']} of {names}")
+
+
+def _table(tracked, linked):
+    found = tracked.found
+    counts = [len(frame.ids) for frame in linked]
+    frames = np.repeat(np.arange(len(linked)), counts)
+
+    def joined(name, empty):
+        parts = [getattr(frame, name) for frame in linked]
+        return np.concatenate(parts) if parts else np.zeros(empty)
+
+    return report.TrackTable(
+        frames=frames,
+        times=np.asarray(found.times, float)[frames],
+        ids=joined("ids", 0).astype(int),
+        boxes=joined("boxes", (0, 4)),
+        doubts=joined("doubts", 0),
+        filled=joined("sources", 0) == FILLED,
+    )
+
+
+def write_report(path, job, tracked, writers, facts, verdict):
+    """Writes `report.html` and `doubtful.csv`."""
+    view, footage = job.view, job.footage
+    doubtful = writers.doubtful()
+    background = None
+    if view.scene is not None:
+        picture = view.scene.background.picture
+        background = video_io.encode_png(
+            np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        )
+    table = _table(tracked, tracked.linked)
+    baseline = None
+    if tracked.baseline:
+        baseline = _table(tracked, tracked.baseline)
+    page = report.render(
+        footage.name,
+        facts=facts,
+        table=table,
+        doubtful=doubtful,
+        thumbnails=writers.thumbnails,
+        background=background,
+        baseline=baseline,
+        verdict=verdict,
+        num_frames=len(tracked.found),
+        rate=footage.rate,
+        size=view.frame_size,
+        count=job.options.objects,
+    )
+    for name, text in (
+        (REPORT_NAME, page),
+        (DOUBTFUL_NAME, report.doubtful_csv(doubtful)),
+    ):
+        partial = path / f".{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path / name)
+
+
+def run(job, path, record, progress, should_stop):
+    """Fills a folder.
+
+    Args:
+        job: The `Job`.
+        path: The folder.
+        record: Content of `prediction.json`; grows.
+        progress: Called with frames done, in both passes, and twice all.
+        should_stop: Called after every chunk and frame. True ends the first
+            pass, and what was found is written; true anew ends that, too.
+
+    Returns:
+        The state: `folder.FINISHED`, `INTERRUPTED`, or `FAILED` with an
+        `error` in the record, if the source ended early.
+    """
+    total = job.footage.num_frames
+    latents = GrowingNpz(path / "latents.npz")
+    finder = finding.Finder(
+        job.stream, job.view, job.options.chunk, scratch=path
+    )
+
+    def keep(frame, picture, outputs):
+        row = {name: outputs[name] for name in _LATENTS if name in outputs}
+        row["boxes"] = job.view.boxes(outputs["boxes"])
+        latents.add({**row, "frame": frame.number, "time": frame.time})
+
+    state, found = folder_lib.FINISHED, finder.found
+    try:
+        for done in finder.run(job.footage.frames(), keep):
+            progress(done, 2 * total)
+            if should_stop():
+                state = folder_lib.INTERRUPTED
+                break
+        if not len(found) and found.end is not None:
+            raise found.end
+        tracked = link(found, job.view, job.options, job.footage.rate)
+        record["trust"] = _trust(job, tracked)
+        for number in range(len(found)):
+            latents.add({"ids": _ids_of_slots(tracked, number)})
+        _write(job, path, record, tracked, progress, should_stop)
+    finally:
+        found.maps.close()
+        latents.close()
+    if found.end is not None:
+        record["error"] = str(found.end)
+        return folder_lib.FAILED
+    if record["num_frames"] < len(found):
+        return folder_lib.INTERRUPTED
+    return state
+
+
+def decompose(job) -> dict:
+    """The same in memory.
+
+    Args:
+        job: The `Job`.
+
+    Returns:
+        `boxes` `[T, K, 4]` in pixels of the input, `presence`, `slots`,
+        `track_ids` `[T, K]` of the model and `linked_ids` `[T, K]`, who is
+        who after all; `ids` `[T, H, W]` and `tracks` as in
+        `runner.decompose`, places that were filled in among them; `trust`.
+    """
+    finder = finding.Finder(job.stream, job.view, job.options.chunk)
+    rows = []
+
+    def keep(frame, picture, outputs):
+        row = {name: outputs[name] for name in _LATENTS if name in outputs}
+        rows.append({**row, "boxes": job.view.boxes(outputs["boxes"])})
+
+    found = finder.found
+    try:
+        for _ in finder.run(job.footage.frames(), keep):
+            pass
+        if found.end is not None:
+            raise found.end
+        tracked = link(found, job.view, job.options, job.footage.rate)
+        numbers = range(len(found))
+        ids, listed = zip(*(objects(tracked, job.view, n) for n in numbers))
+        linked = np.stack([_ids_of_slots(tracked, n) for n in numbers])
+    finally:
+        found.maps.close()
+    return {
+        **{name: np.stack([row[name] for row in rows]) for name in rows[0]},
+        "linked_ids": linked,
+        "ids": np.stack(ids),
+        "tracks": list(listed),
+        "trust": _trust(job, tracked),
+    }
+
+
+def _trust(job, tracked):
+    """The verdict, what is wrong with the video itself first."""
+    verdict = trust.verdict(tracked, job.options, job.reference)
+    if job.problems:
+        words = "; ".join(words for _, words in job.problems)
+        worst = max(1, trust.LEVELS.index(verdict["level"]))
+        verdict["sentence"] = f"{words}; besides, {verdict['sentence']}"
+        verdict["level"] = trust.LEVELS[worst]
+    return verdict
+
+
+def _write(job, path, record, tracked, progress, should_stop):
+    """The second pass."""
+    count, total = len(tracked.found), job.footage.num_frames
+    with Writers(path, job, tracked, record) as writers:
+        with contextlib.closing(job.footage.frames()) as frames:
+            for number, frame in enumerate(itertools.islice(frames, count)):
+                writers.add(number, frame)
+                record["num_frames"] = number + 1
+                progress(total + number + 1, 2 * total)
+                if should_stop():
+                    break
+        write_report(path, job, tracked, writers, job.facts, record["trust"])
+
+
+def _ids_of_slots(tracked, number):
+    """`[K]` the id of the object in every slot, 0 for none."""
+    linked, slots = tracked.linked[number], tracked.found.slots[number]
+    ids = np.zeros(tracked.found.num_slots, np.int32)
+    for key, source in zip(linked.ids, linked.sources):
+        if source != FILLED:
+            ids[slots[source]] = key
+    return ids

@@ -1,0 +1,317 @@
+"""How far to trust what a model made of a video, without any label.
+
+    drawn     = 1 - sum (picture - drawing)^2 / sum (picture - its mean)^2
+    explained = share of the pixels that differ from the ground, or move,
+                that objects own
+    empty     = share of the objects that lie on nothing
+    error     = mean |picture - drawing| of what differs from the ground, or
+                moves, over that of the model's own test data
+    full      = share of the frames in which no slot was free
+    blank     = share of the frames in which nothing is to be seen
+    filled    = share of the places that nothing was found at
+
+The model that meets pictures unlike its own leaves most of what moves
+unexplained, or finds what is not there, or draws it wrongly: often worse than
+one colour would, so that less than nothing is drawn.
+
+The ground of a picture is its median colour. What a model's own data have is
+measured once, by `python -m tfdecomp.calibrate`, and kept beside its weights.
+"""
+
+import collections
+
+import numpy as np
+
+from tfdecomp.motion.detections import FILLED
+from tfdecomp.prediction import tracks
+
+LEVELS = ("good", "doubtful", "bad")
+_FIT = "train it on this scene with 'tfdecomp fit'"
+LIT = 0.1  # difference from the ground, of full brightness
+# Rounding to bytes alone; keeps pictures of one colour comparable.
+_LEAST_VARIANCE = (2 / 255) ** 2
+_OWN_SHARE = 0.01  # of the model's own clips that are beyond a reference
+_UNLIKELY = 1e-3  # so many blank frames among the model's own
+# Limits of doubtful and of bad. Ratios to the model's own test data are set
+# where its data keep them: one clip in a hundred is beyond the first.
+LIMITS = {
+    "explained": (0.8, 0.5),
+    "empty": (0.05, 0.25),
+    "error": (1.0, 2.0),
+    "full": (0.05, 0.5),
+    "filled": (0.1, 0.4),
+    "doubled": (0.05, 0.25),
+}
+# Of pictures that the model sees one by one, whose own data are not known.
+_UNMEASURED = {"drawn": (0.5, 0.1), "blank": (0.1, 0.5)}
+_LOW = ("drawn", "explained")  # the less, the worse
+_WORDS = {
+    "blank": "of the frames show nothing",
+    "drawn": "of what the pictures show is in the model's drawing of them",
+    "explained": "of what moves or stands out lies in objects",
+    "empty": "of the objects lie on nothing",
+    "error": "times the error of the model's own data",
+    "full": "of the frames have no slot left for another object",
+    "filled": "of the places were filled in where nothing was found",
+    "doubled": "of the objects overlap another one of the same place",
+}
+
+
+class Gauge:
+    """Gathers the figures of pictures that a model sees one by one.
+
+    Args:
+        fit: The `Fit` that made the pictures; its bars are left out.
+        background: Slot of the background, if any.
+    """
+
+    def __init__(self, fit, background=None):
+        self._fit, self._background = fit, background
+        self._sums = collections.Counter()
+        self.frames, self.blank = 0, 0
+
+    def add(self, picture, outputs):
+        """Takes a picture `[h, w, C]` uint8 and what the model made of it.
+
+        Args:
+            picture: What the model saw.
+            outputs: Of one frame, with any of `recon`, `masks`, `presence`
+                and `track_ids`.
+        """
+        cut = self._fit.without_bars
+        seen = np.float32(cut(picture)) / 255
+        ground = np.median(seen, axis=(0, 1))
+        lit = (np.abs(seen - ground) > LIT).any(axis=-1)
+        self.frames += 1
+        self.blank += int(not lit.any())
+        if "recon" in outputs:
+            self._add_drawing(seen, lit, cut(outputs["recon"]))
+        if "masks" in outputs:
+            self._add_objects(lit, cut(outputs["masks"])[..., 0], outputs)
+        if "presence" in outputs:
+            is_full = (outputs["presence"][1:] > 0.5).all()
+            self._add("full", is_full, 1)
+
+    def _add(self, name, part, whole):
+        self._sums[name] += float(part)
+        self._sums[name, "of"] += float(whole)
+
+    def _add_drawing(self, seen, lit, drawing):
+        away = seen - drawing
+        varies = np.square(seen - seen.mean(axis=(0, 1))).sum()
+        self._add(
+            "missed",
+            np.square(away).sum(),
+            varies + _LEAST_VARIANCE * seen.size,
+        )
+        wrong = np.abs(away[lit])
+        self._add("error", wrong.sum(), wrong.size)
+
+    def _add_objects(self, lit, masks, outputs):
+        owner = masks.argmax(axis=0)
+        areas = np.bincount(owner.ravel(), minlength=len(masks))
+        on = np.bincount(owner[lit], minlength=len(masks))
+        is_object = tracks.slot_ids(outputs, self._background) != 0
+        self._add("explained", on[is_object].sum(), on.sum())
+        found = is_object & (areas > 0)
+        self._add("empty", (found & (on == 0)).sum(), found.sum())
+
+    def measures(self) -> dict:
+        """Name -> number over all frames; what cannot be told is absent.
+
+        `error` is not relative yet.
+        """
+        result = {}
+        for name in ("missed", "explained", "empty", "error", "full"):
+            if self._sums[name, "of"]:
+                result[name] = self._sums[name] / self._sums[name, "of"]
+        if "missed" in result:
+            result["drawn"] = 1 - result.pop("missed")
+        return result
+
+    def figures(self, reference=None) -> dict:
+        """The figures, see the module.
+
+        Args:
+            reference: From `reference_of`.
+        """
+        reference = reference or {}
+        figures = self.measures()
+        error = figures.pop("error", None)
+        if error is not None and reference.get("error"):
+            figures["error"] = error / reference["error"]
+        # Sets of pictures may have some without an object.
+        if reference.get("blank", 0) ** self.blank < _UNLIKELY:
+            figures["blank"] = self.blank / self.frames
+        return figures
+
+    def verdict(self, reference=None) -> dict:
+        """`judge` of the pictures so far; see `figures`.
+
+        Raises:
+            ValueError: If there was none.
+        """
+        if not self.frames:
+            raise ValueError("there is nothing to judge: no frame was read")
+        figures = self.figures(reference)
+        result = judge(figures, limits=limits_of(reference))
+        result["numbers"] = _rounded(figures)
+        return result
+
+
+def reference_of(gauges) -> dict:
+    """What a model's own data have.
+
+    Args:
+        gauges: A `Gauge` for each clip.
+
+    Returns:
+        Name -> the number that one clip in a hundred is beyond; `blank`, the
+        share of all frames that show nothing; and `clips`.
+
+    Raises:
+        ValueError: If there are no clips.
+    """
+    gauges = list(gauges)
+    rows = [gauge.measures() for gauge in gauges]
+    if not rows:
+        raise ValueError("a reference needs clips, got none")
+    result = {"clips": len(rows)}
+    for name in sorted(set().union(*rows)):
+        values = [row[name] for row in rows if name in row]
+        share = _OWN_SHARE if name in _LOW else 1 - _OWN_SHARE
+        result[name] = round(float(np.quantile(values, share)), 5)
+    frames = sum(gauge.frames for gauge in gauges)
+    blank = sum(gauge.blank for gauge in gauges)
+    return {**result, "blank": round(blank / frames, 5)}
+
+
+def limits_of(reference) -> dict:
+    """Limits of doubtful and of bad for pictures seen one by one.
+
+    Bad is half as much as one in a hundred of the model's own clips has, or
+    twice as much, and no less than what would matter anywhere.
+
+    Args:
+        reference: From `reference_of`, or None.
+    """
+    if not reference:
+        return _UNMEASURED
+    limits = {"error": LIMITS["error"], "blank": _UNMEASURED["blank"]}
+    for name in _LOW:
+        if reference.get(name, 0) > 0:
+            limits[name] = reference[name], reference[name] / 2
+    for name in ("empty", "full"):
+        if name in reference:
+            doubtful, bad = LIMITS[name]
+            own = reference[name]
+            limits[name] = max(own, doubtful), max(2 * own, bad)
+    return limits
+
+
+def figures_of(tracked, reference=None) -> dict:
+    """The figures of a video with identities, see the module.
+
+    Args:
+        tracked: A `tracking.Tracked`.
+        reference: What the model's own data have: `error`, the 99th
+            percentile over its test clips.
+
+    Returns:
+        Name -> number; what cannot be told is absent.
+    """
+    found = tracked.found
+    figures = {}
+    explained = np.array(found.explained, float)
+    if np.isfinite(explained).any():
+        figures["explained"] = float(np.nanmean(explained))
+    seen, empty, filled = 0, 0, 0
+    for linked, detections in zip(tracked.linked, found.detections):
+        own = linked.sources[linked.sources != FILLED]
+        seen += len(linked.sources)
+        filled += len(linked.sources) - len(own)
+        empty += int((detections.areas[own] <= 0).sum())
+    if seen:
+        figures["empty"] = empty / seen
+        figures["filled"] = filled / seen
+    if found.full:
+        figures["full"] = float(np.mean(found.full))
+    error = np.array(found.errors, float)
+    if reference and np.isfinite(error).any() and reference.get("error"):
+        figures["error"] = float(np.nanmean(error)) / reference["error"]
+    figures["objects"] = seen / max(1, len(found))
+    return figures
+
+
+def judge(figures, can_fit=True, limits=None) -> dict:
+    """A level, a sentence and the figures behind it.
+
+    Args:
+        figures: Name -> number, see the module.
+        can_fit: Whether to advise to train on this video.
+        limits: Name -> numbers from which on a figure is doubtful, and bad;
+            the others are not judged. By default `LIMITS`.
+
+    Returns:
+        `level` ("good", "doubtful" or "bad"), `sentence`, `figures`: list of
+        `(name, value, what it is)`, and `alarm`: whether to warn.
+    """
+    limits = LIMITS if limits is None else limits
+    level, reasons, rows = 0, [], []
+    for name, words in _WORDS.items():
+        if name not in figures:
+            continue
+        value = figures[name]
+        rows.append((name, _shown(name, value), words))
+        # What is not a number is beyond all limits.
+        if name in _LOW:
+            worst = sum(not value >= n for n in limits.get(name, ()))
+        else:
+            worst = sum(not value <= n for n in limits.get(name, ()))
+        if worst:
+            reasons.append((worst, f"{_shown(name, value)} {words}"))
+        level = max(level, worst)
+    if not figures.get("objects", 1):
+        level, reasons = 2, [(2, "no object was found")]
+    reasons.sort(key=lambda reason: -reason[0])
+    words = "; ".join(words for _, words in reasons[:2])
+    sentence = {
+        0: "the figures are those of a video that the model knows",
+        1: f"look at it before you use it: {words}",
+        2: f"do not trust it: {words}",
+    }[level]
+    if level == 2 and can_fit:
+        sentence += f"; {_FIT}"
+    return {
+        "level": LEVELS[level],
+        "sentence": sentence,
+        "figures": rows,
+        "alarm": level == 2,
+    }
+
+
+def _shown(name, value):
+    if name == "error":
+        return f"{value:.2f}"
+    return f"{100 * max(value, 0):.1f} %"
+
+
+def _rounded(figures):
+    return {name: round(float(value), 5) for name, value in figures.items()}
+
+
+def verdict(tracked, options, reference=None) -> dict:
+    """`judge` of a tracked video, and what else a user should know."""
+    figures = figures_of(tracked, reference)
+    result = judge(figures)
+    result["numbers"] = _rounded(figures)
+    if options.objects is not None:
+        most = max((len(frame.ids) for frame in tracked.linked), default=0)
+        if most < options.objects:
+            result["level"] = LEVELS[2]
+            result["sentence"] = (
+                f"{options.objects} objects were asked for, but only {most} "
+                f"could be told apart; lower objects, or {_FIT}"
+            )
+            result["alarm"] = True
+    return result
