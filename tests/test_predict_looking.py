@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data import video_files as files
-from tfdecomp.data import video_io
+from tfdecomp.data import errors, video_io
 from tfdecomp.prediction import looking
 from tfdecomp.prediction.footage import Footage
 from tfdecomp.prediction.view import View
@@ -110,6 +110,56 @@ def test_a_look_can_be_stopped(videos):
     runs = looking.runs_of([videos[40]], view, 4, 6, should_stop=lambda: True)
     with pytest.raises(KeyboardInterrupt):
         next(runs)
+
+
+def _damaged(folder):
+    """Pictures of which number 5 has another size, noticed on the way."""
+    for number in range(503):
+        size = (9, 8) if number == 5 else (8, 8)
+        video_io.write_png(
+            folder / f"{number}.png",
+            np.full((*size, 3), number % 256, np.uint8),
+        )
+    return Footage(folder)
+
+
+def test_of_a_video_that_ends_early_the_beginning_may_do(tmp_path):
+    footage = _damaged(tmp_path)
+    with pytest.raises(errors.DatasetInputError):
+        looking.glance([footage])
+    found = looking.glance([footage], is_strict=False)
+    assert len(found.levels[0]) == 5
+    assert found.scattered[0].max() == 0 and len(found.runs) == 1
+    assert len(found.runs[0]) == 5
+
+
+def test_however_many_videos_there_are_no_more_is_kept(videos):
+    glance = looking.glance([videos[5]] * 40)
+    assert [len(levels) for levels in glance.levels] == [5] * 40
+    assert 40 <= len(glance.scattered) <= 100
+    assert len(glance.runs) == 12
+    assert len(_runs([videos[5]] * 40, 9, 4)) == 9
+    # Many short ones leave a long one its share.
+    runs = _runs([videos[40]] + [videos[5]] * 6, 12, 4)
+    assert len(runs) == 12
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted", "expected"),
+    [
+        ([40, 10], 10, [8, 2]),
+        ([7], 3, [3]),
+        ([1000, 1, 1, 1], 8, [5, 1, 1, 1]),
+        ([5, 5, 5], 2, [1, 0, 1]),
+        ([5] * 5, 8, [1, 1, 2, 2, 2]),
+        ([5, 5], 1, [1, 0]),
+    ],
+)
+def test_shares_are_in_proportion_and_none_too_many(sizes, wanted, expected):
+    found = looking._shares(sizes, wanted)
+    assert sorted(found) == sorted(expected) and sum(found) <= wanted
+    if len(set(sizes)) > 1:
+        assert found == expected
 
 
 def _runs(footages, count, length, size=(48, 64), **rest):

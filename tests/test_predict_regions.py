@@ -1,5 +1,7 @@
 """Where to look, as numbers or as a picture."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,19 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="r.png") as error:
         regions.read(path, SIZE)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        (None, None),
+        ("5,10,25,50", [5, 10, 25, 50]),
+        ((5, 10, 25, 50), [5, 10, 25, 50]),
+        ("arena.png", None),
+        (pathlib.Path("arena.png"), None),
+    ],
+)
+def test_a_rectangle_has_corners_to_keep_and_a_picture_has_none(
+    region, expected
+):
+    assert regions.corners(region) == expected

@@ -45,9 +45,12 @@ CALLS = sorted(set(module_calls()))
 def known_flags(module):
     """Names of a command's flags: from its source, else from its help."""
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    text = path.read_text()
+    if "tracking_flags" in text:  # flags that commands share
+        text += (ROOT / "tfdecomp" / "tracking_flags.py").read_text()
     flags = {
         node.args[0].value
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr.startswith("DEFINE_")

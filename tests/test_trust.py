@@ -265,3 +265,45 @@ def test_a_shipped_model_warns_of_what_it_does_not_know(name, data):
     alarms = [alarm(clip["video"]) for clip in clips]
     # Of one in a hundred, two among 24 are a chance of one in forty.
     assert sum(alarms) <= 1
+
+
+def test_what_is_not_a_number_alarms_and_is_still_json():
+    picture = square()
+    broken = gauge(picture, {"recon": np.full(picture.shape, np.nan)})
+    verdict = broken.verdict(REFERENCE)
+    assert verdict["level"] == "bad" and verdict["alarm"]
+    json.dumps(verdict, allow_nan=False)
+    assert verdict["numbers"]["drawn"] is None
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        [0.5],
+        "good",
+        {"error": "small"},
+        {"error": float("nan")},
+        {"drawn": None},
+        {"explained": [1]},
+        {"blank": 1e300},
+    ],
+)
+def test_a_strangers_reference_is_numbers_or_refused(reference):
+    with pytest.raises(ValueError, match="reference"):
+        trust.check_reference(reference)
+    with pytest.raises(hub.HubError, match="damaged"):
+        hub.Loaded(None, {"reference": reference}).reference  # noqa: B018
+
+
+def test_a_proper_reference_or_none_is_taken():
+    for reference in (None, REFERENCE, {"dataset": "a/b", "clips": 3}):
+        trust.check_reference(reference)
+        assert hub.Loaded(None, {"reference": reference}).reference == reference
+    for info in hub.list_models().values():
+        trust.check_reference(info.get("reference"))
+
+
+def test_a_fitted_model_is_not_advised_to_be_fitted():
+    figures = {"explained": 0.1}
+    assert "tfdecomp fit" in trust.judge(figures)["sentence"]
+    assert "tfdecomp fit" not in trust.judge(figures, False)["sentence"]

@@ -87,7 +87,8 @@ def _fit():
         )
     if state.get("stage") != "finished":
         return 130
-    print(f"model in {_OUTPUT.value}, tracks and report in {state['out']}")
+    out = os.path.join(_OUTPUT.value, run.OUT)
+    print(f"model in {_OUTPUT.value}, tracks and report in {out}")
     for trust in state["trust"]:
         print(f"{trust['level']}: {trust['sentence']}")
     return 0

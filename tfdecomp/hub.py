@@ -33,6 +33,7 @@ from tfdecomp.prediction import (
     stream,
     tiles,
     tracking,
+    trust,
 )
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
@@ -54,6 +55,7 @@ AUTO_FIT = "auto"
 HUGGING_FACE = "hf://"
 # Of a pixel that is known to move: an object's masks are soft at its borders.
 _LEAST_SHARE = 0.1
+_FITTED = ("objects", "object_size", "min_area", "max_area", "region")
 _REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
 
 
@@ -117,10 +119,7 @@ class Loaded:
             if self._tracks(options):
                 return tracking.decompose(self.job(video, options))
             return runner.decompose(
-                self._stream(options),
-                video,
-                options,
-                self.info.get("reference"),
+                self._stream(options), video, options, self.reference
             )
         video = np.asarray(video)
         has_batch = video.ndim == 5
@@ -185,7 +184,7 @@ class Loaded:
                 source,
                 output,
                 options,
-                reference=self.info.get("reference"),
+                reference=self.reference,
                 **rest,
             )
         folder_lib.check(output, overwrite)
@@ -206,10 +205,27 @@ class Loaded:
         return runner.gauge(self._stream(options), source, options)
 
     @property
+    def reference(self):
+        """What its own data have, see `prediction.trust.reference_of`; or None.
+
+        Raises:
+            HubError: If what the model says of that is no reference.
+        """
+        found = self.info.get("reference")
+        try:
+            trust.check_reference(found)
+        except ValueError as error:
+            raise HubError(
+                f"{INFO_NAME} of the model is damaged ({error}); copy its "
+                "folder again"
+            ) from error
+        return found
+
+    @property
     def sees(self):
         """What it reads: `"frames"`, their `"difference"` from a background,
         or both, frames and `"background"`."""
-        return self.info.get("sees", "frames")
+        return self.info.get("sees") or model_info.sees(self.config)
 
     def job(self, source, options, should_stop=None, choice=None):
         """Looks at a video and chooses what is left open.
@@ -239,15 +255,18 @@ class Loaded:
             footage = footage_lib.Footage(
                 source, options.fps, options.source_fps
             )
-        fitted = self.info.get("fitted", {})
-        for name in ("objects", "object_size", "min_area", "max_area"):
-            if getattr(options, name) is None and fitted.get(name):
-                options = dataclasses.replace(options, **{name: fitted[name]})
+        if options.num_future:
+            raise HubError(
+                "no frames are predicted where objects are followed over the "
+                "whole video; leave out num_future"
+            )
+        options, scale = self._settled(options, footage.size)
         if options.link in (None, "model"):
             options = dataclasses.replace(options, link="offline")
         if choice is None:
-            glance = looking.glance([footage], should_stop=should_stop)
-            scale = None if options.size is not None else fitted.get("scale")
+            glance = looking.glance(
+                [footage], should_stop=should_stop, is_strict=False
+            )
             choice = choosing.choose(
                 glance,
                 choosing.asked(options, footage.size),
@@ -255,22 +274,19 @@ class Loaded:
                 scale,
                 self.sees == "difference",
             )
+        choice.view.channels = self.model.channels
         num_slots = options.num_slots or choice.num_slots
         given, model = {}, self.model
         if self.sees == "background":
             model = self._for_scene(choice.view.scene)
-            background = choice.view.scene.background
-            given = {
-                "background": background.picture[None] / 255,
-                "background_noise": background.noise[None] / 255,
-            }
+            given = stream.given_of(choice.view.scene)
         names = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
         size = choice.view.size
         if not given and tiles.needs_tiles(size, num_slots):
             overlap = 2 * int(np.ceil(model.largest_box))
             model_stream = tiles.TiledStream(
                 model,
-                tiles.tiling(size, overlap),
+                tiles.tiling(size, overlap, tiles.side_for(num_slots)),
                 num_slots,
                 names=names,
                 least_share=_LEAST_SHARE,
@@ -289,8 +305,34 @@ class Loaded:
             footage,
             choice,
             options,
-            self.info.get("reference"),
+            self.reference,
         )
+
+    def _settled(self, options, frame_size):
+        """`(options, scale)` with what a fit found where nobody says else.
+
+        What is in pixels holds for frames like those it was fitted to.
+        """
+        fitted = self.info.get("fitted") or {}
+        try:
+            own = fitted.get("frame_size") or list(frame_size)
+            is_same = list(own) == list(frame_size)
+            for name in _FITTED if is_same else _FITTED[:1]:
+                value = fitted.get(name)
+                if name == "region" and not isinstance(value, list):
+                    continue  # never a path out of somebody's file
+                if value is not None and getattr(options, name) is None:
+                    options = dataclasses.replace(options, **{name: value})
+            scale = fitted.get("scale")
+            if not is_same or options.size is not None or scale is None:
+                return options, None
+            dataclasses.replace(options, size=scale)  # refuses what is none
+            return options, float(scale)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise HubError(
+                f"what {INFO_NAME} says of the fit of this model cannot be "
+                f"used ({error}); copy the folder again, or fit it again"
+            ) from error
 
     def _for_scene(self, scene):
         """The model, told how large objects are if it asks for that."""

@@ -11,6 +11,7 @@ _MAIN_SCORES = {
     "nll_bound": "NLL bound",
     "mse": "MSE",
 }
+_DIFFERENCES = "tfdecomp_moving_things/"  # a dataset of difference pictures
 _CARD = """\
 ---
 library_name: tfdecomp
@@ -63,6 +64,20 @@ def setting(config, name) -> str | None:
     if value.startswith("%"):
         return setting(config, value[1:])
     return value
+
+
+def sees(config) -> str:
+    """What a model of this config reads of a video.
+
+    Returns:
+        `"frames"`; `"difference"`, how far they are from a background; or
+        `"background"`, frames and the background.
+    """
+    dataset = setting(config, "training.run.dataset") or ""
+    if "data.moving_clips" in dataset:
+        inputs = setting(config, "data.moving_clips.inputs") or "'difference'"
+        return "background" if "given" in inputs else "difference"
+    return "difference" if _DIFFERENCES in dataset else "frames"
 
 
 def trained_on(config) -> str | None:

@@ -157,3 +157,35 @@ def test_a_single_run_is_timed_too():
 def test_the_total_multiplies_what_is_good():
     found = Score(0.9, 0.1, 0.2, 0.5, 10.0)
     assert found.total == pytest.approx(0.9 * 0.9 * 0.8 * 0.5)
+
+
+def test_scoring_can_be_stopped_between_runs():
+    view = View(SIZE, SIZE, scene=footage.view(SIZE))
+    stream, calls = Stream(_frames()), []
+
+    def should_stop():
+        calls.append(1)
+        return len(calls) == 2
+
+    with pytest.raises(KeyboardInterrupt):
+        score(stream, view, _runs(), should_stop)
+    assert stream.restarts == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_is_given_the_background_is_scored_with_it():
+    from tests.models import tiny_silot
+    from tfdecomp.prediction import stream
+
+    size = (40, 48)
+    scene = footage.view(size)
+    view = View(size, size, scene=scene, shows_difference=False)
+    reader = stream.Stream(
+        tiny_silot.tiny(1, background="given"),
+        5,
+        None,
+        ("boxes", "presence", "track_ids"),
+        stream.given_of(scene),
+    )
+    runs = [footage.run(number, 2, 6, size) for number in range(2)]
+    assert np.isfinite(score(reader, view, runs).total)

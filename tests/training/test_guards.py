@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -270,3 +271,15 @@ def free_ports(count):
     for s in sockets:
         s.close()
     return ports
+
+
+def test_ctrl_c_inside_of_another_work_stops_both(capsys):
+    with callbacks.StopOnSignal("the whole") as outer:
+        with callbacks.StopOnSignal("a part of it") as inner:
+            signal.raise_signal(signal.SIGINT)
+            assert inner.requested and outer.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert "a part of it" in capsys.readouterr().out
+    with callbacks.StopOnSignal() as later:
+        assert not later.requested

@@ -25,16 +25,19 @@ from tfdecomp.data import errors, moving_clips
 from tfdecomp.fitting import inputs as inputs_lib
 from tfdecomp.fitting import plan as plan_lib
 from tfdecomp.fitting import score as score_lib
-from tfdecomp.prediction import choosing, looking, runner, stream
+from tfdecomp.prediction import choosing, looking, regions, runner, stream
+from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction.view import View
 
 STATE_NAME, GIN_NAME = "fit.json", "fit.gin"
+LOOKED = "looked"  # the stage before anything is settled
 FOOTAGE, RUN, OUT = "footage", "run", "out"
 # Without these nothing can be learned.
 FATAL = ("too_short", "nothing_moves", "camera_moves", "everything_moves")
 _HELD_OUT = 6  # runs to score on
 _CALIBRATION = 12  # steps whose time is measured
+_FIRST_CALLS = 3  # of a training, whose time says nothing of the others
 _WRITING = 40.0  # frames a second of decoding and drawing, about, at 1 MP
 _SHARE = 0.9  # of the time that is planned; the rest is for what goes wrong
 _LEAST = 60.0  # seconds of training that are worth it
@@ -74,6 +77,8 @@ class Request:
                 f"inputs must be one of {moving_clips.INPUTS}, got "
                 f"{self.inputs!r}"
             )
+        if not self.sources:
+            raise ValueError("there is no video to fit a model to")
 
     def identity(self):
         """JSON-able; what two calls must share to be the same fit."""
@@ -136,6 +141,8 @@ class Fit:
                 f"{path} cannot be read ({error}); remove {self.path} to "
                 "begin again"
             ) from error
+        if not same and state.get("stage") == LOOKED:
+            return {}  # nothing was settled yet that another call could spoil
         if not same:
             raise FitError(
                 f"{self.path} holds a fit with other videos or options; "
@@ -163,7 +170,7 @@ class Fit:
             self.say(f"{self.path} is finished")
             return self.state
         initial = hub.load(self.request.model)
-        if not getattr(initial.model, "any_size", False):
+        if not hasattr(initial.model, "largest_box"):
             raise FitError(
                 f"{self.request.model} cannot be fitted to a video; begin "
                 "with 'silot_motion'"
@@ -205,18 +212,22 @@ class Fit:
         """Keeps frames to train on, measures the speed, plans the rest."""
         view = choice.view
         plain = View(view.frame_size, view.size)
-        runs = looking.runs_of(
-            self.footages,
-            plain,
-            plan_lib.runs_to_keep(view.size),
-            plan_lib.RUN_LENGTH,
-            lambda done, total: self.progress("reading", done, total),
-            self.should_stop,
+        runs = _of_one_length(
+            looking.runs_of(
+                self.footages,
+                plain,
+                plan_lib.runs_to_keep(view.size),
+                plan_lib.RUN_LENGTH,
+                lambda done, total: self.progress("reading", done, total),
+                self.should_stop,
+            )
         )
-        if self.path.exists():
-            shutil.rmtree(self.path / FOOTAGE, ignore_errors=True)
+        # From here on the folder says whose it is, wherever it stops.
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_state(stage=LOOKED)
         folder = self.path / FOOTAGE
-        moving_clips.write(folder, _of_one_length(runs), view.scene)
+        shutil.rmtree(folder, ignore_errors=True)
+        moving_clips.write(folder, runs, view.scene)
         first = plan_lib.plan(
             folder,
             initial.model.largest_box,
@@ -249,27 +260,24 @@ class Fit:
         self._write_state(
             stage="planned",
             plan=dataclasses.asdict(settled),
-            scale=view.size[0] / view.frame_size[0],
+            # As it is: the ratio of two rounded sides may give another width.
+            scale=choice.scale,
             before=dataclasses.asdict(before),
         )
 
     def _steps_per_second(self, first):
         """Steps a second of training, measured on the longest clips."""
-        times = []
-
-        def should_stop(step):
-            times.append((step, time.monotonic()))
-            return step >= _CALIBRATION
-
+        pace = Pace(self.should_stop)
         with tempfile.TemporaryDirectory() as scratch:
             longest = dataclasses.replace(
                 first, clip_lengths=((0, first.frames),)
             )
             self._run_training(
-                longest, pathlib.Path(scratch), should_stop, is_quiet=True
+                longest, pathlib.Path(scratch), pace, is_quiet=True
             )
-        (begin, start), (end, stop) = times[2], times[-1]
-        return (end - begin) / max(stop - start, 1e-6)
+        if self.should_stop() or not pace.is_known:
+            raise KeyboardInterrupt  # which the training took as its end
+        return pace.rate
 
     def _run_training(self, plan, workdir, should_stop=None, is_quiet=False):
         text = plan.text("fit.gin", workdir, self.path / FOOTAGE)
@@ -310,16 +318,13 @@ class Fit:
     def _choose_weights(self, initial, choice):
         """Takes the best of the last checkpoints and of those before."""
         folder = self.path / RUN / saving.CHECKPOINT_FOLDER
-        best, best_step = self.state["before"], None
-        best = score_lib.Score(**best)
+        best, best_step = score_lib.Score(**self.state["before"]), None
         for step in saving.checkpoint_steps(folder):
             model, _ = saving.restore_model(self.path / RUN, step)
             found = self._score(model, choice)
             self.say(f"step {step}: {words(found)}")
-            if found.total >= best.total or best_step is None and step:
-                is_better = found.total >= best.total
-                if is_better:
-                    best, best_step = found, step
+            if found.total >= best.total:
+                best, best_step = found, step
         if best_step is None:
             self.say(
                 "training did not help; the weights it began with are kept"
@@ -337,8 +342,13 @@ class Fit:
         count = min(_HELD_OUT, len(frames))
         chosen = np.linspace(0, len(frames) - 1, count).astype(int)
         names = ("boxes", "presence", "track_ids")
-        reader = stream.Stream(model, choice.num_slots, None, names)
-        return score_lib.score(reader, choice.view, frames[chosen])
+        given = None
+        if self.request.inputs == "given":
+            given = stream.given_of(choice.view.scene)
+        reader = stream.Stream(model, choice.num_slots, None, names, given)
+        return score_lib.score(
+            reader, choice.view, frames[chosen], self.should_stop
+        )
 
     def _pack(self, which, score):
         """Writes the model that `tfdecomp.load` takes."""
@@ -349,7 +359,9 @@ class Fit:
             if self.request.inputs == "difference"
             else "background",
             "fitted": {
+                "frame_size": list(self.footages[0].size),
                 "scale": self.state["scale"],
+                "region": regions.corners(options.region),
                 "objects": options.objects,
                 "object_size": options.object_size,
                 "min_area": options.min_area,
@@ -384,18 +396,21 @@ class Fit:
 
     def _predict(self, choice):
         loaded = hub.load(self.path)
-        results = []
+        verdicts = []
         for number, footage in enumerate(self.footages):
             out = self.path / OUT
             if len(self.footages) > 1:
                 out = out / f"{number + 1:02d}_{footage.name}"
-            if _is_finished(out):
+            record = _record(out)
+            if record.get("state") == "finished":
+                verdicts.append(record["trust"])
                 continue
             own = choice if len(self.footages) == 1 else None
             job = loaded.job(
                 footage, self.request.options, self.should_stop, own
             )
             job.facts += self._facts()
+            job.can_fit = False  # that is what was done
             result = runner.track(
                 job,
                 out,
@@ -406,14 +421,16 @@ class Fit:
                 ),
                 should_stop=self.should_stop,
             )
-            results.append(result)
             if result["state"] != "finished":
                 self.say(
                     f"stopped: the first {result['num_frames']} frames are in "
-                    f"{out}; the same command goes on"
+                    f"{result['output']}; the same command goes on"
                 )
                 return
-        self._write_state(stage="finished", trust=[r["trust"] for r in results])
+            verdicts.append(result["trust"])
+        self._write_state(
+            stage="finished", trust=verdicts, out=str(self.path / OUT)
+        )
 
     def _facts(self):
         plan = self.state["plan"]
@@ -429,6 +446,37 @@ class Fit:
                 score = score_lib.Score(**self.state[name])
                 rows.append((title, words(score), "a score without labels"))
         return rows
+
+
+class Pace:
+    """Measures the speed of a training; true once it is known.
+
+    Args:
+        should_stop: Whether to give up.
+        clock: Gives seconds.
+    """
+
+    def __init__(self, should_stop, clock=time.monotonic):
+        self._should_stop, self._clock, self._times = should_stop, clock, []
+
+    def __call__(self, step):
+        self._times.append((step, self._clock()))
+        return self.is_known or self._should_stop()
+
+    @property
+    def is_known(self):
+        """Whether there were enough steps, and calls of several of them."""
+        times = self._times
+        return len(times) > _FIRST_CALLS and times[-1][0] >= _CALIBRATION
+
+    @property
+    def rate(self):
+        """Steps a second."""
+        (begin, start), (end, stop) = (
+            self._times[_FIRST_CALLS - 1],
+            self._times[-1],
+        )
+        return (end - begin) / max(stop - start, 1e-6)
 
 
 def fit(
@@ -474,7 +522,7 @@ def fit(
     for one in given:
         sources += inputs_lib.videos_of(one)
     request = Request(
-        tuple(sources),
+        tuple(dict.fromkeys(sources)),
         minutes,
         runner.Options(**{"chunk": 16, **options}),
         model,
@@ -519,12 +567,12 @@ def _of_one_length(runs):
     return [run[:length] for run in runs if len(run) >= length]
 
 
-def _is_finished(out):
+def _record(out):
+    """Content of an output's `prediction.json`, if there is one."""
     try:
-        record = json.loads((out / "prediction.json").read_text())
+        return json.loads((out / folder_lib.RECORD_NAME).read_text())
     except (OSError, ValueError):
-        return False
-    return record.get("state") == "finished"
+        return {}
 
 
 def _is_number(value):

@@ -33,7 +33,7 @@ class Score:
         return self.covered * kept
 
 
-def score(stream, view, runs) -> Score:
+def score(stream, view, runs, should_stop=None) -> Score:
     """Scores a model on runs of frames.
 
     Args:
@@ -41,12 +41,18 @@ def score(stream, view, runs) -> Score:
             `track_ids`.
         view: The `View`, with its scene.
         runs: `[M, R, h, w, 3]` uint8, frames at the view's size.
+        should_stop: Called before every run; true ends the scoring.
+
+    Raises:
+        KeyboardInterrupt: If it was stopped.
     """
     counts = dict.fromkeys(
         ("things", "covered", "boxes", "empty", "doubled", "restarts"), 0
     )
     seconds = frames = 0
     for number, run in enumerate(runs):
+        if should_stop is not None and should_stop():
+            raise KeyboardInterrupt
         seen = [_see(view, frame) for frame in run]
         stream.restart()
         begin = time.perf_counter()

@@ -15,6 +15,9 @@ FILE_NAME = "scene.npz"
 _LARGEST = 2**26  # pixels of a scene that is read
 # Of a typical object's difference: what is black in a picture, and white.
 _BLACK, _WHITE = 0.1, 0.8
+# Of the level that a pixel of the background never reaches: an object has
+# pixels far above it, and beside them those count that are not so far.
+_LOW = np.float32(0.6)
 _FAINT = 0.2  # below are shadows, and halos of compression
 _SAME_LIGHT = 0.003
 
@@ -31,6 +34,8 @@ class Scene:
         width: Width of the same.
         min_area: Least pixels of what counts as something that moves.
         max_area: Most pixels; None: any.
+        large_area: Pixels from which on a thing is larger than nearly all
+            others; None: not known.
         region: `[h, w]` bool, where to look; None: everywhere.
         follows_light: Whether frames are brought to the background's light.
     """
@@ -41,12 +46,13 @@ class Scene:
     width: float
     min_area: float = 1.0
     max_area: float | None = None
+    large_area: float | None = None
     region: np.ndarray | None = None
     follows_light: bool = False
 
     def __post_init__(self):
         self._threshold = np.maximum(
-            self.background.threshold(), np.float32(_FAINT * self.gain)
+            _LOW * self.background.threshold(), np.float32(_FAINT * self.gain)
         )
         if self.region is not None:
             self.region = np.asarray(self.region, bool)
@@ -145,7 +151,14 @@ class Scene:
         """Writes the scene to an `.npz` file, whole or not at all."""
         fields = {
             name: getattr(self, name)
-            for name in ("gain", "length", "width", "min_area", "max_area")
+            for name in (
+                "gain",
+                "length",
+                "width",
+                "min_area",
+                "max_area",
+                "large_area",
+            )
             if getattr(self, name) is not None
         }
         if self.region is not None:

@@ -15,7 +15,10 @@ from tfdecomp.prediction.view import View
 _TYPICAL, _LONGEST = 0.75, 0.95  # of the anchor
 _ENLARGED = 3.0  # no picture shows more than the camera saw
 _MOST_PIXELS = 700_000  # of a picture
+_LARGE = 2.0  # of the area that nine of ten objects keep within
 _SPARE = 1.5  # slots for each object that is seen at a time
+_MOST_SEEN = 200  # objects at a time that there are slots for, unless asked
+_LARGEST = 2**25  # pixels of a picture that anyone may ask for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Choice:
             the glance.
         facts: `(name, value, how it was found)` in words.
         problems: `(kind, sentence)` of what is wrong with the video.
+        scale: Pixels of the picture for one of the frame.
     """
 
     view: View
@@ -73,6 +77,7 @@ class Choice:
     survey: object
     facts: list
     problems: list
+    scale: float = 1.0
 
 
 def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
@@ -89,6 +94,9 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
 
     Returns:
         `Choice`.
+
+    Raises:
+        ValueError: If pictures would be far too large.
     """
     reduced = glance.size[0] / glance.frame_size[0]  # at which it was seen
     region = _resized(asked.region, glance.size)
@@ -106,15 +114,22 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
         scale = _asked_scale(asked.size, glance.frame_size)
     if scale is None:
         scale, how = _scale(survey, reduced, anchor, glance.frame_size)
+    if scale**2 * np.prod(glance.frame_size) > _LARGEST:
+        raise ValueError(
+            f"pictures {scale:g} times as large as the frames have more than "
+            f"{_LARGEST:,} pixels; lower size"
+        )
     size = looking.scaled(glance.frame_size, scale)
     scene = _scene(glance, survey, size, region, asked)
     view = View(
         glance.frame_size, size, scene=scene, shows_difference=shows_difference
     )
-    seen = asked.objects or max(survey.count_high, survey.num_objects)
+    seen = max(survey.count_high, survey.num_objects)
+    seen = asked.objects or min(seen, _MOST_SEEN)  # snow is no crowd
     num_slots = 1 + int(np.ceil(_SPARE * seen)) + 2
     facts = _facts(glance, survey, view, num_slots, asked, reduced, how)
-    return Choice(view, num_slots, survey, facts, list(survey.problems))
+    problems = list(survey.problems)
+    return Choice(view, num_slots, survey, facts, problems, scale)
 
 
 def _resized(region, size):
@@ -143,7 +158,9 @@ def _scale(survey, reduced, anchor, frame_size):
     most = (_MOST_PIXELS / np.prod(frame_size)) ** 0.5
     if anchor is None:
         return min(1.0, looking.SIDE / max(frame_size)), "as looked at"
-    typical, long = survey.length[1] / reduced, survey.length[3] / reduced
+    typical = survey.length[1] / reduced
+    # Few are longer; they come in parts, which are joined again.
+    long = (survey.length[2] * survey.length[3]) ** 0.5 / reduced
     scale = min(_TYPICAL * anchor / typical, _LONGEST * anchor / long)
     why = "objects are as large as the model knows them"
     if scale > min(most, _ENLARGED):
@@ -173,6 +190,7 @@ def _scene(glance, survey, size, region, asked):
         width=survey.width[1] * factor,
         min_area=least,
         max_area=most,
+        large_area=_LARGE * survey.area[2] * factor**2,
         region=looked,
         follows_light=True,
     )

@@ -11,6 +11,11 @@ from tfdecomp.motion.detections import Detections
 from tfdecomp.prediction.memory import FrameMaps
 
 WEAK = 0.1  # presence from which on a slot may continue a track
+# What moves and belongs to no object is one by itself, but not a sure one.
+UNEXPLAINED = 0.6
+# Share of its box that one thing fills; several that touch leave more free.
+_FULL, _FULLER = 0.5, 0.6
+_EXPLAINED = 0.3  # share of a blob that objects own where it is explained
 _CHUNK_BYTES = 2**29  # of masks that a model makes at once
 _COPIES = 24  # bytes for each pixel of each mask: several floats
 _EMPTY = 0.02  # share of a box that must differ from the background
@@ -61,10 +66,14 @@ class Finder:
         view: The `View` by which it sees frames.
         length: Frames at a time.
         scratch: Folder whose disk the maps go to.
+        joins: Whether what is one piece, and fills its box, is one object
+            rather than several that touch: where nobody knows how many there
+            are.
     """
 
-    def __init__(self, stream, view, length=32, scratch=None):
+    def __init__(self, stream, view, length=32, scratch=None, joins=False):
         self.stream, self.view = stream, view
+        self.joins = joins
         slots = stream.num_slots or stream.model.num_slots
         own = getattr(stream, "slots_at_once", slots)
         size = _COPIES * own * int(np.prod(view.size))
@@ -114,11 +123,22 @@ class Finder:
             owner = owner * foreground
         presence = outputs["presence"].copy()
         presence[0] = 0  # the background
+        self._judge(picture, foreground, owner, outputs)
+        if moving is not None and self.joins:
+            owner, presence = self._joined(owner, presence, moving)
+        found.full.append(bool((presence[1:] > 0.5).all()))
         (slots,) = np.nonzero(presence > WEAK)
+        if moving is not None:
+            owner, extra = _unexplained(owner, moving, len(presence))
+            slots = np.concatenate([slots, len(presence) + np.arange(extra)])
+            presence = np.append(presence, np.full(extra, UNEXPLAINED))
+            boxes = np.concatenate([boxes, np.zeros((extra, 4))])
         areas = _areas(owner, foreground, boxes, slots)
         if foreground is not None:
             boxes = _tight(owner, boxes)
         features = outputs.get("slots")
+        if features is not None:
+            features = _padded(features, presence)
         detections = Detections(
             boxes=view.boxes(boxes[slots]),
             scores=presence[slots],
@@ -126,17 +146,52 @@ class Finder:
             features=np.zeros((len(slots), 0))
             if features is None
             else features[slots],
-            numbers=outputs["track_ids"][slots],
+            numbers=np.append(
+                outputs["track_ids"], np.zeros(len(presence), int)
+            )[slots],
         )
         found.numbers.append(frame.number)
         found.times.append(frame.time)
         found.detections.append(detections)
         found.slots.append(slots)
-        found.full.append(bool((presence[1:] > 0.5).all()))
         found.maps.add(owner=_small_type(owner), foreground=foreground)
-        self._judge(picture, foreground, owner, outputs)
         if moving is not None:
             found.baseline.append(self._blobs(moving))
+
+    def _joined(self, owner, presence, moving):
+        """Makes one object of the parts of what is one thing.
+
+        What is larger than the model's largest box, and than nearly all other
+        things, comes in parts, and is taken from the model. What one box
+        could hold, and fills it, is the object that has most of it.
+        """
+        largest = getattr(self.stream.model, "largest_box", None)
+        least = self.view.scene.large_area
+        if largest is None or least is None or not len(moving):
+            return owner, presence
+        sides = moving.boxes[:, 2:] - moving.boxes[:, :2]
+        filled = moving.areas / sides.prod(-1)
+        is_large = sides.max(-1) > largest
+        whole = is_large & (moving.areas > least) & (filled > _FULL)
+        single = ~is_large & (filled > _FULLER)
+        owner, presence = owner.copy(), presence.copy()
+        total = np.bincount(owner.ravel(), minlength=len(presence))
+        for n in np.flatnonzero(whole | single):
+            inside = moving.labels == n + 1
+            parts = np.bincount(owner[inside], minlength=len(presence))
+            parts[0] = 0
+            here = np.flatnonzero(parts > 0.5 * np.maximum(total, 1))
+            if whole[n]:
+                gone, heir = here, 0
+            elif len(here) > 1:
+                heir = here[np.argmax(parts[here])]
+                gone = here[here != heir]
+            else:
+                continue
+            presence[gone] = 0
+            owner[np.isin(owner, gone)] = 0
+            owner[inside] = heir
+        return owner, presence
 
     def _judge(self, picture, foreground, owner, outputs):
         moving = foreground if foreground is not None else slice(None)
@@ -160,6 +215,35 @@ class Finder:
             features=np.zeros((count, 0)),
             numbers=np.zeros(count),
         )
+
+
+def _unexplained(owner, moving, num_slots):
+    """Makes objects of what moves and no slot explains.
+
+    Returns:
+        `(owner [h, w], how many)`; they have the slots from `num_slots` on.
+    """
+    labels, count = moving.labels, len(moving)
+    if not count:
+        return owner, 0
+    owned = np.bincount(labels[owner > 0], minlength=count + 1)[1:]
+    left = np.flatnonzero(owned < _EXPLAINED * moving.areas)
+    if not len(left):
+        return owner, 0
+    table = np.zeros(count + 1, np.int32)
+    table[1 + left] = num_slots + np.arange(len(left))
+    extra = table[labels]
+    return np.where(extra > 0, extra, owner), len(left)
+
+
+def _padded(features, presence):
+    """Appearances `[n, D]`, the mean of those present where there is none."""
+    extra = len(presence) - len(features)
+    present = presence[1 : len(features)] > 0.5
+    usual = np.zeros(features.shape[1], features.dtype)
+    if present.any():
+        usual = features[1:][present].mean(0)
+    return np.concatenate([features, np.tile(usual, (extra, 1))])
 
 
 def _areas(owner, foreground, boxes, slots):
@@ -199,4 +283,4 @@ def _tight(owner, boxes):
 
 
 def _small_type(owner):
-    return owner.astype(np.uint8 if owner.max() < 256 else np.int16)
+    return owner.astype(np.uint8 if owner.max() < 256 else np.int32)

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 
+from tfdecomp.data import errors
 from tfdecomp.prediction.view import View
 
 SIDE = 640  # pixels of the longer side at which videos are looked at
@@ -40,13 +41,15 @@ def scaled(frame_size, scale):
     return tuple(max(1, round(side * scale)) for side in frame_size)
 
 
-def glance(footages, progress=None, should_stop=None) -> Glance:
+def glance(footages, progress=None, should_stop=None, is_strict=True) -> Glance:
     """Reads videos once and keeps a few of their frames.
 
     Args:
         footages: List of `Footage`s of one size.
         progress: Called with the numbers of frames read and of all.
         should_stop: Called after every frame; true ends the look.
+        is_strict: Whether a video that ends early is refused, or what comes
+            before its fault is enough.
 
     Raises:
         DatasetInputError: If a video ends early.
@@ -63,31 +66,34 @@ def glance(footages, progress=None, should_stop=None) -> Glance:
     size = scaled(frame_size, min(1.0, SIDE / max(frame_size)))
     view = View(frame_size, size)
     total = sum(footage.num_frames for footage in footages)
-    share = 1 / len(footages)
+    alike = [1] * len(footages)
+    shares = zip(_shares(alike, _SCATTERED), _shares(alike, _RUNS))
     scattered, runs, levels, done = [], [], [], 0
-    for footage in footages:
+    for footage, (num_single, num_runs) in zip(footages, shares):
         count = footage.num_frames
-        single = _evenly(count, max(3, round(_SCATTERED * share)))
-        starts = _evenly(
-            max(1, count - _LENGTH + 1), max(1, round(_RUNS * share))
-        )
+        single = _evenly(count, num_single)
+        starts = _evenly(max(1, count - _LENGTH + 1), num_runs)
         own = {start: [] for start in starts}
         level = []
-        with contextlib.closing(footage.frames()) as frames:
-            for number, frame in enumerate(frames):
-                done += 1
-                level.append(float(frame.pixels[::8, ::8].mean()))
-                wants = [s for s in starts if s <= number < s + _LENGTH]
-                if wants or number in single:
-                    small = view.small(frame.pixels)
-                    for start in wants:
-                        own[start].append(small)
-                    if number in single:
-                        scattered.append(small)
-                if progress is not None:
-                    progress(done, total)
-                if should_stop is not None and should_stop():
-                    raise KeyboardInterrupt
+        try:
+            with contextlib.closing(footage.frames()) as frames:
+                for number, frame in enumerate(frames):
+                    done += 1
+                    level.append(float(frame.pixels[::8, ::8].mean()))
+                    wants = [s for s in starts if s <= number < s + _LENGTH]
+                    if wants or number in single:
+                        small = view.small(frame.pixels)
+                        for start in wants:
+                            own[start].append(small)
+                        if number in single:
+                            scattered.append(small)
+                    if progress is not None:
+                        progress(done, total)
+                    if should_stop is not None and should_stop():
+                        raise KeyboardInterrupt
+        except errors.DatasetInputError:
+            if is_strict or not level:
+                raise
         runs += [np.stack(run) for run in own.values() if len(run) > 1]
         levels.append(np.array(level))
     return Glance(
@@ -107,6 +113,21 @@ def _evenly(count, wanted):
     return sorted(set(np.linspace(0, count - 1, wanted).astype(int).tolist()))
 
 
+def _shares(sizes, wanted):
+    """How many of `wanted` each of several gives, in proportion to its size.
+
+    Each gives one at least where there are enough; else evenly many do.
+    """
+    if len(sizes) > wanted:
+        chosen = _evenly(len(sizes), wanted)
+        return [int(number in chosen) for number in range(len(sizes))]
+    total = sum(sizes)
+    shares = [max(1, round(wanted * size / total)) for size in sizes]
+    while sum(shares) > wanted:
+        shares[int(np.argmax(shares))] -= 1
+    return shares
+
+
 def runs_of(footages, view, count, length, progress=None, should_stop=None):
     """Yields `count` runs `[length, h, w, 3]` from all over the videos.
 
@@ -120,9 +141,9 @@ def runs_of(footages, view, count, length, progress=None, should_stop=None):
     """
     total = sum(footage.num_frames for footage in footages)
     ahead = 0
-    for footage in footages:
+    shares = _shares([footage.num_frames for footage in footages], count)
+    for footage, wanted in zip(footages, shares):
         own = footage.num_frames
-        wanted = max(1, round(count * own / total))
         starts = _evenly(max(1, own - length + 1), wanted)
         waiting = {}
         with contextlib.closing(footage.frames()) as frames:

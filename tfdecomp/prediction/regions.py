@@ -58,6 +58,11 @@ def read(region, frame_size):
     return mask
 
 
+def corners(region):
+    """`[ymin, xmin, ymax, xmax]` of a region; None of all but rectangles."""
+    return None if region is None else _numbers(region)
+
+
 def _numbers(region):
     if isinstance(region, str):
         parts = region.split(",")

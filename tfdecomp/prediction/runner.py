@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 
 import numpy as np
-from absl import logging
 
 import tfdecomp
 from tfdecomp.data import errors, video_io, video_writer
@@ -29,6 +28,7 @@ _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
 LINKS = ("model", "online", "offline")
+_MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
 
 
 class PredictionError(ValueError):
@@ -109,16 +109,35 @@ def _check_tracking(options):
         is_number = isinstance(value, (int, float)) and not isinstance(
             value, bool
         )
-        if not (is_number and 0 < value < 1e9) or (
+        most, words = 1e9, ""
+        if name == "objects":
+            most = _MOST_OBJECTS
+            words = f" without fraction, at most {most}"
+        if not (is_number and 0 < value <= most) or (
             name == "objects" and value != int(value)
         ):
             raise ValueError(
-                f"{name} must be a positive number"
-                f"{' without fraction' if name == 'objects' else ''}, got "
-                f"{value!r}"
+                f"{name} must be a positive number{words}, got {value!r}"
             )
+    _check_size(options.size)
     if options.link not in (None, *LINKS):
         raise ValueError(f"link must be one of {LINKS}, got {options.link!r}")
+
+
+def _check_size(size):
+    if size is None or size == "native":
+        return
+    sides = size if isinstance(size, (list, tuple)) else [size] * 2
+    if len(sides) != 2 or not all(
+        isinstance(side, (int, float))
+        and not isinstance(side, bool)
+        and 0 < side < 1e6
+        for side in sides
+    ):
+        raise ValueError(
+            "size must be 'native', two positive sides (height, width) or a "
+            f"positive factor, got {size!r}"
+        )
 
 
 class Job:
@@ -245,7 +264,7 @@ def decompose(stream, source, options, reference=None) -> dict:
     if found is not None:
         result["tracks"] = found
     result["trust"] = gauge.verdict(reference)
-    _warn(result["trust"])
+    trust.warn(result["trust"])
     if options.num_future:
         result["future"] = job.stream.predict_frames(options.num_future)
     return result
@@ -332,8 +351,8 @@ def track(
         info: The same.
         overwrite: The same.
         progress: The same; each of the two passes counts for half.
-        should_stop: The same. What was found until then is written; true once
-            more ends the writing, too.
+        should_stop: The same. What was found until then is written; true
+            anew, after it was false in between, ends the writing, too.
 
     Returns:
         The content of `prediction.json`.
@@ -378,13 +397,8 @@ def _filled(fill, job, output, info, overwrite, progress, should_stop):
         ) from error
     finally:
         folder.finish(record | {"state": state})
-    _warn(record.get("trust"))
+    trust.warn(record.get("trust"))
     return {**record, "state": state, "output": str(folder.path)}
-
-
-def _warn(verdict):
-    if verdict is not None and verdict["alarm"]:
-        logging.warning("%s", verdict["sentence"])
 
 
 def _record(job, info):

@@ -35,6 +35,8 @@ class Stream:
             with the largest mask.
         given: What the model reads beside every chunk, such as `background`
             `[1, h, w, C]`.
+        least_share: Share of a pixel above which the object with the largest
+            one is its `owner`; None: the background takes part as any slot.
 
     Raises:
         ValueError: If the model does not take one of these.
@@ -149,6 +151,15 @@ class Stream:
         best = 1 + tf.argmax(masks, axis=2, output_type=tf.int32)
         is_any = tf.reduce_max(masks, axis=2) > self._least_share
         return tf.where(is_any, best, 0)
+
+
+def given_of(scene) -> dict:
+    """What a model that is given the background reads of a `Scene`."""
+    background = scene.background
+    return {
+        "background": background.picture[None] / 255,
+        "background_noise": background.noise[None] / 255,
+    }
 
 
 def check_future(model):

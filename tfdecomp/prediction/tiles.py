@@ -59,6 +59,11 @@ def tiling(size, overlap, side=SIDE) -> Tiling:
     return Tiling(tuple(size), tile, tuple(corners), tuple(cores))
 
 
+def side_for(num_slots):
+    """Side of a tile whose masks are not too much to hold at once."""
+    return min(SIDE, int((MOST_BYTES / (_COPIES * num_slots)) ** 0.5))
+
+
 def needs_tiles(size, num_slots):
     """Whether the masks of one frame are too much to hold at once."""
     return _COPIES * num_slots * int(np.prod(size)) > MOST_BYTES
@@ -69,6 +74,8 @@ class TiledStream(Stream):
 
     An object belongs to the tile in whose core its middle lies. Slots of all
     tiles stand one after the other, so there are `n (K - 1) + 1` of them.
+    Tiles are seen in turn: the masks of all would be more than those of the
+    frame.
 
     Args:
         model: A model with `any_size` and a background in slot 0.
@@ -85,31 +92,31 @@ class TiledStream(Stream):
 
     def __call__(self, pictures) -> dict:
         """As `Stream`; `owner`, `boxes` and `recon` are of the whole frame."""
-        count = len(self.tiles.corners)
         rows, columns = self.tiles.tile
-        cut = np.stack(
-            [
-                pictures[:, y : y + rows, x : x + columns]
-                for y, x in self.tiles.corners
-            ]
-        )
-        inputs = {
-            "video": tf.constant(cut),
-            "seed": tf.stack(
-                [tf.fill([count], self._seed[0, 0]), tf.range(count)], -1
-            ),
-            "first_frame": tf.constant(self._count, tf.int32),
-        }
-        if self._state is not None:
-            inputs["state"] = self._state
-        outputs = self._function(inputs)(inputs)
-        self._state = outputs.pop("state", None)
+        before, found = self._state, []
+        self._state = []
+        for n, (y, x) in enumerate(self.tiles.corners):
+            cut = pictures[None, :, y : y + rows, x : x + columns]
+            inputs = {
+                "video": tf.constant(cut),
+                "seed": tf.stack([self._seed[0, 0], n])[None],
+                "first_frame": tf.constant(self._count, tf.int32),
+            }
+            if before is not None and before[n] is not None:
+                inputs["state"] = before[n]
+            outputs = self._function(inputs)(inputs)
+            self._state.append(outputs.pop("state", None))
+            found.append({k: v[0].numpy() for k, v in outputs.items()})
         self._count += len(pictures)
-        return self._joined({k: v.numpy() for k, v in outputs.items()})
+        names = found[0]
+        return self._joined({k: np.stack([f[k] for f in found]) for k in names})
 
     def _joined(self, outputs):
         corners = np.array(self.tiles.corners, np.float32)
         cores = np.array(self.tiles.cores, np.float32)
+        # What is cut to the frame may end on its very edge.
+        last = cores[:, 2:] == self.tiles.size
+        cores[:, 2:][last] = np.inf
         boxes = outputs["boxes"][:, :, 1:] + np.tile(corners, 2)[:, None, None]
         centres = 0.5 * (boxes[..., :2] + boxes[..., 2:])
         low, high = cores[:, None, None, :2], cores[:, None, None, 2:]
@@ -119,9 +126,10 @@ class TiledStream(Stream):
         # Different tiles must not give the same number.
         numbers = (numbers - 1) * count + np.arange(count)[:, None, None] + 1
         numbers = np.where(outputs["track_ids"][:, :, 1:] > 0, numbers, 0)
+        presence = outputs["presence"][:, :, 1:] * mine
         parts = {
-            "boxes": boxes,
-            "presence": outputs["presence"][:, :, 1:] * mine,
+            "boxes": boxes * (presence > 0)[..., None],
+            "presence": presence,
             "track_ids": numbers * mine,
         }
         if "slots" in outputs:
@@ -158,9 +166,6 @@ class TiledStream(Stream):
                 n, :, top - y : bottom - y, left - x : right - x
             ]
         return joined
-
-    def _specs(self, inputs):
-        return [len(self.tiles.corners), None, *inputs["video"].shape[2:]]
 
 
 def _with_background(values):

@@ -36,7 +36,13 @@ class Job:
         choice: A `choosing.Choice`.
         options: `runner.Options`.
         reference: What the model's own data have, see `trust.figures_of`.
+
+    Attributes:
+        can_fit: Whether training on this video is advised where it would
+            help.
     """
+
+    can_fit = True
 
     def __init__(self, stream, footage, choice, options, reference=None):
         self.stream, self.footage, self.options = stream, footage, options
@@ -108,25 +114,25 @@ def objects(tracked, view, number):
     found, linked = tracked.found, tracked.linked[number]
     owner = found.maps.get(number, "owner")
     foreground = found.maps.get(number, "foreground")
-    values = [tracking_video.id_value(key) for key in linked.ids.tolist()]
-    small = np.zeros(view.size, np.uint8)
+    # Places in the list, as values of ids come again after 254.
+    small = np.zeros(view.size, np.uint16)
     slots = found.slots[number]
     detections = found.detections[number]
-    for value, source in zip(values, linked.sources):
+    for place, source in enumerate(linked.sources, 1):
         if source != FILLED:
-            small[owner == slots[source]] = value
-    for value, box in zip(values, linked.boxes):
-        if foreground is not None and not (small == value).any():
-            _claim(small, value, foreground, view.small_boxes(box))
-    ids = view.ids(small)
+            small[owner == slots[source]] = place
+    for place, box in enumerate(linked.boxes, 1):
+        if foreground is not None and not (small == place).any():
+            _claim(small, place, foreground, view.small_boxes(box))
+    places = view.ids(small)
     listed = []
-    for n, value in enumerate(values):
-        mask, source = ids == value, int(linked.sources[n])
+    for n in range(len(linked.ids)):
+        mask, source = places == n + 1, int(linked.sources[n])
         is_filled = source == FILLED
         listed.append(
             tracks.Object(
                 id=int(linked.ids[n]),
-                slot=-1 if is_filled else int(slots[source]),
+                slot=-1 if is_filled else _slot(slots[source], found),
                 box=linked.boxes[n],
                 area=int(np.count_nonzero(mask)),
                 mask=mask,
@@ -135,16 +141,22 @@ def objects(tracked, view, number):
                 doubt=float(linked.doubts[n]),
             )
         )
-    return ids, listed
+    values = [tracking_video.id_value(key) for key in linked.ids.tolist()]
+    return np.array([0, *values], np.uint8)[places], listed
 
 
-def _claim(small, value, foreground, box):
+def _slot(slot, found):
+    """A slot's number; -1 of what moves although no slot explains it."""
+    return int(slot) if slot < found.num_slots else -1
+
+
+def _claim(small, place, foreground, box):
     """Gives an object without a mask what moves in its box, in place."""
     top, left = np.floor(box[:2]).astype(int)
     bottom, right = np.ceil(box[2:]).astype(int)
     window = slice(max(0, top), bottom), slice(max(0, left), right)
     part = small[window]
-    part[foreground[window] & (part == 0)] = value
+    part[foreground[window] & (part == 0)] = place
 
 
 class Writers:
@@ -220,7 +232,8 @@ class Writers:
         marked = self._painter.paint(frame.pixels, boxes, ids)
         self._overlay.add(marked, frame.time)
         for region in self._plan.get(number, ()):
-            self.thumbnails[number, region] = _thumbnail(marked, region)
+            # The page draws boxes and numbers itself.
+            self.thumbnails[number, region] = _thumbnail(frame.pixels, region)
 
 
 def _thumbnail(picture, region):
@@ -232,10 +245,15 @@ def _thumbnail(picture, region):
 
 
 def _sentence(entry):
-    names = " and ".join(str(int(key)) for key in sorted(entry["ids"]))
+    keys = sorted(int(key) for key in entry["ids"])
+    names = " and ".join(map(str, keys))
+    several = len(keys) > 1
     return {
-        "crossing": f"{names} meet; they may have changed numbers",
-        "vanishing": f"{names} not seen; the place was filled in",
+        "crossing": f"{names} meet; they may have changed numbers"
+        if several
+        else f"{names} meets another one; numbers may have changed",
+        "vanishing": f"{names} {'are' if several else 'is'} not seen; the "
+        "place was filled in",
         "jump": f"{names} moved further than usual",
     }.get(entry["kind"], f"{entry['kind']} of {names}")
 
@@ -303,9 +321,11 @@ def run(job, path, record, progress, should_stop):
         job: The `Job`.
         path: The folder.
         record: Content of `prediction.json`; grows.
-        progress: Called with frames done, in both passes, and twice all.
+        progress: Called with the numbers of frames done and of all; each of
+            the two passes counts for half.
         should_stop: Called after every chunk and frame. True ends the first
-            pass, and what was found is written; true anew ends that, too.
+            pass, and what was found is written; true anew, after it was
+            false in between, ends that, too.
 
     Returns:
         The state: `folder.FINISHED`, `INTERRUPTED`, or `FAILED` with an
@@ -313,9 +333,7 @@ def run(job, path, record, progress, should_stop):
     """
     total = job.footage.num_frames
     latents = GrowingNpz(path / "latents.npz")
-    finder = finding.Finder(
-        job.stream, job.view, job.options.chunk, scratch=path
-    )
+    finder = _finder(job, path)
 
     def keep(frame, picture, outputs):
         row = {name: outputs[name] for name in _LATENTS if name in outputs}
@@ -325,9 +343,10 @@ def run(job, path, record, progress, should_stop):
     state, found = folder_lib.FINISHED, finder.found
     try:
         for done in finder.run(job.footage.frames(), keep):
-            progress(done, 2 * total)
+            progress((done + 1) // 2, total)
             if should_stop():
                 state = folder_lib.INTERRUPTED
+                should_stop = _anew(should_stop)
                 break
         if not len(found) and found.end is not None:
             raise found.end
@@ -347,6 +366,29 @@ def run(job, path, record, progress, should_stop):
     return state
 
 
+def _anew(should_stop):
+    """The same question, answered no until it was answered so again."""
+    was_no = False
+
+    def ask():
+        nonlocal was_no
+        stops = bool(should_stop())
+        was_no |= not stops
+        return stops and was_no
+
+    return ask
+
+
+def _finder(job, scratch=None):
+    return finding.Finder(
+        job.stream,
+        job.view,
+        job.options.chunk,
+        scratch,
+        joins=job.options.objects is None,
+    )
+
+
 def decompose(job) -> dict:
     """The same in memory.
 
@@ -359,7 +401,7 @@ def decompose(job) -> dict:
         who after all; `ids` `[T, H, W]` and `tracks` as in
         `runner.decompose`, places that were filled in among them; `trust`.
     """
-    finder = finding.Finder(job.stream, job.view, job.options.chunk)
+    finder = _finder(job)
     rows = []
 
     def keep(frame, picture, outputs):
@@ -378,18 +420,20 @@ def decompose(job) -> dict:
         linked = np.stack([_ids_of_slots(tracked, n) for n in numbers])
     finally:
         found.maps.close()
+    verdict = _trust(job, tracked)
+    trust.warn(verdict)
     return {
         **{name: np.stack([row[name] for row in rows]) for name in rows[0]},
         "linked_ids": linked,
         "ids": np.stack(ids),
         "tracks": list(listed),
-        "trust": _trust(job, tracked),
+        "trust": verdict,
     }
 
 
 def _trust(job, tracked):
     """The verdict, what is wrong with the video itself first."""
-    verdict = trust.verdict(tracked, job.options, job.reference)
+    verdict = trust.verdict(tracked, job.options, job.reference, job.can_fit)
     if job.problems:
         words = "; ".join(words for _, words in job.problems)
         worst = max(1, trust.LEVELS.index(verdict["level"]))
@@ -406,7 +450,7 @@ def _write(job, path, record, tracked, progress, should_stop):
             for number, frame in enumerate(itertools.islice(frames, count)):
                 writers.add(number, frame)
                 record["num_frames"] = number + 1
-                progress(total + number + 1, 2 * total)
+                progress((total + number + 2) // 2, total)
                 if should_stop():
                     break
         write_report(path, job, tracked, writers, job.facts, record["trust"])
@@ -417,6 +461,6 @@ def _ids_of_slots(tracked, number):
     linked, slots = tracked.linked[number], tracked.found.slots[number]
     ids = np.zeros(tracked.found.num_slots, np.int32)
     for key, source in zip(linked.ids, linked.sources):
-        if source != FILLED:
+        if source != FILLED and slots[source] < len(ids):
             ids[slots[source]] = key
     return ids

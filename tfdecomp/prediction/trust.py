@@ -21,6 +21,7 @@ measured once, by `python -m tfdecomp.calibrate`, and kept beside its weights.
 import collections
 
 import numpy as np
+from absl import logging
 
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.prediction import tracks
@@ -186,6 +187,23 @@ def reference_of(gauges) -> dict:
     return {**result, "blank": round(blank / frames, 5)}
 
 
+def check_reference(reference):
+    """Refuses a reference, which may be a stranger's, that is none.
+
+    Raises:
+        ValueError: If a number is none, or out of range.
+    """
+    if reference is None:
+        return
+    if not isinstance(reference, dict):
+        raise ValueError(f"a reference has names, got {reference!r:.80}")
+    for name in ("missed", "blank", "full", "empty", "error", *_LOW):
+        value = reference.get(name, 0)
+        is_number = isinstance(value, (int, float)) and np.isfinite(value)
+        if not is_number or name == "blank" and not 0 <= value <= 1:
+            raise ValueError(f"{name} of the reference is {value!r:.80}")
+
+
 def limits_of(reference) -> dict:
     """Limits of doubtful and of bad for pictures seen one by one.
 
@@ -297,13 +315,23 @@ def _shown(name, value):
 
 
 def _rounded(figures):
-    return {name: round(float(value), 5) for name, value in figures.items()}
+    """For JSON, which knows nothing that is not a number: None instead."""
+    return {
+        name: round(float(value), 5) if np.isfinite(value) else None
+        for name, value in figures.items()
+    }
 
 
-def verdict(tracked, options, reference=None) -> dict:
+def warn(verdict):
+    """Logs a verdict that is an alarm; None is none."""
+    if verdict is not None and verdict["alarm"]:
+        logging.warning("%s", verdict["sentence"])
+
+
+def verdict(tracked, options, reference=None, can_fit=True) -> dict:
     """`judge` of a tracked video, and what else a user should know."""
     figures = figures_of(tracked, reference)
-    result = judge(figures)
+    result = judge(figures, can_fit)
     result["numbers"] = _rounded(figures)
     if options.objects is not None:
         most = max((len(frame.ids) for frame in tracked.linked), default=0)
@@ -311,7 +339,8 @@ def verdict(tracked, options, reference=None) -> dict:
             result["level"] = LEVELS[2]
             result["sentence"] = (
                 f"{options.objects} objects were asked for, but only {most} "
-                f"could be told apart; lower objects, or {_FIT}"
+                "could be told apart; lower objects"
+                + (f", or {_FIT}" if can_fit else "")
             )
             result["alarm"] = True
     return result

@@ -14,7 +14,7 @@ from tfdecomp.simulation import stills, streams
 
 DATASET = "moving_things"
 KINDS = ("fish", "fly", "mouse", "worm", "car", "ball")
-_JOINTS = 7  # points along a body
+JOINTS = 7  # points along a body
 _MARGIN = 20.0  # how far out of view things live, in pixels
 _VISIBLE = 0.3  # opacity from which on a pixel belongs to a thing
 # Half widths along a body from head to tail, in lengths.
@@ -95,7 +95,7 @@ def generate(look, split, start, stop, *, seed, stream, fresh=False):
 
 
 @dataclasses.dataclass
-class _Thing:
+class Thing:
     """One thing.
 
     Args:
@@ -103,7 +103,7 @@ class _Thing:
         length: Pixels.
         width: Factor on the profile.
         level: Brightness of its middle.
-        shades: `[_JOINTS]` factors on it along the body.
+        shades: `[JOINTS]` factors on it along the body.
     """
 
     kind: str
@@ -121,12 +121,12 @@ def _video(look, rng):
     pixels = np.zeros((frames, size, size))
     masks = np.zeros((frames, slots, size, size), bool)
     for number, thing in enumerate(things):
-        bends = _bends(rng, thing, frames)
+        swings = bends(rng, thing, frames)
         for t in range(frames):
-            spine = _spine(
-                thing, position[t, number], heading[t, number], bends[t]
+            points = spine(
+                thing, position[t, number], heading[t, number], swings[t]
             )
-            _paint(pixels[t], masks[t, number], thing, spine)
+            paint(pixels[t], masks[t, number], thing, points)
     layers = stills.stack(masks)
     fraction = layers.visible_pixels / np.maximum(layers.own_pixels, 1)
     full = np.zeros((frames, slots, 2), np.float32)
@@ -156,10 +156,10 @@ def _things(rng, count):
     width = rng.uniform(0.75, 1.35)
     things = []
     for _ in range(count):
-        shades = 1 + 0.35 * np.cumsum(rng.normal(0, 0.4, _JOINTS))
+        shades = 1 + 0.35 * np.cumsum(rng.normal(0, 0.4, JOINTS))
         own = rng.choice(KINDS) if is_mixed else kind
         things.append(
-            _Thing(
+            Thing(
                 str(own),
                 float(np.clip(length * np.exp(rng.normal(0, spread)), 5, 23)),
                 width * rng.uniform(0.9, 1.1),
@@ -212,17 +212,17 @@ def _walk(rng, look, things):
     )
 
 
-def _bends(rng, thing, frames):
-    """Bend of a body in every frame: a swing of its own."""
+def bends(rng, thing, frames):
+    """Bend of a body in every frame `[T]`, radians: a swing of its own."""
     most = _BEND.get(thing.kind, 0.0)
     phase, pace = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.5)
     swing = np.sin(phase + pace * np.arange(frames))
     return most * (rng.uniform(-0.5, 0.5) + rng.uniform(0, 1) * swing)
 
 
-def _spine(thing, place, heading, bend):
-    """Points from head to tail, `[_JOINTS, 2]` around `place`."""
-    along = np.linspace(0.5, -0.5, _JOINTS)
+def spine(thing, place, heading, bend):
+    """Points from head to tail, `[JOINTS, 2]` around `place`."""
+    along = np.linspace(0.5, -0.5, JOINTS)
     if thing.kind == "ball":
         along = 0 * along
     elif thing.kind == "car":
@@ -234,7 +234,7 @@ def _spine(thing, place, heading, bend):
     return place + thing.length * (points - points.mean(0))
 
 
-def _paint(pixels, mask, thing, spine):
+def paint(pixels, mask, thing, spine):
     """Paints a body over what is there, within its window."""
     profile = np.array(_PROFILES[thing.kind]) * thing.width * thing.length
     radius = np.maximum(profile, 0.7)

@@ -21,7 +21,7 @@ class TrainingError(RuntimeError):
 class StopOnSignal:
     """Remembers Ctrl-C (or SIGTERM), so that a run can save and stop.
 
-    A second one interrupts at once.
+    A second one interrupts at once. Inside of another one, both remember.
 
     Args:
         message: What to say then.
@@ -49,6 +49,9 @@ class StopOnSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        outer = getattr(self._before.get(number), "__self__", None)
+        if isinstance(outer, StopOnSignal):
+            outer.requested = True
         name = signal.Signals(number).name
         print(f"\n{name}: {self.message}", flush=True)
 
