@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tfdecomp.data import video_io
@@ -121,3 +122,11 @@ def test_a_rectangle_has_corners_to_keep_and_a_picture_has_none(
     region, expected
 ):
     assert regions.corners(region) == expected
+
+
+def test_what_is_transparent_counts_as_black(tmp_path):
+    painted = np.full((*SIZE, 4), 255, np.uint8)
+    painted[..., 3] = 255 * _mask(3, 4, 20, 30)
+    PIL.Image.fromarray(painted).save(tmp_path / "region.png")
+    found = regions.read(tmp_path / "region.png", SIZE)
+    np.testing.assert_array_equal(found, _mask(3, 4, 20, 30))

@@ -4,6 +4,8 @@
         --input=clip.mp4 --output=out/
     python -m tfdecomp.predict --model=~/runs/a --input=frames/ --output=out/ \\
         --fps=10 --future=20
+    python -m tfdecomp.predict --model=silot_motion --input=fish.mp4 \\
+        --output=out/ --objects=8
 
 The output folder then holds
 
@@ -12,12 +14,22 @@ The output folder then holds
     overlay.mp4        the video with the objects marked
     slots.mp4          input, reconstruction, masks and each slot
     tracks.csv         a row for each object and frame: id, slot, box (ymin,
-                       xmin, ymax, xmax in pixels of the input), area, presence
-    tracks.json        the same after COCO, with bbox and run-length masks
+                       xmin, ymax, xmax in pixels of the input), area,
+                       presence, filled, doubt
+    tracks.json        the same after COCO, with bbox and run-length masks;
+                       what shows no pixel is in tracks.csv alone
     latents.npz        slots [T, K, D], frame [T], time [T]
     future.mp4, .npz   predicted frames, with --future
     prediction.json    model, options, how far it came, and under trust how
                        far to trust it
+
+and from models that follow what moves before a fixed camera ('silot_motion',
+'background_subtraction', what 'tfdecomp fit' makes) also
+
+    report.html        all tracks over time, frames to doubt, paths; beside
+                       background subtraction
+    doubtful.csv       the frames to doubt
+    mot.txt            the tracks after MOTChallenge
 
 What a model does not give has no file. Videos are read in pieces: their
 length does not matter. Frames are resized to what the model reads, between

@@ -15,6 +15,7 @@ from tfdecomp.prediction.view import View
 _TYPICAL, _LONGEST = 0.75, 0.95  # of the anchor
 _ENLARGED = 3.0  # no picture shows more than the camera saw
 _MOST_PIXELS = 700_000  # of a picture
+_COARSE = 0.7  # of the pixels that were looked at; outlines then need more
 _LARGE = 2.0  # of the area that nine of ten objects keep within
 _SPARE = 1.5  # slots for each object that is seen at a time
 _MOST_SEEN = 200  # objects at a time that there are slots for, unless asked
@@ -121,8 +122,19 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
         )
     size = looking.scaled(glance.frame_size, scale)
     scene = _scene(glance, survey, size, region, asked)
+    fine = None
+    if np.prod(size) < _COARSE * np.prod(glance.size):
+        fine = View(
+            glance.frame_size,
+            glance.size,
+            scene=_fitting(survey, survey.background, glance, region, asked),
+        )
     view = View(
-        glance.frame_size, size, scene=scene, shows_difference=shows_difference
+        glance.frame_size,
+        size,
+        scene=scene,
+        shows_difference=shows_difference,
+        fine=fine,
     )
     seen = max(survey.count_high, survey.num_objects)
     seen = asked.objects or min(seen, _MOST_SEEN)  # snow is no crowd
@@ -173,6 +185,13 @@ def _scene(glance, survey, size, region, asked):
     view = View(glance.size, size)
     small = np.stack([view.small(frame) for frame in glance.scattered])
     background = background_lib.estimate(small)
+    scene = _fitting(survey, background, glance, region, asked)
+    return dataclasses.replace(scene, gain=_gain(scene, small))
+
+
+def _fitting(survey, background, glance, region, asked):
+    """A `Scene` of the size of a background, with what the survey found."""
+    size = background.size
     factor = (np.prod(size) / np.prod(glance.size)) ** 0.5
     ratio = np.prod(size) / np.prod(glance.frame_size)
     least = max(1.0, survey.min_area * factor**2)
@@ -183,7 +202,7 @@ def _scene(glance, survey, size, region, asked):
     if survey.ignore.any():
         kept = ~_resized(survey.ignore, size)
         looked = kept if looked is None else looked & kept
-    scene = scene_lib.Scene(
+    return scene_lib.Scene(
         background,
         gain=survey.gain,
         length=survey.length[1] * factor,
@@ -194,7 +213,6 @@ def _scene(glance, survey, size, region, asked):
         region=looked,
         follows_light=True,
     )
-    return dataclasses.replace(scene, gain=_gain(scene, small))
 
 
 def _gain(scene, frames):

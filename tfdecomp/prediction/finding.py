@@ -1,5 +1,6 @@
 """First pass over a video: what a model finds in every frame."""
 
+import collections
 import contextlib
 import dataclasses
 
@@ -15,6 +16,7 @@ WEAK = 0.1  # presence from which on a slot may continue a track
 UNEXPLAINED = 0.6
 # Share of its box that one thing fills; several that touch leave more free.
 _FULL, _FULLER = 0.5, 0.6
+_KNOWN = 3  # frames by itself after which a track is one of a thing
 _EXPLAINED = 0.3  # share of a blob that objects own where it is explained
 _CHUNK_BYTES = 2**29  # of masks that a model makes at once
 _COPIES = 24  # bytes for each pixel of each mask: several floats
@@ -31,7 +33,7 @@ class Found:
         detections: One `Detections` per frame, in pixels of the frame.
         slots: Per frame the slot of each detection.
         maps: `FrameMaps` with `owner` `[h, w]`, 0 or the slot that owns a
-            pixel, and `foreground` `[h, w]` bool, in the model's pixels.
+            pixel, and `foreground` `[h, w]` bool, in pixels of the fine view.
         baseline: The same as `detections` by background subtraction, where
             there is a scene.
         errors: `[T]` mean distance between what the model saw and drew, of
@@ -74,6 +76,7 @@ class Finder:
     def __init__(self, stream, view, length=32, scratch=None, joins=False):
         self.stream, self.view = stream, view
         self.joins = joins
+        self._alone = collections.Counter()  # frames, by the model's number
         slots = stream.num_slots or stream.model.num_slots
         own = getattr(stream, "slots_at_once", slots)
         size = _COPIES * own * int(np.prod(view.size))
@@ -115,8 +118,9 @@ class Finder:
                 show(frame, picture, here)
 
     def _keep(self, frame, picture, moving, outputs):
-        found, view = self.found, self.view
-        owner, boxes = outputs["owner"], outputs["boxes"]
+        found, fine = self.found, self.view.fine
+        owner = self.view.to_fine(outputs["owner"])
+        boxes = self.view.fine_boxes(outputs["boxes"])
         foreground = None
         if moving is not None:
             foreground = moving.labels > 0
@@ -125,7 +129,9 @@ class Finder:
         presence[0] = 0  # the background
         self._judge(picture, foreground, owner, outputs)
         if moving is not None and self.joins:
-            owner, presence = self._joined(owner, presence, moving)
+            owner, presence = self._joined(
+                owner, presence, moving, outputs["track_ids"]
+            )
         found.full.append(bool((presence[1:] > 0.5).all()))
         (slots,) = np.nonzero(presence > WEAK)
         if moving is not None:
@@ -140,9 +146,9 @@ class Finder:
         if features is not None:
             features = _padded(features, presence)
         detections = Detections(
-            boxes=view.boxes(boxes[slots]),
+            boxes=fine.boxes(boxes[slots]),
             scores=presence[slots],
-            areas=areas * np.prod(view.frame_size) / np.prod(view.size),
+            areas=areas * np.prod(fine.frame_size) / np.prod(fine.size),
             features=np.zeros((len(slots), 0))
             if features is None
             else features[slots],
@@ -158,17 +164,21 @@ class Finder:
         if moving is not None:
             found.baseline.append(self._blobs(moving))
 
-    def _joined(self, owner, presence, moving):
+    def _joined(self, owner, presence, moving, numbers):
         """Makes one object of the parts of what is one thing.
 
         What is larger than the model's largest box, and than nearly all other
         things, comes in parts, and is taken from the model. What one box
-        could hold, and fills it, is the object that has most of it.
+        could hold, and fills it, is the object that has most of it; but
+        tracks that each had a thing to themselves before are as many objects
+        that have met.
         """
         largest = getattr(self.stream.model, "largest_box", None)
-        least = self.view.scene.large_area
+        fine = self.view.fine
+        least = fine.scene.large_area
         if largest is None or least is None or not len(moving):
             return owner, presence
+        largest = largest * fine.size[0] / self.view.size[0]
         sides = moving.boxes[:, 2:] - moving.boxes[:, :2]
         filled = moving.areas / sides.prod(-1)
         is_large = sides.max(-1) > largest
@@ -176,25 +186,36 @@ class Finder:
         single = ~is_large & (filled > _FULLER)
         owner, presence = owner.copy(), presence.copy()
         total = np.bincount(owner.ravel(), minlength=len(presence))
-        for n in np.flatnonzero(whole | single):
-            inside = moving.labels == n + 1
-            parts = np.bincount(owner[inside], minlength=len(presence))
-            parts[0] = 0
-            here = np.flatnonzero(parts > 0.5 * np.maximum(total, 1))
+        for n, place in enumerate(ndimage.find_objects(moving.labels)):
+            inside = moving.labels[place] == n + 1
+            part = owner[place]
+            counts = np.bincount(part[inside], minlength=len(presence))
+            counts[0] = 0
+            here = np.flatnonzero(counts > 0.5 * np.maximum(total, 1))
+            if len(here) == 1:
+                self._alone[int(numbers[here[0]])] += 1
             if whole[n]:
-                gone, heir = here, 0
-            elif len(here) > 1:
-                heir = here[np.argmax(parts[here])]
-                gone = here[here != heir]
+                kept, heir = here[:0], 0
+            elif single[n] and len(here) > 1:
+                kept = [k for k in here if self._is_known(numbers[k])]
+                if not kept:
+                    kept = [here[np.argmax(counts[here])]]
+                heir = max(kept, key=lambda k: counts[k])
             else:
                 continue
+            gone = np.setdiff1d(here, kept)
             presence[gone] = 0
-            owner[np.isin(owner, gone)] = 0
-            owner[inside] = heir
+            part[inside & ~np.isin(part, kept)] = heir
         return owner, presence
 
+    def _is_known(self, number):
+        """Whether a track had a thing to itself before."""
+        return number > 0 and self._alone[int(number)] >= _KNOWN
+
     def _judge(self, picture, foreground, owner, outputs):
-        moving = foreground if foreground is not None else slice(None)
+        moving = slice(None)
+        if foreground is not None:
+            moving = self.view.from_fine(foreground)
         error = explained = np.nan
         if foreground is None or foreground.any():
             if "recon" in outputs:
@@ -209,7 +230,7 @@ class Finder:
         """What background subtraction finds."""
         count = len(blobs)
         return Detections(
-            boxes=self.view.boxes(blobs.boxes),
+            boxes=self.view.fine.boxes(blobs.boxes),
             scores=np.ones(count),
             areas=blobs.areas,
             features=np.zeros((count, 0)),

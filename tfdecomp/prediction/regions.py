@@ -1,11 +1,12 @@
 """Which part of a frame counts: a rectangle, or a picture painted for it."""
 
+import contextlib
 import os
 import pathlib
 
 import numpy as np
 
-from tfdecomp.data import video_io
+from tfdecomp.prediction.footage import Footage
 
 
 class RegionError(ValueError):
@@ -44,7 +45,8 @@ def read(region, frame_size):
             f"region is {str(region)!r}, which is neither four numbers "
             "ymin,xmin,ymax,xmax nor a picture that is there"
         )
-    mask = video_io.read_image(path).max(-1) > 127
+    with contextlib.closing(Footage(path).frames()) as frames:
+        mask = next(frames).pixels.max(-1) > 127  # transparent is black
     if mask.shape != tuple(frame_size):
         raise RegionError(
             f"the picture {path.name} has {mask.shape[1]}x{mask.shape[0]} "

@@ -82,7 +82,7 @@ def link(found, view, options, rate) -> Tracked:
 
     def foreground(t):
         mask = found.maps.get(t, "foreground")
-        return mask, view.frame_size[0] / view.size[0]
+        return mask, view.frame_size[0] / view.fine.size[0]
 
     settings = {
         "num_objects": options.objects,
@@ -115,6 +115,7 @@ def objects(tracked, view, number):
     owner = found.maps.get(number, "owner")
     foreground = found.maps.get(number, "foreground")
     # Places in the list, as values of ids come again after 254.
+    view = view.fine
     small = np.zeros(view.size, np.uint16)
     slots = found.slots[number]
     detections = found.detections[number]
@@ -283,7 +284,7 @@ def write_report(path, job, tracked, writers, facts, verdict):
     doubtful = writers.doubtful()
     background = None
     if view.scene is not None:
-        picture = view.scene.background.picture
+        picture = view.fine.scene.background.picture
         background = video_io.encode_png(
             np.clip(np.rint(picture), 0, 255).astype(np.uint8)
         )

@@ -1,6 +1,7 @@
 """Frames as a model sees them whose weights know no size, and back."""
 
 import numpy as np
+from scipy import ndimage
 
 from tfdecomp.data import video_sampling
 
@@ -19,11 +20,20 @@ class View:
             frames.
         shows_difference: Whether the model sees the difference from the
             scene's background, or the frame as it is.
+        fine: A larger `View` with a scene, in which outlines are found; None:
+            this one.
     """
 
     def __init__(
-        self, frame_size, size, channels=3, scene=None, shows_difference=True
+        self,
+        frame_size,
+        size,
+        channels=3,
+        scene=None,
+        shows_difference=True,
+        fine=None,
     ):
+        self.fine = fine or self
         self.frame_size, self.size = tuple(frame_size), tuple(size)
         self.channels, self.scene = channels, scene
         self.shows_difference = shows_difference and scene is not None
@@ -44,14 +54,18 @@ class View:
             pixels: `[H, W, 3]` uint8.
 
         Returns:
-            `(picture [h, w, C] uint8, motion.blobs.Blobs of what moves or
-            None)`.
+            `(picture [h, w, C] uint8, moving)`, the latter a
+            `motion.blobs.Blobs` of what moves, in pixels of the fine view, or
+            None.
         """
         small = self.small(pixels)
         if self.scene is None:
             return self._grey(small), None
         difference = self.scene.difference(small)
-        moving = self.scene.blobs(difference)
+        if self.fine is self:
+            moving = self.scene.blobs(difference)
+        else:
+            moving = self.fine.scene.moving(self.fine.small(pixels))
         if self.shows_difference:
             small = self.scene.picture(difference)
         return self._grey(small), moving
@@ -61,6 +75,26 @@ class View:
             return picture
         mean = picture.mean(-1, dtype=np.float32, keepdims=True)
         return np.rint(mean).astype(np.uint8)
+
+    def to_fine(self, owner) -> np.ndarray:
+        """A map of slots `[h, w]` in pixels of the fine view.
+
+        Slots reach one pixel of this view further there: what moves ends
+        where the fine view sees its end.
+        """
+        if self.fine is self:
+            return owner
+        wide = ndimage.maximum_filter(owner, 3)
+        return _nearest(np.where(owner > 0, owner, wide), self.fine.size)
+
+    def from_fine(self, mask) -> np.ndarray:
+        """A mask of the fine view in pixels of this one."""
+        return mask if self.fine is self else _nearest(mask, self.size)
+
+    def fine_boxes(self, boxes) -> np.ndarray:
+        """Boxes of this view's pixels in those of the fine view."""
+        ratio = np.array(self.fine.size) / self.size
+        return np.asarray(boxes, np.float64) * np.tile(ratio, 2)
 
     def boxes(self, boxes) -> np.ndarray:
         """Boxes `[..., 4]` of a picture in pixels of the frame, cut to it."""
@@ -104,6 +138,14 @@ class View:
             large[place][wins] = number
             best[place][wins] = share[wins]
         return large
+
+
+def _nearest(values, size):
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for old, new in zip(values.shape, size)
+    )
+    return values[np.ix_(rows, columns)]
 
 
 def _cut(mask):

@@ -33,6 +33,11 @@ COLUMNS = (
     ("time", "seconds from the start of the input"),
     ("id", "number of the track, from 1, the same in all frames"),
     (
+        "slot",
+        "the model's slot; -1 where none explains what moves, or the place "
+        "was filled in",
+    ),
+    (
         "ymin, xmin, ymax, xmax",
         "edges of the box in pixels of the input, from the upper left corner; "
         "the centre is ((ymin + ymax) / 2, (xmin + xmax) / 2)",
