@@ -89,7 +89,8 @@ class Loaded:
 
         Args:
             video: `[T, H, W, C]`, or `[B, T, H, W, C]` of the model's size;
-                uint8, or floating point in `[0, 1]`. Or what
+                uint8, or floating point in `[0, 1]`: what the model reads, so
+                of one that `sees` differences they are such pictures. Or what
                 `tfdecomp.prediction.footage.Footage` takes: the path of a
                 video, a folder of frames, a picture, a `.npy` file.
             num_slots: `K`; by default the model's.
@@ -376,8 +377,6 @@ class Loaded:
         """Whether it is an array that the model can take as it is."""
         if isinstance(video, (str, os.PathLike)):
             return False
-        if self.sees != "frames" and np.ndim(video) != 5:
-            return False  # one's own video, and not clips of a dataset
         shape = np.shape(video)
         size = (*self.model.image_size, self.model.channels)
         return len(shape) == 5 or (len(shape) == 4 and shape[1:] == size)

@@ -217,31 +217,33 @@ def read_image(path):
     return frames[0]
 
 
-def write_png(path, image, palette=None):
+def write_png(path, image, palette=None, level=9):
     """Writes a picture without loss.
 
     Args:
         path: Where to; an existing file is replaced when this is complete.
         image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
         palette: See `encode_png`.
+        level: The same.
     """
     path = _expand(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(encode_png(image, palette))
+        partial.write_bytes(encode_png(image, palette, level))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def encode_png(image, palette=None):
+def encode_png(image, palette=None, level=9):
     """The bytes of a PNG file.
 
     Args:
         image: `[H, W]`, `[H, W, 1]` or `[H, W, 3]` uint8.
         palette: `[N, 3]` uint8, the colours in which values 0, ..., N - 1 of
             a picture with one channel are shown; the values stay as they are.
+        level: Effort of the compression, 1 (fast) to 9.
     """
     image = np.asarray(image)
     if image.ndim == 2:
@@ -269,7 +271,7 @@ def encode_png(image, palette=None):
             b"\x89PNG\r\n\x1a\n",
             _png_chunk(b"IHDR", header),
             colours,
-            _png_chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)),
+            _png_chunk(b"IDAT", zlib.compress(lines.tobytes(), level)),
             _png_chunk(b"IEND", b""),
         ]
     )

@@ -8,8 +8,8 @@ import numpy as np
 
 # Suffix to (codec, pixel format, codec options).
 CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"crf": "18", "preset": "veryfast"}),
-    ".mkv": ("libx264", "yuv420p", {"crf": "18", "preset": "veryfast"}),
+    ".mp4": ("libx264", "yuv420p", {"crf": "18", "preset": "ultrafast"}),
+    ".mkv": ("libx264", "yuv420p", {"crf": "18", "preset": "ultrafast"}),
     ".webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b": "0"}),
     ".gif": ("gif", "pal8", {}),
 }

@@ -123,7 +123,11 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
     size = looking.scaled(glance.frame_size, scale)
     scene = _scene(glance, survey, size, region, asked)
     fine = None
-    if np.prod(size) < _COARSE * np.prod(glance.size):
+    # Where the number is known, the outlines of parts that the model makes of
+    # one object would be told apart too well: eight fish were each on a fish
+    # in 97.6 % of the frames without, in 88.4 % with it.
+    is_coarse = np.prod(size) < _COARSE * np.prod(glance.size)
+    if is_coarse and asked.objects is None:
         fine = View(
             glance.frame_size,
             glance.size,

@@ -226,6 +226,7 @@ class Writers:
             self.path / "masks" / tracks.mask_name(frame.number),
             ids,
             palette.id_colors(),
+            level=1,
         )
         self._tracks.add(frame, listed)
         self._mot.add(frame, listed)
