@@ -19,6 +19,7 @@ _LOOKED_AT = 60  # scattered frames in which objects are sought
 # Share of an object's contrast below which there are shadows, reflections and
 # what compression leaves around it.
 _NO_GROUND = 128  # grey levels
+_FAINTEST = 5.0  # grey levels from the ground that can be seen
 _FAINT = 0.15
 _SPECK = 0.15  # of a typical object's area, what is none
 _ALL = 0.4  # share of the frame that moves where all of it does
@@ -401,8 +402,10 @@ def _problems(look, found, levels):
         )
     lasting = look.trails and found.travels
     is_busy = not moved and _busy(look) > _ALL
-    # A speck of noise in one frame of twenty gets nowhere.
-    if not (found.count > 0 or lasting or found.count_high >= 1 or is_busy):
+    # A speck of noise in one frame of twenty gets nowhere, and what an encoder
+    # changes in a still picture is fainter than anything that is seen.
+    seen = found.count > 0 or lasting or found.count_high >= 1
+    if not is_busy and (not seen or found.gain < _FAINTEST):
         problems.append(
             (
                 "nothing_moves",
