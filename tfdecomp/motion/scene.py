@@ -13,8 +13,7 @@ from tfdecomp.motion import blobs
 
 FILE_NAME = "scene.npz"
 _LARGEST = 2**26  # pixels of a scene that is read
-# Of a typical object's difference: what is black in a picture, and white.
-_BLACK, _WHITE = 0.1, 0.8
+_WHITE = 0.8  # share of a typical object's difference that is white
 # Of the level that a pixel of the background never reaches: an object has
 # pixels far above it, and beside them those count that are not so far.
 _LOW = np.float32(0.6)
@@ -118,8 +117,9 @@ class Scene:
 
     def picture(self, difference):
         """`[h, w, 3]` uint8 grey: black ground, bright objects."""
-        floor = np.maximum(self._threshold, _BLACK * self.gain)
-        grey = background_lib.as_picture(difference, floor, _WHITE * self.gain)
+        grey = background_lib.as_picture(
+            difference, self._threshold, _WHITE * self.gain
+        )
         if self.region is not None:
             grey = grey * self.region
         return np.repeat(grey[..., None], 3, axis=-1)

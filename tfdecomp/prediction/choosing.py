@@ -123,9 +123,8 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
     size = looking.scaled(glance.frame_size, scale)
     scene = _scene(glance, survey, size, region, asked)
     fine = None
-    # Where the number is known, the outlines of parts that the model makes of
-    # one object would be told apart too well: eight fish were each on a fish
-    # in 97.6 % of the frames without, in 88.4 % with it.
+    # Where the number is known, parts that the model makes of one object would
+    # be told apart too well, and take the places of others.
     is_coarse = np.prod(size) < _COARSE * np.prod(glance.size)
     if is_coarse and asked.objects is None:
         fine = View(
