@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.motion import animals
+from tfdecomp.motion import link_measure
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.motion.linking import Linker, episodes, link
 
@@ -282,3 +283,72 @@ def test_a_long_video_of_two_takes_less_than_a_minute():
     start = time.process_time()
     link(found, num_objects=2)
     assert time.process_time() - start < 60
+
+
+def startled(seed, first=100, frames=8, far=16.0):
+    """Eight that walk, and all dart in some frames."""
+    places, headings = animals.walk(8, 200, seed=seed, arena=400.0)
+    random = np.random.default_rng(seed)
+    way = random.uniform(-np.pi, np.pi, 8)
+    steps = far * np.stack([np.cos(way), np.sin(way)], -1)
+    middle = np.sign(200.0 - places[first])
+    steps = np.abs(steps) * middle  # nobody leaves the dish
+    passed = np.clip(np.arange(200) - first, 0, frames)
+    return animals.Scene(
+        places + passed[:, None, None] * steps, headings, arena=400
+    )
+
+
+def test_all_that_dart_at_once_are_each_found_where_they_went():
+    scores = []
+    for seed in range(3):
+        scene = startled(seed)
+        linked = link(
+            scene.network(flicker=0.05),
+            num_objects=8,
+            foreground=scene.foreground,
+        )
+        assert _is_complete(linked, 8)
+        scores.append(animals.score(linked, scene.places))
+        assert scores[-1]["recall"] >= 0.99
+    # Two of eight whose ways cross in the dart may be taken for each other.
+    assert np.mean([s["idf1"] for s in scores]) >= 0.9
+
+
+def test_the_tempo_is_one_but_where_all_dart():
+    found = startled(0).network()
+    scale = link_measure.measure(found)
+    tempo = link_measure.tempo(found, scale)
+    assert len(tempo) == len(found)
+    # A dart shows in the step from frame 99 to 100 at the earliest.
+    assert (tempo[:99] == 1).all() and (tempo[109:] == 1).all()
+    assert (tempo[100:108] > 1).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_that_touch_when_a_video_begins_and_ends_are_in_both_places(seed):
+    scene = animals.Scene(*animals.dance(600, seed))
+    touching = np.flatnonzero([len(found) == 1 for found in scene.blobs()])
+    part = slice(touching[0] + 5, touching[-1] - 5)
+    scene = animals.Scene(*(v[part] for v in animals.dance(600, seed)))
+    assert len(scene.blobs()[0]) == len(scene.blobs()[-1]) == 1
+    linked = link(scene.blobs(), num_objects=2, foreground=scene.foreground)
+    result = animals.score(linked, scene.places)
+    assert result["recall"] >= 0.99
+
+
+def test_a_piece_that_a_network_leaves_of_one_is_not_where_it_is():
+    scene = animals.Scene(*animals.dance(400, 0))
+    blobs = scene.blobs()
+    whole = np.median([d.areas.min() for d in blobs if len(d) == 2])
+    for number, frame in enumerate(blobs):
+        if len(frame) == 1:  # a crumb beside what both have
+            crumb = _box(frame.boxes[0, 0], frame.boxes[0, 1], side=4.0)
+            blobs[number] = animals.found(
+                np.concatenate([frame.boxes, [crumb]]),
+                np.append(frame.areas, 0.1 * whole),
+            )
+    linked = link(blobs, num_objects=2, foreground=scene.foreground)
+    result = animals.score(linked, scene.places)
+    assert result["recall"] >= 0.99
+    assert result["idf1"] >= 0.95

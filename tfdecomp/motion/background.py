@@ -9,11 +9,14 @@ where objects only pass, they are all darker than the ground or all brighter;
 and the ground goes on at the rim of what was covered, while an object ends
 there.
 
+Light that changes is one number for a frame, its gain. Where it changes here
+and not there, as under a cloud that passes, it is one for each of some cells
+that the frame is cut into, and smooth in between.
+
 Grey levels are 0 to 255 throughout.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -22,8 +25,10 @@ _BAND = 2**24  # numbers that estimate works on at a time
 _STEP = 12**-0.5  # deviation that rounding to whole grey levels causes
 _SIGMA = 1.4826  # deviation of a normal in units of its median deviation
 _PIXELS = 2**14  # looked at to learn about light and colours
+_CELLS = 6  # along the longer side, in which light is told apart
+_JUMP = 0.2  # of the light, from a cell to the next, that is no shadow's
+_UNEVEN = 0.25  # share of the cells whose light goes its own way
 _BRIEF = 0.25  # share of the time that an object at most takes to pass
-_TURNS = 4  # frames in which all rows of a followed background learn
 _APART = 4.0  # deviations between two modes; one normal cut in two has 2.7
 
 
@@ -40,12 +45,15 @@ class Background:
         tail: Deviations that the noise keeps within in nearly all of as many
             frames as were sampled: about 2.5 for a normal, more for
             compression, which is quiet and then jumps.
+        cells: Cells along the longer side whose light is told apart; 0 where
+            it is the same all over the frame.
     """
 
     picture: np.ndarray
     noise: np.ndarray
     polarity: int = 0
     tail: float = 2.5
+    cells: int = 0
 
     def __post_init__(self):
         self.picture = np.ascontiguousarray(self.picture, np.float32)
@@ -67,17 +75,44 @@ class Background:
 
         Args:
             frames: `[..., H, W, C]` uint8, or float of the same levels.
-            gain: How much more light they have, see `gain_of`.
+            gain: How much more light they have, see `gain_of`; where light is
+                told apart, that is found besides.
 
         Returns:
             `[..., H, W]` float32, the largest of the channels.
         """
+        if self.cells:
+            lit = np.multiply(frames, 1 / gain, dtype=np.float32)
+            return _difference(self.evenly_lit(lit), self._planes, 1.0)
+        return self._plain_difference(frames, gain)
+
+    def _plain_difference(self, frames, gain):
         if frames.shape[-3:] != self.picture.shape:
             raise ValueError(
                 f"frames are [..., H, W, C] with {self.picture.shape} as the "
                 f"background's, got {frames.shape}"
             )
         return _difference(frames, self._planes, gain)
+
+    def evenly_lit(self, frames):
+        """Frames as they would be if light had changed alike everywhere.
+
+        Args:
+            frames: `[..., H, W, C]` in the light of the background, but for
+                places.
+
+        Returns:
+            The same, float32.
+        """
+        step = _step(self.size)
+        some = slice(step // 2, None, step), slice(step // 2, None, step)
+        picture, reach = self.picture[some], self.threshold()[some]
+        flat = frames.reshape(-1, *self.picture.shape)
+        lit = np.empty(flat.shape, np.float32)
+        for frame, result in zip(flat, lit):
+            light = _cell_light(frame[some], picture, reach, self.cells)
+            np.divide(frame, _smooth_light(light, self.size), out=result)
+        return lit.reshape(frames.shape)
 
     def threshold(self, sensitivity=1.0):
         """`[H, W]` float32 difference above which a pixel may be foreground.
@@ -108,18 +143,8 @@ class Background:
             self,
             picture=self.picture[top:bottom, left:right],
             noise=self.noise[top:bottom, left:right],
+            cells=0,  # a part does not show enough of the light
         )
-
-    def resized(self, size):
-        """The background at another size `(H, W)`, by mean over areas.
-
-        The noise stays as it is: that of neighbours goes together in what
-        was compressed.
-        """
-        rows, columns = (_shares(*p) for p in zip(self.size, size))
-        picture = np.einsum("ah,hwc,bw->abc", rows, self.picture, columns)
-        noise = np.maximum(rows @ self.noise @ columns.T, _STEP)
-        return dataclasses.replace(self, picture=picture, noise=noise)
 
 
 def _difference(frames, planes, gain):
@@ -136,15 +161,6 @@ def _distance(values, plane, gain):
         values = np.multiply(values, 1 / gain, dtype=np.float32)
     result = np.subtract(values, plane, dtype=np.float32)
     return np.abs(result, out=result)
-
-
-def _shares(old, new):
-    """`[new, old]` share that each old pixel has in each new one."""
-    edges = np.linspace(0, old, new + 1)[:, None]
-    pixels = np.arange(old)
-    below = np.minimum(edges[1:], pixels + 1)
-    covered = np.clip(below - np.maximum(edges[:-1], pixels), 0, None)
-    return (covered * (new / old)).astype(np.float32)
 
 
 def estimate(frames) -> Background:
@@ -173,6 +189,7 @@ def estimate(frames) -> Background:
     chosen = _one_light(gains)
     gains = gains[chosen]
     colour = _colour(sample[chosen] / gains[:, None, None])
+    cells, light = _local_light(frames[chosen], gains, colour.noise)
     size, channels = frames.shape[1:3], frames.shape[3]
     result = _Modes(
         np.empty((*size, channels), np.float32),
@@ -185,12 +202,131 @@ def estimate(frames) -> Background:
     for top in range(0, size[0], height):
         rows = slice(top, top + height)
         band = frames[chosen, rows] / gains[:, None, None, None]
+        if cells:
+            band /= np.stack([_smooth_light(one, size, rows) for one in light])
         for whole, part in zip(result, _modes(band, colour)):
             whole[rows] = part
     if not colour.polarity:
         _prefer_what_goes_on(result)
     noise, tail = _measured(result)
-    return Background(result.picture, noise, colour.polarity, tail)
+    return Background(result.picture, noise, colour.polarity, tail, cells)
+
+
+def _step(size):
+    return max(1, int((np.prod(size) / _PIXELS) ** 0.5))
+
+
+def _local_light(frames, gains, noise):
+    """Whether light changes here and not there, and how.
+
+    Args:
+        frames: `[N, H, W, C]` uint8.
+        gains: `[N]` light of each.
+        noise: Deviation of a typical pixel.
+
+    Returns:
+        `(cells, [N, a, b])` as `Background.cells` and `_cell_light`.
+    """
+    step = _step(frames.shape[1:3])
+    some = frames[:, step // 2 :: step, step // 2 :: step]
+    some = some / gains[:, None, None, None]
+    size = some.shape[1:3]
+    # No threshold yet; where light varies, noise is what is left besides.
+    reach = np.full(size, max(6.0 * noise, 6.0), np.float32)
+    picture = np.median(some, 0)
+    for _ in range(2):
+        light = np.stack([_cell_light(f, picture, reach) for f in some])
+        even = [f / _smooth_light(g, size) for f, g in zip(some, light)]
+        picture = np.median(even, 0)
+    levels = _cell_means(picture.mean(-1), light.shape[1:])
+    low, high = np.quantile(light, (0.1, 0.9), axis=0)
+    left = np.median(np.abs(even - picture).max(-1), 0)
+    usual = _SIGMA * max(float(np.median(left)), _STEP)
+    if np.mean((high - low) * levels > 3 * usual) < _UNEVEN:
+        return 0, None
+    return _CELLS, light
+
+
+def _cuts(size, cells=_CELLS):
+    """Edges of cells along both axes, about square."""
+    side = max(size) / cells
+    return [
+        np.linspace(0, length, max(2, round(length / side)) + 1).astype(int)
+        for length in size
+    ]
+
+
+def _cell_means(values, shape):
+    rows, columns = (
+        np.linspace(0, length, count + 1).astype(int)
+        for length, count in zip(values.shape, shape)
+    )
+    sums = np.add.reduceat(values, rows[:-1], 0)
+    sums = np.add.reduceat(sums, columns[:-1], 1)
+    return sums / np.outer(np.diff(rows), np.diff(columns))
+
+
+def _cell_light(frame, picture, reach, cells=_CELLS):
+    """`[a, b]` light of each cell of a frame, 1 as in the picture.
+
+    A cell says nothing of it unless most of its pixels are those of the
+    ground in one light; then its neighbours do.
+
+    Args:
+        frame: `[h, w, C]`.
+        picture: `[h, w, C]` the background.
+        reach: `[h, w]` how far its pixels are from it.
+        cells: Along the longer side.
+    """
+    ground = picture.mean(-1)
+    seen = frame.mean(-1, dtype=np.float32)
+    lit = ground > max(8.0, 0.25 * ground.mean())
+    rows, columns = _cuts(ground.shape, cells)
+    light = np.full((len(rows) - 1, len(columns) - 1), np.nan)
+    for i, j in np.ndindex(light.shape):
+        part = np.s_[rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
+        on = lit[part]
+        if on.sum() < 8:
+            continue
+        shown, behind = seen[part][on], ground[part][on]
+        ratio = float(np.median(shown / behind))
+        near = np.maximum(reach[part][on], 0.5 * _JUMP * ratio * behind)
+        near = np.abs(shown - ratio * behind) <= near
+        if ratio > 0.2 and near.mean() > 0.6:
+            light[i, j] = ratio
+    return _filled_in(light)
+
+
+def _filled_in(light):
+    """Cells without a number take the nearest one's, as do single ones.
+
+    Shadows have soft borders; a cell that is far from its neighbours is full
+    of something else.
+    """
+    known = np.isfinite(light)
+    if not known.any():
+        return np.ones_like(light)
+    places = ndimage.distance_transform_edt(
+        ~known, return_distances=False, return_indices=True
+    )
+    light = light[tuple(places)]
+    around = ndimage.median_filter(light, 3, mode="nearest")
+    return np.where(np.abs(light - around) > _JUMP, around, light)
+
+
+def _smooth_light(light, size, rows=slice(None)):
+    """`[h, W, 1]` float32, which goes on straight between cells' middles."""
+    matrices = []
+    for count, length in zip(light.shape, size):
+        place = (np.arange(length) + 0.5) * count / length - 0.5
+        low = np.clip(np.floor(place).astype(int), 0, count - 2)
+        matrix = np.zeros((length, count), np.float32)
+        matrix[np.arange(length), low] = 1 - (place - low)
+        matrix[np.arange(length), low + 1] = place - low
+        matrices.append(matrix)
+    down, across = matrices
+    smooth = down[rows] @ light.astype(np.float32) @ across.T
+    return np.maximum(smooth, 0.1)[..., None]
 
 
 def _some_pixels(frames):
@@ -465,88 +601,6 @@ def _of_two(frames):
         best = np.where((firsts < lasts)[..., None], first, last)
         picture = np.where(hidden[..., None], best, picture)
     return Background(picture, noise)
-
-
-class Followed(NamedTuple):
-    """What `Following` knows after a frame.
-
-    Attributes:
-        planes: `[C, H, W]` float32, the background.
-        noise: `[H, W]` float32.
-        frames: Number of frames seen.
-    """
-
-    planes: np.ndarray
-    noise: np.ndarray
-    frames: int
-
-
-class Following:
-    """A background that goes along when the light changes slowly.
-
-    Each frame is compared in its own light, one gain for all of it. Places
-    where no object is move slowly towards what they show, and so does their
-    noise, which is less from frame to frame than all over a video. What an
-    object covers is left as it is, for however long it stays.
-
-    Args:
-        background: Where it begins.
-        sensitivity: As in `Background.threshold`.
-        least: Least threshold, in grey levels.
-        rate: Share of the way to what a frame shows.
-    """
-
-    def __init__(self, background, sensitivity=1.0, least=0.0, rate=0.01):
-        self.background = background
-        self.least = least
-        self.rate = rate
-        self.deviations = background.threshold(sensitivity) / background.noise
-        step = max(1, int((np.prod(background.size) / _PIXELS * 4) ** 0.5))
-        self._grid = slice(step // 2, None, step)
-
-    def start(self) -> Followed:
-        """What is known before the first frame."""
-        background = self.background
-        return Followed(background._planes, background.noise, 0)
-
-    def step(self, frame, state):
-        """Compares a frame and learns from it.
-
-        Args:
-            frame: `[H, W, C]` uint8.
-            state: From `start` or the frame before.
-
-        Returns:
-            `(difference [H, W], threshold [H, W], state)`, grey levels in the
-            light of the background.
-        """
-        threshold = np.maximum(self.deviations * state.noise, self.least)
-        some = self._grid, self._grid
-        picture = np.moveaxis(state.planes[:, *some], 0, -1)
-        gain = gain_of(frame[some], picture, threshold[some])
-        difference = _difference(frame, state.planes, gain)
-        return (
-            difference,
-            threshold,
-            self._learn(frame, gain, difference, threshold, state),
-        )
-
-    def _learn(self, frame, gain, difference, threshold, state):
-        """The next state; each row learns from every fourth frame."""
-        rows = slice(state.frames % _TURNS, None, _TURNS)
-        # Single pixels are noise, from which there is more to learn.
-        objects = ~grown(difference <= threshold, 1)
-        calm = ~grown(objects, 3)[rows]
-        rate = np.float32(min(1.0, _TURNS * self.rate)) * calm
-        planes, noise = state.planes.copy(), state.noise.copy()
-        shown = np.moveaxis(frame[rows], -1, 0)
-        shown = np.multiply(shown, 1 / gain, dtype=np.float32)
-        planes[:, rows] += rate * (shown - planes[:, rows])
-        # The mean distance of a normal is 0.8 deviations.
-        noise[rows] += rate * (1.25 * difference[rows] - noise[rows])
-        least = np.maximum(self.background.noise[rows] / 3, _STEP)
-        noise[rows] = np.maximum(noise[rows], least)
-        return Followed(planes, noise, state.frames + 1)
 
 
 def grown(mask, radius):

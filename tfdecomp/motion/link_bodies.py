@@ -176,8 +176,9 @@ class Follower:
         result = []
         for time in range(start + step, stop, step):
             ahead = now.ahead(self.scale.momentum)
-            points, others = self._around(ahead, members, time)
-            hints = self._hints(ahead, time)
+            pace = float(self.scale.pace(*sorted((time - step, time))))
+            points, others = self._around(ahead, members, time, pace)
+            hints = self._hints(ahead, time, pace)
             frame = points, others, hints
             now = bodies.follow(now, [frame], self.scale.momentum)[0]
             half = now.halves * self.shapes.margin
@@ -185,7 +186,7 @@ class Follower:
             result.append(np.concatenate([low, high], -1))
         return np.array(result).reshape(-1, len(members), 4)
 
-    def _hints(self, ahead, time):
+    def _hints(self, ahead, time, pace):
         """Detections of one object each that lie where bodies are expected.
 
         Next to pixels they count only where all have one: a box too few may
@@ -202,6 +203,7 @@ class Follower:
         near = 0.5 * self.scale.size
         if not self.pixels:
             near += self.scale.reach
+        near *= pace
         centre, weight = ahead.means.copy(), np.zeros(count)
         for i, j in zip(*linear_sum_assignment(np.minimum(off, 2 * near))):
             if off[i, j] < near:
@@ -267,11 +269,12 @@ class Follower:
         points = points[off <= 2.2 * axes[0]]
         return bodies.shape(points)[1] if len(points) >= LEAST else 0.0
 
-    def _around(self, ahead, members, time):
+    def _around(self, ahead, members, time, pace):
         """Pixels near bodies, and those known ones that own some of them."""
         if not self.pixels:
             return np.zeros((0, 2)), None
-        reach = ahead.halves + 0.5 * self.scale.size + self.scale.reach
+        reach = ahead.halves + 0.5 * self.scale.size
+        reach = reach + pace * self.scale.reach
         low = (ahead.means - reach).min(0)
         high = (ahead.means + reach).max(0)
         points, _ = self.pixels.inside(time, low, high)

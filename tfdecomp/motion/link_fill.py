@@ -88,6 +88,14 @@ def fill_all(tracks: Tracks):
             fill(tracks, track, first, last)
 
 
+def fill_inner(tracks: Tracks):
+    """The same between detections only."""
+    for track in range(tracks.boxes.shape[1]):
+        for first, last in gaps(tracks.sources[:, track]):
+            if first > 0 and last + 1 < len(tracks.boxes):
+                fill(tracks, track, first, last)
+
+
 def fill(tracks: Tracks, track, first, last):
     """Fills frames `[first, last]` of one track, if it is anywhere else."""
     boxes, count = tracks.boxes[:, track], last - first + 1

@@ -5,9 +5,14 @@ import numpy as np
 from tfdecomp.motion import link_paths
 from tfdecomp.motion.link_appearance import Looks
 from tfdecomp.motion.link_bodies import Follower
-from tfdecomp.motion.link_fill import Tracks, fill_all
+from tfdecomp.motion.link_fill import Tracks, fill_all, fill_inner
 from tfdecomp.motion.link_measure import BLOB, Scale, extents, intersections
-from tfdecomp.motion.link_meetings import events_of, meetings_of, resolve
+from tfdecomp.motion.link_meetings import (
+    events_of,
+    follow_to_end,
+    meetings_of,
+    resolve,
+)
 
 BELIEVED = 3  # frames of a tracklet that tells identities apart
 
@@ -57,6 +62,10 @@ def tracks_of_known(
     margins = link_paths.margins(successor, edges)
     follower = Follower(tracks, foreground, scale, frames)
     _meet(tracks, chains, single, margins, looks, frames, follower)
+    fill_inner(tracks)
+    for track in range(count):
+        follow_to_end(tracks, track, frames, follower, 1)
+        follow_to_end(tracks, track, frames, follower, -1)
     fill_all(tracks)
     return tracks
 
@@ -112,6 +121,7 @@ def _motion(tracks, members, first, last, scale):
     ahead = (here + travel * velocity)[:, None] - there[None]
     behind = (there - travel * origin)[None] - here[:, None]
     off = np.sqrt(0.5 * ((ahead**2).sum(-1) + (behind**2).sum(-1)))
+    off = off / scale.pace(first, last)
     return link_paths.surprise(off, last - first, scale)
 
 

@@ -6,6 +6,7 @@ Gates come from here. None of them is a number of pixels.
 import dataclasses
 
 import numpy as np
+from scipy import optimize
 
 from tfdecomp.motion.detections import Detections
 
@@ -14,6 +15,8 @@ KEEP_SCORE = 0.2  # continues one
 BLOB = 1.45  # times the bulk of one object: holds more than one
 SAMPLED_FRAMES = 3000
 FEW = 20  # steps tell nothing
+SLIGHT = 0.4  # of the pixels of the smallest one: a piece of an object
+CROWD = 4  # of whom the median one shows what all do
 SPANS = (1, 2, 4, 8, 16, 32, 64)  # frames over which a prediction is judged
 
 
@@ -31,6 +34,8 @@ class Scale:
         leap: Distance that next to none exceeds.
         momentum: Share of its velocity that an object keeps in a frame.
         spreads: `[len(SPANS)]` median errors of predictions that far ahead.
+        tempo: `[T]`, from 1 up: how much faster than the fastest is usually
+            all of them move on from a frame; empty where nobody looked.
     """
 
     size: float
@@ -41,6 +46,7 @@ class Scale:
     leap: float
     momentum: float
     spreads: np.ndarray
+    tempo: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(0))
 
     def spread(self, span):
         """Typical error of a prediction `span` frames ahead, pixels."""
@@ -50,6 +56,19 @@ class Scale:
         )
         # Past the last span that was judged, it wanders.
         return inside * np.sqrt(np.maximum(1.0, span / SPANS[-1]))
+
+    def pace(self, first, last):
+        """`[k]` factors on errors of predictions from `first` to `last`.
+
+        Animals that are startled dart all at once; what is usual over the
+        video says nothing about those frames.
+        """
+        if not len(self.tempo):
+            return np.ones(np.shape(first))
+        total = np.concatenate([[0.0], np.cumsum(self.tempo**2)])
+        first, last = np.asarray(first), np.asarray(last)
+        mean = (total[last] - total[first]) / np.maximum(last - first, 1)
+        return np.sqrt(np.maximum(mean, 1.0))
 
     def travel(self, span):
         """Frames' worth of velocity that is left after `span` frames."""
@@ -104,6 +123,49 @@ def measure(frames: list[Detections]) -> Scale:
     stride, leap = _strides(second, step, reach)
     spreads = step * np.sqrt(np.asarray(SPANS, float)) + 0.02 * size
     return Scale(size, area, step, reach, stride, leap, momentum, spreads)
+
+
+def pixels_of_one(frames: list[Detections], num_objects):
+    """Pixels of single objects, where so many are seen that none holds two.
+
+    Args:
+        frames: Cleaned `Detections`, one per frame.
+        num_objects: How many there are.
+
+    Returns:
+        `[m, num_objects]`, ascending, of the frames in which the largest is
+        least; `m` is 0 if never so many are seen, or nobody counted.
+    """
+    rows = [
+        np.sort(found.areas)
+        for found in frames
+        if len(found) == num_objects and (found.areas > 0).all()
+    ]
+    areas = np.array(rows).reshape(-1, num_objects)
+    # A box that holds two beside a piece of one would count as two.
+    return areas[np.argsort(areas[:, -1])[: max(len(areas) // 10, FEW)]]
+
+
+def tempo(frames: list[Detections], scale: Scale):
+    """`[T]` how much faster than usual all move on from each frame.
+
+    Args:
+        frames: One `Detections` per frame, one detection per object.
+        scale: Of the video.
+
+    Returns:
+        1 where the median object moves no further than predictions usually
+        miss, at the most; else the ratio of both.
+    """
+    result = np.ones(len(frames))
+    places = [d.centres[d.scores >= START_SCORE] for d in frames]
+    for time, (here, there) in enumerate(zip(places, places[1:])):
+        if min(len(here), len(there)) < CROWD:
+            continue
+        away = np.hypot(*(here[:, None] - there[None]).transpose(2, 0, 1))
+        step = np.median(away[optimize.linear_sum_assignment(away)])
+        result[time] = max(1.0, step / (0.5 * scale.reach))
+    return result
 
 
 def _strides(steps, step, reach):

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.motion.link_bodies import distances, not_owned
 from tfdecomp.motion.link_fill import NONE
-from tfdecomp.motion.link_measure import BLOB, Scale, bulks
+from tfdecomp.motion.link_measure import BLOB, Scale, bulks, intersections
 from tfdecomp.motion.link_paths import doubt
 
 NEAR = 1.2  # sizes between centres of two that may be swapped
@@ -17,6 +17,7 @@ CLOSE = 0.4  # sizes from a body to a detection of it
 AGREE = 0.25  # sizes that two runs which agree may differ by
 STRENGTH = 6.0  # what agreement weighs against motion and looks
 CERTAIN = 12.0  # margin of a link that needs no second look
+MOST = 5000  # frames that one is followed through after it was lost
 
 
 @dataclasses.dataclass
@@ -231,6 +232,66 @@ def _swap(tracks, last, members, order):
     source = np.asarray(members)[order]
     for values in (tracks.boxes, tracks.sources, tracks.doubts):
         values[last:, members] = values[last:, source]
+
+
+def follow_to_end(tracks, track, frames, follower, step):
+    """Follows one that is lost until the video ends. Changes `tracks`.
+
+    No frame after it tells who is who, but the pixels of what it touched tell
+    where it is. Those whose detections hold it, too, are followed with it.
+
+    Args:
+        tracks: With places outside of meetings and in them.
+        track: Which.
+        frames: Cleaned `Detections`, one per frame.
+        follower: `Follower`.
+        step: 1 towards the end, -1 towards the beginning.
+    """
+    seen = np.flatnonzero(tracks.sources[:, track] != NONE)
+    if not len(seen) or follower.pixels is None:
+        return
+    start = int(seen[-1] if step > 0 else seen[0])
+    stop = min(start + MOST, len(frames)) if step > 0 else max(start - MOST, -1)
+    if stop == start + step:
+        return
+    members = [track, *_holders(tracks, track, start, stop, frames, follower)]
+    places = follower.run(members, start, stop)
+    here = slice(start + 1, stop) if step > 0 else slice(stop + 1, start)
+    tracks.boxes[here, members] = places[::step]
+    tracks.sources[here, members] = FILLED
+    unsure = np.minimum(0.1 + 0.02 * np.arange(1, len(places) + 1), 0.9)
+    tracks.doubts[here, members] = unsure[::step, None]
+    _found_again(
+        tracks, members, here.start - 1, here.stop, frames, follower.scale
+    )
+
+
+def _holders(tracks, track, start, stop, frames, follower):
+    """Tracks in touch at `start` whose detections then hold two."""
+    scale, step = follower.scale, 1 if stop > start else -1
+    reach = 0.5 * scale.size * np.array([-1, -1, 1, 1])
+    boxes = tracks.boxes[start]
+    touches = intersections(boxes[[track]] + reach, boxes)[0] > 0
+    touches &= tracks.sources[start] != NONE
+    touches[track] = False
+    times = np.arange(start + step, stop, step)
+    return [
+        other
+        for other in np.flatnonzero(touches).tolist()
+        if _holds_two(tracks.sources[times, other], times, frames, scale)
+    ]
+
+
+def _holds_two(sources, times, frames, scale):
+    """Whether detections are mostly there, and mostly too large for one."""
+    seen = sources >= 0
+    if seen.mean() < 0.5:
+        return False
+    bulk = [
+        bulks(frames[time].take(np.array([source])), scale)[0]
+        for time, source in zip(times[seen].tolist(), sources[seen].tolist())
+    ]
+    return np.median(bulk) > BLOB
 
 
 def _found_again(tracks, members, first, last, frames, scale):

@@ -61,6 +61,7 @@ def motion_cost(ends: Ends, i, j, scale: Scale):
     # Of a single frame there is no velocity: any usual one will do.
     unknown = 0.5 * ((ends.length[i] < 2) + 1.0 * (ends.length[j] < 2))
     blur = np.sqrt(unknown) * travel * scale.stride
+    off = off / scale.pace(ends.last[i], ends.first[j])
     cost = surprise(off, gap, scale, blur)
     return cost, off / np.hypot(scale.spread(gap), blur)
 

@@ -100,7 +100,8 @@ def build(
         boxes = found.boxes
         pairs = {}
         if len(open_) and len(boxes):
-            pairs = _matches(before, boxes, scale, far)
+            pace = float(scale.pace(time - 1, time))
+            pairs = _matches(before, boxes, scale, far, pace)
         velocity = np.zeros((len(boxes), 2))
         now = []
         for j in range(len(boxes)):
@@ -140,7 +141,7 @@ def _tracklet(frames, first, sources, scale):
     return piece
 
 
-def _matches(before, boxes, scale, far):
+def _matches(before, boxes, scale, far, pace):
     """`{new: old}` of matches that nothing else comes near."""
     old, velocity, fresh = before
     shift = scale.momentum * velocity
@@ -149,19 +150,19 @@ def _matches(before, boxes, scale, far):
         (ahead[:, None, :2] + ahead[:, None, 2:])
         - (boxes[None, :, :2] + boxes[None, :, 2:])
     )
-    distance = np.hypot(gap[..., 0], gap[..., 1])
-    to, back = distance.argmin(1), distance.argmin(0)
+    away = np.hypot(gap[..., 0], gap[..., 1])
+    to, back = away.argmin(1), away.argmin(0)
     mutual = np.flatnonzero(back[to] == np.arange(len(old)))
-    near = distance[mutual, to[mutual]]
+    near = away[mutual, to[mutual]]
     rival = np.full(len(mutual), np.inf)
-    if distance.shape[1] > 1:
-        rival = np.partition(distance[mutual], 1, 1)[:, 1]
-    if distance.shape[0] > 1:
-        columns = np.partition(distance[:, to[mutual]], 1, 0)[1]
+    if away.shape[1] > 1:
+        rival = np.partition(away[mutual], 1, 1)[:, 1]
+    if away.shape[0] > 1:
+        columns = np.partition(away[:, to[mutual]], 1, 0)[1]
         rival = np.minimum(rival, columns)
     growth = extents(boxes)[to[mutual]] / extents(old)[mutual]
     # Where one is going is not known of one that was just seen.
-    reach = np.where(fresh[mutual], scale.leap, scale.reach)
+    reach = pace * np.where(fresh[mutual], scale.leap, scale.reach)
     # All may dart at once, and still nobody else can be meant.
     plain = (near <= far * scale.size) & (rival >= PLAIN * near)
     good = (

@@ -1,11 +1,20 @@
 """Which detection is whom: identities over a whole video."""
 
+import dataclasses
+
+import numpy as np
+
 from tfdecomp.motion import link_tracklets
 from tfdecomp.motion.detections import FILLED, Detections, Linked
 from tfdecomp.motion.link_clean import clean
 from tfdecomp.motion.link_episodes import episodes
 from tfdecomp.motion.link_known import tracks_of_known
-from tfdecomp.motion.link_measure import measure
+from tfdecomp.motion.link_measure import (
+    SLIGHT,
+    measure,
+    pixels_of_one,
+    tempo,
+)
 from tfdecomp.motion.link_online import Linker, inside
 from tfdecomp.motion.link_unknown import tracks_of_unknown
 
@@ -73,9 +82,16 @@ def _offline(detections, num_objects, foreground, frame_size, max_gap):
     cleaned = [clean(d, scale, num_objects) for d in detections]
     frames = [c[0] for c in cleaned]
     origins = [c[1] for c in cleaned]
-    tracklets = link_tracklets.build(
-        frames, scale, far=0.0 if num_objects is None else DART
-    )
+    scale = dataclasses.replace(scale, tempo=tempo(frames, scale))
+    far = 0.0
+    if num_objects is not None:
+        far = DART
+        areas = pixels_of_one(frames, num_objects)
+        if scale.area > 0 and len(areas):
+            scale = dataclasses.replace(scale, area=float(np.median(areas)))
+            least = SLIGHT * float(np.median(areas[:, 0]))
+            frames, origins = _without_pieces(frames, origins, least)
+    tracklets = link_tracklets.build(frames, scale, far)
     scale = link_tracklets.judged(tracklets, scale)
     if num_objects is None:
         tracks = tracks_of_unknown(
@@ -88,6 +104,17 @@ def _offline(detections, num_objects, foreground, frame_size, max_gap):
     if frame_size is not None:
         _keep_inside(tracks, frame_size)
     return tracks.linked(origins)
+
+
+def _without_pieces(frames, origins, least):
+    """Leaves out what holds but a piece of an object.
+
+    Where two touch, a network may give nearly all pixels to one of them; what
+    is left of the other is not where the other is.
+    """
+    kept = [np.flatnonzero((f.areas <= 0) | (f.areas >= least)) for f in frames]
+    frames = [f.take(k) for f, k in zip(frames, kept)]
+    return frames, [o[k] for o, k in zip(origins, kept)]
 
 
 def _keep_inside(tracks, frame_size):

@@ -19,6 +19,7 @@ _WHITE = 0.8  # share of a typical object's difference that is white
 _LOW = np.float32(0.6)
 _FAINT = 0.2  # below are shadows, and halos of compression
 _SAME_LIGHT = 0.003
+_DARK, _BRIGHT = 0.2, 5.0  # gains beyond which light cannot be brought back
 _PIXELS = 2**13  # that tell the light of a frame
 
 
@@ -75,30 +76,44 @@ class Scene:
     def difference(self, frame):
         """`[h, w]` float32 distance of a frame from the background.
 
+        Zeros of a frame without light, which shows nothing.
+
         Args:
             frame: `[h, w, C]` uint8.
         """
-        return self.background.difference(self.in_its_light(frame))
+        if self._is_dark(frame):
+            return np.zeros(self.size, np.float32)
+        return self.background.difference(self._in_one_light(frame))
 
     def in_its_light(self, frame):
         """A frame as it would be in the background's light."""
+        if self._is_dark(frame):  # there is nothing to be brought back
+            return frame
+        frame = self._in_one_light(frame)
+        if self.background.cells:
+            return self.background.evenly_lit(frame)
+        return frame
+
+    def _is_dark(self, frame):
+        some = self._some()
+        ground = self.background.picture[some].mean()
+        return self.follows_light and frame[some].mean() < _DARK * ground
+
+    def _in_one_light(self, frame):
         if not self.follows_light:
             return frame
-        # A few thousand pixels tell one number.
-        step = max(1, int((np.prod(self.size) / _PIXELS) ** 0.5))
-        some = slice(step // 2, None, step), slice(step // 2, None, step)
+        some = self._some()
         gain = background_lib.gain_of(
             frame[some], self.background.picture[some], self._threshold[some]
         )
-        # A frame without light has nothing to be brought back.
-        if not 0.2 < gain < 5 or abs(gain - 1) < _SAME_LIGHT:
+        if not _DARK < gain < _BRIGHT or abs(gain - 1) < _SAME_LIGHT:
             return frame
         return np.float32(1 / gain) * frame
 
-    def foreground(self, difference):
-        """`[h, w]` bool, what differs from the background."""
-        mask = difference > self._threshold
-        return mask if self.region is None else mask & self.region
+    def _some(self):
+        """A few thousand pixels, which tell one number."""
+        step = max(1, int((np.prod(self.size) / _PIXELS) ** 0.5))
+        return slice(step // 2, None, step), slice(step // 2, None, step)
 
     def moving(self, frame):
         """What moves in a frame `[h, w, C]`: `blobs.Blobs`."""
@@ -174,6 +189,7 @@ class Scene:
             noise=self.background.noise,
             polarity=self.background.polarity,
             tail=self.background.tail,
+            cells=self.background.cells,
             follows_light=self.follows_light,
             **fields,
         )
@@ -201,6 +217,7 @@ def load(path) -> Scene:
             content.pop("noise"),
             int(content.pop("polarity")),
             float(content.pop("tail")),
+            int(content.pop("cells", 0)),  # older ones have none
         )
         region = content.pop("region", None)
         follows = bool(content.pop("follows_light"))
