@@ -12,6 +12,7 @@ from tfdecomp.motion.link_measure import (
 
 SHARED = 0.5  # of the smaller box: parts of one object share that much
 GROWN = 1.4  # a union larger than so many typical objects holds two
+GHOST = 0.3  # of its box is others': it has no place of its own
 UNSURE = 0.4  # most that a detection on nothing may score
 
 
@@ -39,6 +40,8 @@ def clean(detections: Detections, scale: Scale, most=None):
     numbers = finite(detections)
     if len(numbers) < len(detections):
         detections = detections.take(numbers)
+    kept = np.flatnonzero(~_ghosts(detections, scale))
+    detections, numbers = detections.take(kept), numbers[kept]
     detections = _doubtful_on_nothing(detections, scale)
     while len(detections) > 1:
         pair = _duplicate(detections.boxes, scale, most)
@@ -47,6 +50,16 @@ def clean(detections: Detections, scale: Scale, most=None):
         detections, kept = _merged(detections, *pair, scale)
         numbers = numbers[kept]
     return detections, numbers
+
+
+def _ghosts(detections, scale):
+    """`[n]` bool: without a pixel, over others that have all of them."""
+    nothing = detections.areas <= 0
+    if scale.area <= 0 or not nothing.any() or nothing.all():
+        return np.zeros(len(nothing), bool)
+    boxes = detections.boxes
+    shared = intersections(boxes, boxes[~nothing]).max(1)
+    return nothing & (shared > GHOST * extents(boxes))
 
 
 def _doubtful_on_nothing(detections, scale):

@@ -4,6 +4,7 @@ import numpy as np
 
 from tfdecomp.motion import link_paths
 from tfdecomp.motion.link_appearance import Looks
+from tfdecomp.motion.link_ends import extend
 from tfdecomp.motion.link_fill import Tracks, fill
 from tfdecomp.motion.link_measure import START_SCORE, Scale
 from tfdecomp.motion.link_parts import join_parts
@@ -14,13 +15,13 @@ STILL = 0.25  # of its own size: moves less, and is not seen to travel
 
 
 def tracks_of_unknown(
-    tracklets, num_frames, scale: Scale, max_gap, foreground=None
+    tracklets, frames, scale: Scale, max_gap, foreground=None
 ):
     """Tracks that are born and die.
 
     Args:
         tracklets: In the order of their first frames.
-        num_frames: Of the video.
+        frames: Cleaned `Detections`, one per frame.
         scale: Of the video.
         max_gap: Frames that a track may be unseen for.
         foreground: `t -> (mask, scale)`, or None; tells parts of one object.
@@ -28,6 +29,7 @@ def tracks_of_unknown(
     Returns:
         `Tracks`.
     """
+    num_frames = len(frames)
     if not tracklets:
         return Tracks(num_frames, 0)
     ends = link_paths.Ends.of(tracklets)
@@ -49,6 +51,7 @@ def tracks_of_unknown(
     for number, (chain, life) in enumerate(zip(chains, lives)):
         tracks.ids[life[1] : life[2] + 1, life[0]] = number + 1
         _enter(tracks, life[0], chain, tracklets, margins)
+    lives = sorted(extend(tracks, lives, frames), key=lambda life: life[1])
     if foreground is not None:
         lives = join_parts(tracks, lives, foreground, scale)
         for number, (column, first, last) in enumerate(lives):

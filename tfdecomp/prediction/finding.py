@@ -124,7 +124,7 @@ class Finder:
         foreground = None
         if moving is not None:
             foreground = moving.labels > 0
-            owner = owner * foreground
+            owner = _parted(owner * foreground, moving.labels)
         presence = outputs["presence"].copy()
         presence[0] = 0  # the background
         self._judge(picture, foreground, owner, outputs)
@@ -236,6 +236,33 @@ class Finder:
             features=np.zeros((count, 0)),
             numbers=np.zeros(count),
         )
+
+
+def _parted(owner, labels):
+    """Takes from every slot what lies in another slot's thing.
+
+    What nothing joins in the picture is not one object, if somebody else is
+    there to have it: a mask that leaks onto a neighbour would be a box around
+    both.
+
+    Args:
+        owner: `[h, w]` slots.
+        labels: `[h, w]` things, 0 for none.
+    """
+    slots, things = int(owner.max()) + 1, int(labels.max()) + 1
+    joint = labels.astype(np.int64) * slots + owner
+    counts = np.bincount(joint.ravel(), minlength=slots * things)
+    counts = counts.reshape(things, slots)
+    counts[0], counts[:, 0] = 0, 0
+    home = counts.argmax(0)
+    at_home = home[None] == np.arange(things)[:, None]
+    heir = np.where(at_home, counts, 0).argmax(1)
+    table = np.tile(np.arange(slots), (things, 1))
+    stray = (counts > 0) & ~at_home & (heir > 0)[:, None]
+    if not stray.any():
+        return owner
+    table[stray] = np.broadcast_to(heir[:, None], table.shape)[stray]
+    return table.ravel()[joint].astype(owner.dtype)
 
 
 def _unexplained(owner, moving, num_slots):
