@@ -94,7 +94,12 @@ class Looks:
         # Looks of a single frame are worth less than the mean of many.
         spread = 1.0 + self.noise[i] + self.noise[j]
         off = (self.last[i] - self.first[j]) ** 2 / spread @ self.weights
-        return MOST * off / (off + 2 * MOST)
+        # One looks a little unlike itself, too.
+        return _bounded(off) - _bounded(self.weights.sum())
+
+
+def _bounded(off):
+    return MOST * off / (off + 2 * MOST)
 
 
 def _noise(tracklets, projection):

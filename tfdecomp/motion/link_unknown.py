@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdecomp.motion import link_paths
+from tfdecomp.motion import link_merges, link_paths
 from tfdecomp.motion.link_appearance import Looks
 from tfdecomp.motion.link_ends import extend
 from tfdecomp.motion.link_fill import Tracks, fill
@@ -15,7 +15,7 @@ STILL = 0.25  # of its own size: moves less, and is not seen to travel
 
 
 def tracks_of_unknown(
-    tracklets, frames, scale: Scale, max_gap, foreground=None
+    tracklets, frames, scale: Scale, max_gap, foreground=None, frame_size=None
 ):
     """Tracks that are born and die.
 
@@ -25,6 +25,8 @@ def tracks_of_unknown(
         scale: Of the video.
         max_gap: Frames that a track may be unseen for.
         foreground: `t -> (mask, scale)`, or None; tells parts of one object.
+        frame_size: `(height, width)`, pixels, or None: who leaves the frame
+            does not come back as who was elsewhere.
 
     Returns:
         `Tracks`.
@@ -32,17 +34,24 @@ def tracks_of_unknown(
     num_frames = len(frames)
     if not tracklets:
         return Tracks(num_frames, 0)
-    ends = link_paths.Ends.of(tracklets)
-    looks = Looks(tracklets)
-    i, j, cost = link_paths.candidates(ends, scale, max_gap)
-    edges = i, j, cost + looks.cost(i, j)
-    successor, starts = link_paths.cover_likely(ends, edges, scale, max_gap)
-    margins = link_paths.margins(successor, edges)
-    chains = link_paths.chains(successor, starts)
+    several = []
+    if foreground is not None:
+        several = link_merges.holders(tracklets, max_gap)
+    chains, margins = _chains(tracklets, several, scale, max_gap, frame_size)
+    passings, left = link_merges.passings(several, tracklets, chains)
+    if left:
+        # Nobody bridges those: they are what they seem to be.
+        several = sorted(set(several) - set(left))
+        chains, margins = _chains(
+            tracklets, several, scale, max_gap, frame_size
+        )
+        passings, _ = link_merges.passings(several, tracklets, chains)
     believed = [[tracklets[n] for n in c] for c in chains]
     keep = _believed(believed, scale, num_frames)
-    chains = [c for c, good in zip(chains, keep) if good]
-    chains.sort(key=lambda c: tracklets[c[0]].first)
+    order = [n for n, good in enumerate(keep) if good]
+    order.sort(key=lambda n: tracklets[chains[n][0]].first)
+    new = {old: number for number, old in enumerate(order)}
+    chains = [chains[n] for n in order]
     lives = _columns(
         [(tracklets[c[0]].first, tracklets[c[-1]].last) for c in chains]
     )
@@ -51,12 +60,53 @@ def tracks_of_unknown(
     for number, (chain, life) in enumerate(zip(chains, lives)):
         tracks.ids[life[1] : life[2] + 1, life[0]] = number + 1
         _enter(tracks, life[0], chain, tracklets, margins)
+    for passing in passings:
+        passing.gaps = {
+            new[c]: gap for c, gap in passing.gaps.items() if c in new
+        }
+        if passing.gaps:
+            link_merges.place(tracks, lives, passing, foreground, scale, frames)
     lives = sorted(extend(tracks, lives, frames), key=lambda life: life[1])
     if foreground is not None:
         lives = join_parts(tracks, lives, foreground, scale)
         for number, (column, first, last) in enumerate(lives):
             tracks.ids[first : last + 1, column] = number + 1
     return tracks
+
+
+def _chains(tracklets, without, scale, max_gap, frame_size):
+    """Chains of numbers of tracklets, and margins of their links."""
+    numbers = np.setdiff1d(np.arange(len(tracklets)), without)
+    used = [tracklets[n] for n in numbers]
+    ends, looks = link_paths.Ends.of(used), Looks(used)
+    i, j, cost = link_paths.candidates(ends, scale, max_gap)
+    if frame_size is not None:
+        stays = ~_left(used, ends, i, j, frame_size)
+        i, j, cost = i[stays], j[stays], cost[stays]
+    edges = i, j, cost + looks.cost(i, j)
+    successor, starts = link_paths.cover_likely(ends, edges, scale, max_gap)
+    margins = link_paths.margins(successor, edges)
+    chains = link_paths.chains(successor, starts)
+    named = {int(numbers[n]): margin for n, margin in margins.items()}
+    return [numbers[c].tolist() for c in chains], named
+
+
+def _left(tracklets, ends, i, j, frame_size):
+    """`[k]` whether `i` went out of the frame, or `j` came into it."""
+    last = np.array([t.boxes[-1] for t in tracklets])
+    first = np.array([t.boxes[0] for t in tracklets])
+    out = _crosses(last, ends.end_velocity, frame_size)[i]
+    out |= _crosses(first, -ends.start_velocity, frame_size)[j]
+    # From one frame to the next, half of it is still to be seen.
+    return out & (ends.first[j] - ends.last[i] > 1)
+
+
+def _crosses(boxes, velocities, frame_size):
+    """`[n]` whether boxes at the frame's edge move towards it."""
+    margin = np.abs(velocities).max(-1, initial=1.0)[:, None]
+    low = (boxes[:, :2] <= margin) & (velocities <= 0)
+    high = (boxes[:, 2:] >= np.array(frame_size) - margin) & (velocities >= 0)
+    return (low | high).any(-1)
 
 
 def _columns(spans):

@@ -95,7 +95,7 @@ def _offline(detections, num_objects, foreground, frame_size, max_gap):
     scale = link_tracklets.judged(tracklets, scale)
     if num_objects is None:
         tracks = tracks_of_unknown(
-            tracklets, frames, scale, max_gap, foreground
+            tracklets, frames, scale, max_gap, foreground, frame_size
         )
     else:
         tracks = tracks_of_known(
