@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.motion import animals
-from tfdecomp.motion import link_measure
+from tfdecomp.motion import link_clean, link_measure
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.motion.linking import Linker, episodes, link
 
@@ -352,3 +352,62 @@ def test_a_piece_that_a_network_leaves_of_one_is_not_where_it_is():
     result = animals.score(linked, scene.places)
     assert result["recall"] >= 0.99
     assert result["idf1"] >= 0.95
+
+
+def test_two_that_pass_in_one_blob_keep_a_box_each_where_objects_come_and_go():
+    steps = np.arange(80)
+    a = np.stack([100 + 0 * steps, 30 + 2.0 * steps], 1)
+    b = np.stack([106 + 0 * steps, 200 - 2.0 * steps], 1)
+    headings = np.full((80, 2), np.pi / 2)
+    scene = animals.Scene(np.stack([a, b], 1), headings)
+    blobs = scene.blobs()
+    together = np.array([len(found) == 1 for found in blobs])
+    assert 5 <= together.sum() <= 30
+    linked = link(blobs, foreground=scene.foreground, frame_size=(240, 240))
+    result = animals.score(linked, scene.places)
+    assert result["recall"] == result["precision"] == 1.0
+    assert result["num_switches"] == 0
+    inside = [linked[t].boxes for t in np.flatnonzero(together)]
+    sides = np.array([b[:, 2:] - b[:, :2] for b in inside])
+    assert (sides[..., 1] < 1.5 * 2 * animals.LONG).all()
+
+
+def test_a_blob_that_nobody_bridges_stays_one_object():
+    found = [animals.found([_box(50, 20 + 2 * t, 20)]) for t in range(30)]
+    linked = link(found, foreground=lambda t: (np.zeros((50, 100), bool), 2))
+    assert {tuple(frame.ids.tolist()) for frame in linked} == {(1,)}
+
+
+def test_a_track_begins_and_ends_where_its_object_is_half_in_view():
+    width, found = 200, []
+    for step in range(80):
+        left = -24.0 + 3.0 * step
+        box = [90.0, max(left, 0.0), 102.0, min(left + 24.0, width)]
+        seen = box[3] - box[1]
+        visible = np.array([box]) if seen > 1 else np.zeros((0, 4))
+        found.append(animals.found(visible, np.full(len(visible), 12 * seen)))
+    linked = link(found, frame_size=(200, width))
+    assert {i for frame in linked for i in frame.ids.tolist()} == {1}
+    assert [len(frame.ids) for frame in linked] == [len(f) for f in found]
+
+
+def test_who_leaves_the_frame_is_not_who_comes_in_there_later():
+    found = []
+    for step in range(60):
+        place = 20.0 - 2.0 * step if step < 14 else 2.0 * (step - 22) - 6.0
+        box = np.array([[90.0, max(place, 0.0), 102.0, max(place + 12, 0.0)]])
+        seen = box[0, 3] - box[0, 1] > 2
+        areas = np.full(int(seen), 12 * (box[0, 3] - box[0, 1]))
+        found.append(animals.found(box[: int(seen)], areas))
+    linked = link(found, frame_size=(200, 200))
+    assert {i for frame in linked for i in frame.ids.tolist()} == {1, 2}
+
+
+def test_a_box_without_a_pixel_of_its_own_is_no_second_object():
+    boxes = np.array([_box(50, 50, 20), _box(54, 53, 22), _box(120, 120, 20)])
+    areas = np.array([400.0, 0.0, 0.0])  # the last one stands still
+    found = [animals.found(boxes, areas) for _ in range(20)]
+    scale = link_measure.measure(found)
+    cleaned, numbers = link_clean.clean(found[0], scale)
+    assert numbers.tolist() == [0, 2]
+    assert cleaned.boxes.tolist() == boxes[[0, 2]].tolist()

@@ -1,0 +1,30 @@
+"""What the first pass makes of a model's masks."""
+
+import numpy as np
+
+from tfdecomp.prediction import finding
+
+
+def test_a_mask_that_leaks_onto_a_neighbour_is_cut_where_nothing_joins_them():
+    labels = np.array([[1, 1, 0, 2, 2, 2], [1, 1, 0, 2, 2, 0]])
+    owner = np.array([[5, 5, 0, 5, 3, 3], [5, 5, 0, 3, 3, 0]])
+    parted = finding._parted(owner, labels)
+    assert parted.dtype == owner.dtype
+    assert parted.tolist() == [[5, 5, 0, 3, 3, 3], [5, 5, 0, 3, 3, 0]]
+
+
+def test_pieces_of_one_object_stay_its_own_if_nobody_else_is_there():
+    labels = np.array([[1, 1, 0, 2]])
+    owner = np.array([[4, 4, 0, 4]])
+    assert finding._parted(owner, labels).tolist() == owner.tolist()
+
+
+def test_two_in_one_thing_both_keep_their_part_of_it():
+    labels = np.array([[1, 1, 1, 1, 0]])
+    owner = np.array([[2, 2, 6, 6, 0]])
+    assert finding._parted(owner, labels).tolist() == owner.tolist()
+
+
+def test_a_picture_in_which_nothing_moves_has_no_owners():
+    nothing = np.zeros((3, 4), int)
+    assert not finding._parted(nothing, nothing).any()
