@@ -34,7 +34,7 @@ ROWS = (
         "model_info",
     ),
     ("training", "packing"),
-    ("hub",),
+    ("hub", "importing"),
     ("commands", "tracking_flags", "fitting"),
     (
         "train",
@@ -51,6 +51,7 @@ ROWS = (
         "compare",
         "sweep",
         "publish",
+        "import_weights",
         "cli",
     ),
 )
@@ -86,6 +87,7 @@ ALLOWED = {
     "tracking_flags": {"absl"},
     "fitting": {"numpy"},
     "packing": {"numpy", "h5py"},
+    "importing": {"numpy", "tensorflow", "keras"},
     "hub": {"numpy", "tensorflow", "keras", "huggingface_hub"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,

@@ -1,6 +1,8 @@
 """Where to look, as numbers or as a picture."""
 
-import pathlib
+import base64
+import json
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -114,14 +116,51 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path):
         (None, None),
         ("5,10,25,50", [5, 10, 25, 50]),
         ((5, 10, 25, 50), [5, 10, 25, 50]),
-        ("arena.png", None),
-        (pathlib.Path("arena.png"), None),
     ],
 )
-def test_a_rectangle_has_corners_to_keep_and_a_picture_has_none(
-    region, expected
-):
-    assert regions.corners(region) == expected
+def test_a_rectangle_is_kept_as_its_numbers(region, expected):
+    assert regions.kept(region, SIZE) == expected
+
+
+def test_a_picture_is_kept_without_its_file(tmp_path):
+    path = tmp_path / "arena.png"
+    mask = np.random.default_rng(0).random(SIZE) > 0.5
+    video_io.write_png(path, (mask * 255).astype(np.uint8))
+    kept = json.loads(json.dumps(regions.kept(path, SIZE)))
+    path.unlink()
+    np.testing.assert_array_equal(regions.read(kept, SIZE), mask)
+    assert regions.kept(kept, SIZE) == kept
+    with pytest.raises(regions.RegionError, match="no mask of 40x60 pixels"):
+        regions.read(kept, SIZE[::-1])
+
+
+def test_a_mask_of_half_a_frame_takes_little_room(tmp_path):
+    video_io.write_png(tmp_path / "r.png", np.tri(600, 800, dtype="u1") * 255)
+    kept = regions.kept(tmp_path / "r.png", (600, 800))
+    assert len(json.dumps(kept)) < 2000
+
+
+def _packed(data):
+    return base64.b64encode(zlib.compress(data)).decode()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        ["mask"],
+        ["mask", list(SIZE), "!"],
+        ["mask", list(SIZE), 7],
+        ["mask", 7, _packed(b"a" * 300)],
+        ["mask", list(SIZE), base64.b64encode(b"noise").decode()],
+        ["mask", list(SIZE), _packed(b"a" * 299)],
+        ["mask", list(SIZE), _packed(b"a" * 301)],
+        ["mask", list(SIZE), _packed(b"a" * 10**7)],
+        ["mask", list(SIZE), _packed(bytes(300))],  # nothing counts
+    ],
+)
+def test_a_strangers_mask_is_one_or_refused(kept):
+    with pytest.raises(regions.RegionError, match="no mask of 60x40 pixels"):
+        regions.read(kept, SIZE)
 
 
 def test_what_is_transparent_counts_as_black(tmp_path):

@@ -176,3 +176,35 @@ def test_numbers_of_tracks_are_those_of_one_tile_each(two):
     first, second = ids[:, 1 : 1 + own], ids[:, 1 + own :]
     assert first.any() and second.any()
     assert not set(first[first > 0]) & set(second[second > 0])
+
+
+@pytest.mark.slow
+def test_each_tile_is_given_its_part_of_the_background():
+    size, ground = (24, 52), np.zeros((24, 52, 3), np.float32)
+    ground[..., 0] = np.linspace(0.1, 0.9, 52)
+    given = {
+        "background": ground[None],
+        "background_noise": np.full((1, *size), 0.02, np.float32),
+    }
+    model = tiny_silot.tiny(seed=1, background="given")
+    tiled = tiles.TiledStream(
+        model,
+        tiles.tiling(size, 4, 28),
+        tiny_silot.K + 1,
+        names=NAMES,
+        given=given,
+        least_share=SHARE,
+    )
+    video = np.maximum(_video(*size), np.rint(255 * ground).astype(np.uint8))
+    found = tiled(video)["recon"]
+    for left, core in ((0, np.s_[:26]), (24, np.s_[26:])):
+        tile = np.s_[:, left : left + 28]
+        part = {name: value[:, *tile] for name, value in given.items()}
+        alone = Stream(model, None, None, NAMES, part, SHARE)
+        expected = np.zeros_like(found)
+        expected[:, :, left : left + 28] = alone(video[:, *tile])["recon"]
+        np.testing.assert_allclose(
+            found[:, :, core], expected[:, :, core], atol=1e-4
+        )
+    # Where no object is, it is the whole frame's background.
+    assert np.abs(found[:, -1] - ground[-1]).max() < 0.2

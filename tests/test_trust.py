@@ -1,6 +1,7 @@
 """How far to trust a prediction."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import pytest
 import tfdecomp
 from tests.models import tiny_lavae
 from tfdecomp import builders, hub
-from tfdecomp.prediction import trust
+from tfdecomp.motion.detections import FILLED, Linked
+from tfdecomp.prediction import runner, trust
+from tfdecomp.prediction.finding import Found
 from tfdecomp.prediction.fit import Fit
+from tfdecomp.prediction.tracking import Tracked
 
 REFERENCE = {
     "clips": 200,
@@ -307,3 +311,118 @@ def test_a_fitted_model_is_not_advised_to_be_fitted():
     figures = {"explained": 0.1}
     assert "tfdecomp fit" in trust.judge(figures)["sentence"]
     assert "tfdecomp fit" not in trust.judge(figures, False)["sentence"]
+
+
+def tracked(*frames, errors=None, explained=None):
+    """What tracking leaves; a frame is a list of `(box, area)`.
+
+    An area of None is a place that was filled in.
+    """
+    detections, linked = [], []
+    for frame in frames:
+        boxes = np.array([box for box, _ in frame], float).reshape(-1, 4)
+        own = [n for n, (_, area) in enumerate(frame) if area is not None]
+        sources = np.full(len(frame), FILLED)
+        sources[own] = np.arange(len(own))
+        ids = np.arange(1, len(frame) + 1)
+        linked.append(Linked(ids, boxes, sources, np.zeros(len(frame))))
+        areas = np.array([frame[n][1] for n in own], float)
+        detections.append(types.SimpleNamespace(areas=areas))
+    count = len(frames)
+    found = Found(
+        numbers=list(range(count)),
+        times=[],
+        detections=detections,
+        slots=[],
+        maps=None,
+        baseline=[],
+        errors=[0.1] * count if errors is None else errors,
+        explained=[1.0] * count if explained is None else explained,
+        full=[False] * count,
+        num_slots=5,
+    )
+    return Tracked(found, linked, [], [])
+
+
+HERE, NEAR, THERE = (0, 0, 10, 10), (0, 3, 10, 13), (0, 6, 10, 16)
+
+
+def test_objects_in_the_place_of_another_are_doubled():
+    both = [(HERE, 50), (NEAR, 50), (THERE, 50)]
+    figures = trust.figures_of(tracked(both, [(HERE, 50)]))
+    # NEAR shares 70 of 130 pixels with HERE and with THERE, these 40 of 160.
+    assert figures["doubled"] == 2 / 4
+    filled = [(HERE, 50), (NEAR, None)]
+    assert trust.figures_of(tracked(filled))["doubled"] == 0
+    assert trust.figures_of(tracked([(HERE, 50)]))["doubled"] == 0
+    options = runner.Options()
+    verdict = trust.verdict(tracked(both, both), options)
+    assert verdict["alarm"] and "66.7 % of the objects" in verdict["sentence"]
+
+
+def test_the_figures_of_tracks_are_shares_of_all_places():
+    frames = [(HERE, 0), (THERE, 9)], [(HERE, None), (THERE, 9)], []
+    figures = trust.figures_of(
+        tracked(*frames, errors=[0.1, 0.3, np.nan], explained=[1, 0.5, np.nan]),
+        {"error": 0.4},
+    )
+    assert figures == {
+        "explained": 0.75,
+        "error": pytest.approx(0.5),
+        "empty": 0.25,
+        "filled": 0.25,
+        "doubled": 0,
+        "full": 0,
+        "objects": pytest.approx(4 / 3),
+    }
+
+
+def test_a_video_has_figures_that_a_hundredth_of_it_is_beyond():
+    errors = np.linspace(0.1, 0.2, 300)
+    found = tracked(*[[(HERE, 50)]] * 299, [(HERE, 0)], errors=errors.tolist())
+    own = trust.reference_of_tracks(found)
+    assert own["clips"] == 12  # of 25 frames
+    means = errors.reshape(12, 25).mean(1)
+    assert own["error"] == pytest.approx(np.quantile(means, 0.99), abs=1e-5)
+    assert 0.03 < own["tracks"]["empty"] < 0.04  # in a stretch of 25
+    assert own["tracks"]["explained"] == 1 and own["tracks"]["doubled"] == 0
+    assert trust.reference_of_tracks(tracked([]))["clips"] == 1
+    worse = {**own, "error": 9.0, "tracks": {"explained": 0.5, "empty": 0.0}}
+    both = trust.joined_reference([own, worse])
+    assert both["clips"] == 24 and both["error"] == 9.0
+    assert both["tracks"]["explained"] == 0.5
+    assert both["tracks"]["empty"] == own["tracks"]["empty"]
+    assert trust.joined_reference([]) is None
+    trust.check_reference(json.loads(json.dumps(both)))
+
+
+def test_another_video_is_compared_with_the_one_that_was_fitted():
+    own = {"clips": 9, "error": 0.1, "tracks": {"explained": 0.99}}
+    options = runner.Options()
+    frames = [[(HERE, 50)]] * 50
+
+    def level(**changes):
+        found = tracked(*frames, **changes)
+        return trust.verdict(found, options, own)["level"]
+
+    assert level() == "good"
+    assert level(errors=[0.12] * 50) == "good"
+    assert level(errors=[0.15] * 50) == "doubtful"
+    assert level(errors=[0.25] * 50) == "bad"
+    assert level(explained=[0.985] * 50) == "good"
+    assert level(explained=[0.9] * 50) == "doubtful"
+
+
+@pytest.mark.parametrize("name", ["explained", "empty", "doubled", "filled"])
+def test_a_bad_fit_does_not_excuse_a_bad_prediction(name):
+    own = {"clips": 9, "tracks": {name: 0.4}}
+    doubtful, bad = trust.limits_of_tracks(own)[name]
+    assert (doubtful, bad) == trust.LIMITS[name]
+
+
+@pytest.mark.parametrize(
+    "own", [7, {"explained": "all"}, {"empty": -1}, {"doubled": float("inf")}]
+)
+def test_a_strangers_figures_of_tracks_are_shares_or_refused(own):
+    with pytest.raises(ValueError, match="of the reference is"):
+        trust.check_reference({"tracks": own})

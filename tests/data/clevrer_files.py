@@ -66,8 +66,18 @@ def film(count, first=0, last=FRAMES):
 
 
 def reader(folder, name="slices345", **fields):
-    """The reader of a config, for the videos of the folder alone."""
-    fields = {"name": "test", "num_videos": 1, **fields}
+    """The reader of a config, for the videos of the folder alone.
+
+    Labels of slices are the detector's unless said otherwise.
+    """
+    fields = {
+        "name": "test",
+        "num_videos": 1,
+        "mask_source": clevrer_videos.PROPOSALS,
+        **fields,
+    }
+    if name == "train":
+        fields["mask_source"] = clevrer_videos.NONE
     config = dataclasses.replace(CONFIGS[name], **fields)
     return clevrer_videos.ClevrerVideos(
         folder,

@@ -7,8 +7,8 @@ import types
 import av
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
+from scipy import ndimage
 
 from tests.data.clevrer_files import (
     CONFIGS,
@@ -118,7 +118,7 @@ def test_the_published_parts_and_sizes():
     assert few.num_objects == (3, 4, 5) and six.num_objects == (6,)
     for config in (few, six):
         assert (config.first_video, config.num_videos) == (10_000, 5_000)
-        assert (config.num_frames, config.mask_source) == (40, "proposals")
+        assert (config.num_frames, config.mask_source) == (40, "auto")
     assert (few.expected_clips, six.expected_clips) == (2_500, 1_100)
     for config in (train, few, six):
         assert config.frames_per_video == 128
@@ -156,9 +156,11 @@ def test_a_clip_shows_the_middle_of_the_video_and_who_is_where(original, made):
     example = videos.example(clip)
     np.testing.assert_array_equal(example["frame_index"], np.arange(20, 60))
     frames = _decoded(original / VIDEO)[20:60, :, 80:400]
-    wanted = tf.image.resize(frames[::9], (64, 64), "bicubic", antialias=True)
+    blurred = ndimage.gaussian_filter(
+        frames[::9].astype(float), (0, 2, 2, 0), mode="mirror"
+    )
     np.testing.assert_allclose(
-        example["video"][::9], np.clip(wanted, 0, 255), atol=0.51
+        example["video"][::9], blurred[:, 2::5, 2::5], atol=0.51
     )
     ids = made["segmentation"][20:60, 2::5, 82:400:5]
     np.testing.assert_array_equal(example["segmentation"], ids)
@@ -207,7 +209,7 @@ def test_only_windows_with_enough_frames_objects_and_masks_are_kept(folder):
         "too few masks": 1,
     }
     (clip,), *_ = reader(folder, "slices6", num_videos=6).check()
-    assert (clip.video, clip.begin, clip.length) == (10_001, 0, 128)
+    assert (clip.video, clip.begin, clip.length) == (10_001, 0, 127)
 
 
 def test_training_videos_need_no_labels(folder):
@@ -233,6 +235,42 @@ def test_masks_of_the_authors_are_labels_in_some_order(original, made):
         share = (truth[found == label] == other).mean()
         assert share > 0.97, (label, other)
         assert (other == 0) == (label == 0)
+
+
+@pytest.mark.parametrize("base", ["slices345", "slices6"])
+def test_masks_of_the_authors_come_first_where_they_lie(base, folder):
+    config = {"mask_source": "auto", "num_objects": (4,)}
+    videos = reader(folder, base, **config)
+    assert videos.mask_source == "author_masks"
+    (clip,), *_ = videos.check()
+    wanted = reader(folder, base, **{**config, "mask_source": "author_masks"})
+    example = videos.example(clip)
+    assert "factors" not in example
+    np.testing.assert_array_equal(
+        example["segmentation"], wanted.example(clip)["segmentation"]
+    )
+    assert videos.metadata()[0]["masks"] == "author_masks"
+    # One that is missing is no reason to take another source unasked.
+    (folder / MASKS).unlink()
+    with pytest.raises(errors.MissingFileError, match=str(MASKS)):
+        reader(folder, base, **config).check()
+    shutil.rmtree(folder / "author_masks")
+    videos = reader(folder, base, **config)
+    assert videos.mask_source == "proposals"
+    example = videos.example(*videos.check()[0])
+    assert "factors" not in example
+    assert videos.metadata()[0]["masks"] == "proposals"
+
+
+def test_a_window_never_has_the_last_frame(folder):
+    _describe(folder, 10_001, 4, 87, FRAMES)  # 40 frames without it
+    _describe(folder, 10_002, 4, 88, FRAMES)
+    clips, excluded, _ = reader(folder, num_videos=3).check()
+    assert [(c.video, c.begin, c.length) for c in clips] == [
+        (10_000, 20, 45),
+        (10_001, 87, 40),
+    ]
+    assert excluded == {"all objects in view for too few frames": 1}
 
 
 def test_colours_that_compression_made_are_no_objects():
@@ -536,7 +574,8 @@ def test_masks_of_the_authors_must_be_there_and_fit(folder):
 
 
 def _prepare(folder, tmp_path, **fields):
-    fields = {"name": "few", "base": "slices345", "num_videos": 1, **fields}
+    base = "slices345_proposals"
+    fields = {"name": "few", "base": base, "num_videos": 1, **fields}
     manual = tfds.download.DownloadConfig(manual_dir=folder)
     return builders.prepare(
         "clevrer",

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.test_case import assert_close
 from tfdecomp.distributions import pixel_mixture
 from tfdecomp.distributions.pixel_mixture import PixelMixture
 
+tfd = tfp.distributions
 SHAPE = (2, 3, 4, 5, 3)  # B K H W C
 GRANULARITIES = pixel_mixture.GRANULARITIES
 COMPONENTS = pixel_mixture.COMPONENTS
@@ -17,6 +19,30 @@ COMPONENTS = pixel_mixture.COMPONENTS
 def draw(*shape, seed=0):
     values = np.random.default_rng(seed).random(shape)
     return tf.constant(values, tf.float32)
+
+
+def of_tfp(mixture):
+    """The same of TFP's own parts.
+
+    Event `[C]`, batch `[B, H, W]` for pixels; event `[]`, batch
+    `[B, H, W, C]` for channels.
+    """
+    deviation = mixture.pixel_variance**0.5
+    family, scale = tfd.Normal, deviation
+    if mixture.component == "logistic":
+        family, scale = tfd.Logistic, 3**0.5 * deviation / np.pi
+    means = tf.transpose(mixture.means, [0, 2, 3, 1, 4])  # [B, H, W, K, C]
+    logits = tf.transpose(mixture.logits[..., 0], [0, 2, 3, 1])
+    if mixture.granularity == "pixel":
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(logits=logits),
+            tfd.Independent(family(means, scale), 1),
+        )
+    means = tf.transpose(means, [0, 1, 2, 4, 3])  # [B, H, W, C, K]
+    logits = tf.broadcast_to(logits[..., None, :], tf.shape(means))
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits=logits), family(means, scale)
+    )
 
 
 @pytest.fixture
@@ -31,10 +57,14 @@ def test_log_likelihood_equals_that_of_tfp(case, granularity, component):
     means, logits, frames = case
     mixture = PixelMixture(means, logits, 0.07, granularity, component)
     score = mixture.score(frames)
-    log_prob = mixture.distribution().log_prob(frames)
+    log_prob = of_tfp(mixture).log_prob(frames)
     axes = list(range(1, log_prob.shape.rank))
-    expected = -tf.reduce_sum(log_prob, axes)
-    assert_close(score.nll + score.nll_constant, expected, 1e-5)
+    expected = tf.reduce_sum(log_prob, axes)
+    assert_close(mixture.log_prob(frames), expected, 1e-5)
+    assert_close(score.log_prob(), expected, 1e-5)
+    relative = mixture.unnormalized_log_prob(frames)
+    np.testing.assert_array_equal(relative, -score.nll)
+    assert_close(relative - mixture.log_constant(), expected, 1e-5)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -42,7 +72,7 @@ def test_log_likelihood_equals_that_of_tfp(case, granularity, component):
 def test_mean_equals_that_of_tfp(case, granularity, component):
     means, logits, _ = case
     mixture = PixelMixture(means, logits, 0.07, granularity, component)
-    assert_close(mixture.mean(), mixture.distribution().mean(), 1e-5)
+    assert_close(mixture.mean(), of_tfp(mixture).mean(), 1e-5)
 
 
 def plain_density(frames, means, variance, component):
@@ -57,9 +87,15 @@ def plain_density(frames, means, variance, component):
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_components_have_the_variance_that_is_asked_for(case, component):
     means, logits, _ = case
-    mixture = PixelMixture(means, logits, 0.07, "pixel", component)
-    parts = mixture.distribution().components_distribution
+    # Of one slot the mixture's variance is that of its component.
+    mixture = PixelMixture(
+        means[:, :1], logits[:, :1], 0.07, "pixel", component
+    )
+    np.testing.assert_allclose(mixture.variance(), 0.07, rtol=1e-4)
+    parts = of_tfp(mixture).components_distribution
     np.testing.assert_allclose(parts.variance(), 0.07, rtol=1e-5)
+    samples = mixture.sample(2000, seed=1)
+    assert np.var(samples - mixture.mean()) == pytest.approx(0.07, rel=0.02)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -152,6 +188,70 @@ def test_mask_posterior_is_the_ratio_of_likelihoods(case):
     assert_close(score.flat_mask_posterior(), flat, 1e-5)
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_pixel_that_no_slot_explains_belongs_to_none(case, component):
+    means, logits, frames = case
+    frames = tf.concat([frames[:, :1] + 1e3, frames[:, 1:]], axis=1)
+    mixture = PixelMixture(means, logits, 0.05, "pixel", component)
+    found = mixture.score(frames).mask_posterior(floor=1e-3)
+    density = plain_density(frames, means, 0.05, component).prod(-1)
+    expected = density / (density.sum(1, keepdims=True) + 1e-3)
+    assert_close(found[..., 0], expected, 1e-4)
+    assert np.asarray(found)[:, :, 0].max() == 0.0
+    # Of log-densities near -1e4, float32 keeps three digits after the point.
+    exact = tf.reduce_sum(mixture.score(frames).mask_posterior(), 1)
+    np.testing.assert_allclose(exact, 1.0, rtol=1e-2)
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_gradient_of_log_prob_equals_autodiff_of_tfp(case, granularity):
+    means, logits, frames = case
+
+    def gradient(log_prob):
+        with tf.GradientTape() as tape:
+            tape.watch((means, logits))
+            mixture = PixelMixture(means, logits, 0.3, granularity)
+            total = tf.reduce_sum(log_prob(mixture))
+        return tape.gradient(total, (means, logits))
+
+    expected = gradient(lambda m: of_tfp(m).log_prob(frames))
+    for value in (
+        lambda m: m.log_prob(frames),
+        lambda m: m.log_prob(tf.stack([frames, frames]))[0],
+        lambda m: m.unnormalized_log_prob(frames),
+    ):
+        for one, other in zip(gradient(value), expected):
+            assert_close(one, other, 1e-4)
+
+
+def test_a_tape_that_starts_after_a_call_sees_the_next_one(case):
+    means, logits, frames = case
+    mixture = PixelMixture(means, logits, 0.3)
+    before = mixture.log_prob(frames)
+    with tf.GradientTape() as tape:
+        tape.watch(mixture.means)
+        after = mixture.log_prob(frames)
+    np.testing.assert_array_equal(before, after)
+    expected = -mixture.score(frames).gradient_by_means()
+    assert_close(tape.gradient(after, mixture.means), expected, 1e-6)
+
+
+def test_samples_take_every_slot_as_often_as_its_mask_says():
+    means = tf.reshape(tf.constant([0.0, 10.0, 20.0]), [1, 3, 1, 1, 1])
+    logits = tf.math.log(tf.reshape([0.2, 0.5, 0.3], [1, 3, 1, 1, 1]))
+    mixture = PixelMixture(tf.tile(means, [1, 1, 1, 1, 2]), logits, 0.01)
+    for granularity in GRANULARITIES:
+        samples = mixture.copy(granularity=granularity).sample(20_000, seed=1)
+        slots = np.round(np.reshape(samples, (-1, 2)) / 10)
+        shares = [np.mean(slots == k) for k in range(3)]
+        np.testing.assert_allclose(shares, [0.2, 0.5, 0.3], atol=0.02)
+        # The channels of a pixel come from one slot, or each from its own.
+        agree = np.mean(slots[:, 0] == slots[:, 1])
+        alone = 0.2**2 + 0.5**2 + 0.3**2
+        expected = 1.0 if granularity == "pixel" else alone
+        assert agree == pytest.approx(expected, abs=0.02)
+
+
 def test_leave_one_out_equals_a_mixture_of_the_others(case):
     means, logits, frames = case
     full = PixelMixture(means, logits, 0.3, "pixel").score(frames)
@@ -177,6 +277,24 @@ def test_leave_one_out_ratio_is_what_a_slot_adds(case, component):
         rest = [j for j in range(SHAPE[1]) if j != k]
         expected = log_likelihood([*rest, k]) - log_likelihood(rest)
         assert_close(ratio[:, k, ..., 0], expected, 1e-4)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_likelihoods_of_pixels_are_densities(case, component):
+    means, logits, frames = case
+    density = plain_density(frames, means, 0.3, component).prod(-1)
+    weights = np.exp(np.asarray(logits))[..., 0]
+    score = PixelMixture(means, logits, 0.3, "pixel", component).score(frames)
+    found = score.pixel_likelihood()
+    assert found.shape == (SHAPE[0], 1, *SHAPE[2:4], 1)
+    expected = (weights * density).sum(1) / weights.sum(1)
+    assert_close(found[:, 0, ..., 0], expected, 1e-4)
+    rest = score.leave_one_out_likelihood()
+    for k in range(SHAPE[1]):
+        others = [j for j in range(SHAPE[1]) if j != k]
+        expected = (weights * density)[:, others].sum(1)
+        expected /= weights[:, others].sum(1)
+        assert_close(rest[:, k, ..., 0], expected, 1e-4)
 
 
 def test_a_slot_that_owns_its_pixel_adds_what_the_others_miss():

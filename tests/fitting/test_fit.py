@@ -1,6 +1,7 @@
 """`tfdecomp fit` on videos that the tests film themselves."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from tfdecomp.data import errors, video_io
 from tfdecomp.evaluation import track_files
 from tfdecomp.fitting import inputs, run
-from tfdecomp.prediction import runner
+from tfdecomp.prediction import regions, runner
 from tfdecomp.simulation import dish
 
 
@@ -178,3 +179,50 @@ def test_a_fit_stops_keeps_what_there_is_and_goes_on(film, tmp_path):
     assert scores["recall"] > 0.9 and scores["idf1"] > 0.9
     assert run.fit(path, output, **options)["stage"] == "finished"
     assert lines[-1].endswith("is finished")
+    # It is compared with its own footage from now on, wherever it lies.
+    moved = tmp_path / "elsewhere" / "model"
+    shutil.copytree(output, moved)
+    shutil.rmtree(output)
+    assert run.fit(path, moved, **options)["stage"] == "finished"
+    model = tfdecomp.load(moved)
+    assert model.reference["error"] > 0 and model.reference["tracks"]
+    same = dish.Dish(num_frames=60, size=(120, 160), num_animals=3, length=22)
+    found = model.decompose(dish.film(same, seed=9)["video"], link="offline")
+    assert found["trust"]["level"] != "bad", found["trust"]["sentence"]
+    strange = np.full((60, 120, 160, 3), 120, np.uint8)
+    y, x = np.mgrid[:120, :160]
+    for t, frame in enumerate(strange):
+        for k in range(14):
+            place = (37 * k + 2 * t) % 120, (53 * k + 3 * t) % 160
+            frame[np.hypot(y - place[0], x - place[1]) < 3] = 250
+    found = model.decompose(strange, link="offline")["trust"]
+    assert found["alarm"] and found["numbers"]["error"] > 1.25
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_in_a_folder_that_was_moved(film, tmp_path):
+    region = tmp_path / "region.png"
+    video_io.write_png(region, np.full((120, 160), 255, np.uint8))
+    first, second, lines = tmp_path / "fit", tmp_path / "moved", []
+    options = {"objects": 3, "minutes": 0.1, "say": lines.append}
+    options["region"] = str(region)
+
+    def stop_in_training(folder, attempt):
+        file = folder / "run" / "run.json"
+        return lambda: (
+            file.exists()
+            and json.loads(file.read_text())["attempts"] == attempt
+        )
+
+    stop = stop_in_training(first, 1)
+    state = run.fit(film[0], first, should_stop=stop, **options)
+    assert state["stage"] == "planned"
+    first.rename(second)
+    # The training itself refuses a folder with another config.
+    stop = stop_in_training(second, 2)
+    state = run.fit(film[0], second, should_stop=stop, **options)
+    assert state["stage"] == "planned" and "goes on" in lines[-1]
+    assert str(first) not in (second / "run" / "config.gin").read_text()
+    region.unlink()  # is kept with the model
+    kept = json.loads((second / "info.json").read_text())["fitted"]["region"]
+    assert regions.read(kept, (120, 160)).all()

@@ -122,10 +122,10 @@ def test_there_are_slots_for_the_crowd_and_some_more(folder):
 @pytest.mark.parametrize(
     ("asked", "steps", "stages"),
     [
-        (1000, 1000, ((0, 4), (600, 6))),
-        (333.9, 333, ((0, 4), (150, 6))),
+        (1000, 1000, ((0, 4), (625, 6))),
+        (333.9, 333, ((0, 4), (200, 6))),
         (10, 200, ((0, 4), (100, 6))),
-        (1e9, 6000, ((0, 4), (3600, 6))),
+        (1e9, 6000, ((0, 4), (3750, 6))),
     ],
 )
 def test_steps_are_bounded_and_clips_grow_on_the_way(asked, steps, stages):
@@ -138,10 +138,29 @@ def test_steps_are_bounded_and_clips_grow_on_the_way(asked, steps, stages):
     assert planned.peak == first.peak and planned.size == first.size
 
 
+@pytest.mark.parametrize("num_steps", [200, 333, 500, 1234, 4999, 6000])
+def test_nothing_is_lost_where_clips_grow_and_a_function_is_compiled(num_steps):
+    planned = plan_lib.Plan(64, 9, 6, ((0, 4),), -0.4, 0.8)
+    planned = planned.with_steps(num_steps)
+    (_, (later, _)) = planned.clip_lengths
+    text = planned.text("a", "b", "c")
+    (line,) = [x for x in text.splitlines() if "checkpoint_every" in x]
+    assert later % int(line.split("=")[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps"), [(0.3, 1), (2.9, 2), (20.0, 20), (400.0, 50)]
+)
+def test_the_training_asks_every_second_whether_to_stop(rate, steps):
+    planned = plan_lib.Plan(64, 9, 6, ((0, 4),), -0.4, 0.8)
+    text = planned.with_steps(1000, rate).text("a", "b", "c")
+    assert f"training.run.steps_per_call = {steps}\n" in text
+
+
 def test_text_needs_nothing_but_literals(folder):
     text = plan_lib.plan(folder, ANCHOR).with_steps(500).text("a", "b", folder)
     (line,) = [x for x in text.splitlines() if "clip_lengths" in x]
-    assert ast.literal_eval(line.split("=")[1].strip()) == ((0, 4), (300, 6))
+    assert ast.literal_eval(line.split("=")[1].strip()) == ((0, 4), (310, 6))
 
 
 def _crowd(moving, size):

@@ -174,6 +174,34 @@ def test_sizes_that_do_not_fit_are_refused(make, message):
 # ---- transitions -----------------------------------------------------------
 
 
+def test_the_output_starts_with_a_bias():
+    layer = FrameGenerator((8, 8), (4,), output_bias=0.5)
+    layer.build((None, Z))
+    np.testing.assert_array_equal(layer.deconvs[-1].bias, 0.5)
+    np.testing.assert_array_equal(layer.deconvs[0].bias, 0.0)
+    again = FrameGenerator.from_config(layer.get_config())
+    again.build((None, Z))
+    np.testing.assert_array_equal(again.deconvs[-1].bias, 0.5)
+
+
+def test_predictions_can_be_bent_as_hidden_layers_are():
+    layers = {}
+    for name in ("linear", "selu"):
+        keras.utils.set_random_seed(0)
+        layer = IndependentDynamics(7, 2, output_activation=name)
+        layers[name] = built(layer, (None, 3, 4), shake=0.5)
+    factors = normal(5, 3, 4)
+    for plain, bent in zip(layers["linear"](factors), layers["selu"](factors)):
+        plain = np.asarray(plain)
+        assert plain.min() < -1.0
+        wanted = 1.05070098 * np.where(
+            plain > 0, plain, 1.67326324 * np.expm1(np.minimum(plain, 0))
+        )
+        assert_close(bent, wanted, 1e-5)
+    with pytest.raises(ValueError, match="'linear', 'selu'.*'relu'"):
+        IndependentDynamics(output_activation="relu")
+
+
 def test_dynamics_pass_the_battery():
     check_layer(
         lambda **kw: IndependentDynamics(7, 2, **kw),
@@ -280,6 +308,26 @@ def test_head_reads_features_and_both_halves_of_the_prediction():
     assert_close(log_variance, dense(layer.log_variance, hidden), 1e-6)
     # Neither is bent: a leaky ReLU would leave next to no negative values.
     assert np.min(mean) < -0.5 and np.min(log_variance) < -0.5
+
+
+def test_head_can_bend_its_outputs_and_read_predictions_as_they_are():
+    options = {"output_activation": "leaky_relu", "map_prediction": False}
+    layer = FilteringHead(Z, **options)
+    check_layer(
+        lambda **kw: FilteringHead(Z, **options, **kw),
+        head_inputs,
+        ((Z,), (Z,)),
+    )
+    layer = built(layer, (None, 6), shake=0.5)
+    features, *prediction = head_inputs(4)
+    (reader,) = layer.readers
+    read = np.concatenate([leaky(dense(reader, features)), *prediction], 1)
+    hidden = leaky(dense(layer.mix, read))
+    mean, log_variance = layer(features, *prediction)
+    assert_close(mean, leaky(dense(layer.mean, hidden)), 1e-6)
+    assert_close(log_variance, leaky(dense(layer.log_variance, hidden)), 1e-6)
+    with pytest.raises(ValueError, match="'linear', 'leaky_relu'.*'selu'"):
+        FilteringHead(Z, output_activation="selu")
 
 
 def test_no_gradient_flows_into_the_prediction():

@@ -1,5 +1,7 @@
 """The layers of the iterative models."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import (
     Conv2D,
     Dense,
+    Halves,
     TruncatedFanInNormal,
     initial_values,
 )
@@ -81,6 +84,39 @@ def test_truncated_initializer_survives_its_config():
     assert again.fan_in == 7
     keras.utils.set_random_seed(0)
     check_truncated(again((90, 90)), 7)
+
+
+def reloaded(layer, shape):
+    """The layer that its own config makes, built."""
+    config = json.loads(json.dumps(layer.get_config()))
+    again = type(layer).from_config(config)
+    assert json.loads(json.dumps(again.get_config())) == config
+    again.build(shape)
+    return again
+
+
+def test_the_decoders_first_convolution_survives_its_config_alone():
+    decoder = BroadcastDecoder(
+        (8, 8), filters=(400,), dense=(), coordinate_scale=2.0, vector_scale=0.5
+    )
+    decoder.build((None, 30))
+    keras.utils.set_random_seed(1)
+    conv = reloaded(decoder.convs[0], (None, 8, 8, 32))
+    kernel, bias = np.asarray(conv.kernel), np.asarray(conv.bias)
+    assert kernel[:, :, :2].std() == pytest.approx(2.0, rel=0.05)
+    assert kernel[:, :, 2:].std() == pytest.approx(0.5, rel=0.05)
+    assert 1.9 < np.abs(bias).max() <= 2.0
+
+
+@pytest.mark.parametrize("bias", ["fan_in_uniform", "zeros", Halves(0.5, -1.5)])
+def test_dense_and_convolution_survive_their_configs_alone(bias):
+    dense = reloaded(Dense(6, bias=bias), (None, 4))
+    conv = reloaded(Conv2D(6, 3, bias=bias), (None, 4, 4, 2))
+    for layer in (dense, conv):
+        if isinstance(bias, Halves):
+            np.testing.assert_array_equal(layer.bias, [0.5] * 3 + [-1.5] * 3)
+        else:
+            assert np.any(np.asarray(layer.bias)) == (bias != "zeros")
 
 
 @pytest.mark.parametrize("upsample", [1, 2])
@@ -369,9 +405,10 @@ def lstm_inputs(batch):
     return (normal(batch, 3), *state)
 
 
-def test_lstm_passes_the_battery():
+@pytest.mark.parametrize("is_separate", [False, True])
+def test_lstm_passes_the_battery(is_separate):
     check_layer(
-        lambda **kw: LSTM2DCell(4, **kw),
+        lambda **kw: LSTM2DCell(4, separate_biases=is_separate, **kw),
         lstm_inputs,
         ((4,), (4,)),
         call=lstm_call,
@@ -395,6 +432,32 @@ def test_lstm_equals_its_equations_in_numpy():
     np.testing.assert_allclose(
         h, sigmoid(o) * np.tanh(cell), rtol=1e-5, atol=1e-6
     )
+
+
+def test_three_biases_of_the_lstm_count_by_their_sum():
+    one, three = LSTM2DCell(4), LSTM2DCell(4, separate_biases=True)
+    inputs = lstm_inputs(5)
+    for layer in (one, three):
+        layer.build(inputs[0].shape)
+    biases = [normal(20, seed=i) for i in range(3)]
+    three.set_weights([*(np.asarray(k) for k in one.kernels), *biases])
+    one.bias.assign(sum(biases))
+    assert_close(three.bias, one.bias, 1e-6)
+    assert_close(lstm_call(three, *inputs), lstm_call(one, *inputs), 1e-5)
+
+
+def test_three_biases_of_the_lstm_start_by_the_fan_in_of_each():
+    keras.utils.set_random_seed(0)
+    layer = LSTM2DCell(128, separate_biases=True)
+    layer.build((None, 384))
+    names = [bias.name for bias in layer.biases]
+    assert names == ["input_bias", "temporal_bias", "refined_bias"]
+    for bias, fan_in in zip(layer.biases, (384, 128, 128)):
+        largest = np.abs(np.asarray(bias)).max()
+        assert 0.98 * fan_in**-0.5 < largest <= fan_in**-0.5
+    # A uniform variable's deviation is its limit over the root of three.
+    spread = np.sqrt((1 / 384 + 2 / 128) / 3)
+    assert np.asarray(layer.bias).std() == pytest.approx(spread, rel=0.05)
 
 
 @pytest.mark.parametrize("over_time", [True, False])
@@ -499,6 +562,14 @@ def test_softplus_prior_has_a_variance_of_at_least_one():
 def test_prior_names_a_bad_scale():
     with pytest.raises(ValueError, match="scale must be"):
         ConditionalPrior(3, scale="variance")
+
+
+def test_frame_features_of_the_code_pass_the_battery():
+    check_layer(
+        lambda **kw: FrameFeatures(3, half_pixel_centers=False, **kw),
+        lambda b: (normal(b, 8, 6, 3),),
+        (8, 6, 3),
+    )
 
 
 def test_frame_features_keep_the_size_and_have_the_published_count():

@@ -1,5 +1,7 @@
 """The parts of SILOT, one by one."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -189,6 +191,27 @@ def test_the_peak_of_the_kernel_is_that_of_a_density():
     assert float(layer.density(tf.constant(0.0))) == pytest.approx(15.9155)
 
 
+def test_the_peak_can_count_for_one_at_the_start():
+    """An object on its own place then adds what a plain network would."""
+    plain, tame = (
+        SpatialAttention(0.1, F, (8, 7), initial_peak=peak)
+        for peak in (None, 1.0)
+    )
+    place, features = np.zeros((1, 1, 2), np.float32), normal(1, 1, 5)
+    for layer in (plain, tame):
+        layer.build(place.shape, place.shape, features.shape)
+    last = tame.pair.kernels[-1] * 15.9155
+    plain.set_weights([*tame.get_weights()])
+    plain.pair.kernels[-1].assign(last)
+    np.testing.assert_allclose(
+        plain(place, place, features),
+        15.9155 * tame(place, place, features),
+        rtol=1e-4,
+    )
+    limit = np.sqrt(6 / (7 + F))  # Glorot's
+    assert 0.5 * limit < np.abs(last).max() <= limit * 1.0001
+
+
 def test_attention_passes_the_battery():
     check_layer(
         lambda **kw: SpatialAttention(0.5, F, (8, 7), **kw),
@@ -302,6 +325,36 @@ def test_heads_of_the_paper_hand_nothing_on():
     assert posterior["mean"].shape == (2, 6, 5 + A)
     with pytest.raises(ValueError, match="reference"):
         Discovery(head="code")
+
+
+def test_fusion_of_the_paper_is_a_network_of_every_cell():
+    """Table 2, with what is seen wider than what is known."""
+    layer = Discovery(
+        **SIZES, fusion="paper", head_hidden=(5, 4), seen_features=7
+    )
+    layer.build()
+    for w in layer.weights:
+        w.assign(normal(*w.shape))
+    seen, known = normal(2, 2, 3, 7), normal(2, 2, 3, F, seed=1)
+    x = np.concatenate([known, seen], axis=-1).reshape(2, 6, 7 + F)
+    (network,) = layer.fuse
+    for i, (kernel, bias) in enumerate(zip(network.kernels, network.biases)):
+        x = x @ np.asarray(kernel) + np.asarray(bias)
+        x = np.maximum(x, 0) if i < 2 else x
+    found = layer._fuse(tf.constant(seen), tf.constant(known))
+    np.testing.assert_allclose(found[..., :F], x, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found[..., F:], [[[1.0, 0.0]] * 6] * 2)
+    widths = [k.shape for k in network.kernels]
+    assert widths == [(7 + F, 5), (5, 4), (4, F)]
+    with pytest.raises(ValueError, match="fusion"):
+        Discovery(fusion="code")
+
+
+def test_fusion_of_the_paper_has_two_hidden_layers_of_a_hundred():
+    layer = Discovery(fusion="paper", seen_features=128)
+    layer.build()
+    widths = [tuple(k.shape) for k in layer.fuse[0].kernels]
+    assert widths == [(64 + 128, 100), (100, 100), (100, 64)]
 
 
 def test_positions_in_the_scene_add_the_crop():
@@ -440,9 +493,69 @@ def test_size_prior_is_of_logits_or_of_their_change():
     )
 
 
+def remember(seen, inputs, state):
+    seen.append(inputs)
+    return state
+
+
+@pytest.mark.parametrize("use_position", [True, False])
+def test_the_recurrent_network_sees_variables_or_the_box(use_position):
+    before = objects(2, 3)
+    for where, width in (("variables", 4), ("box", 2)):
+        layer = Propagation(
+            **SIZES,
+            hidden=(6, 6),
+            where_input=where,
+            use_position=use_position,
+        )
+        layer.build()
+        seen = []
+        layer._recur = functools.partial(remember, seen)
+        after, found = propagate(layer, before)
+        expected = found["drawn"]["where"]
+        if where == "box":
+            expected = after["box"][..., 2:]
+        if use_position:
+            expected = tf.concat([after["position"], expected], axis=-1)
+        assert expected.shape[-1] == width + 2 * use_position
+        rest = [after[n] for n in ("what", "depth", "presence")]
+        np.testing.assert_allclose(
+            seen[0], tf.concat([expected, *rest], axis=-1), atol=1e-6
+        )
+        assert layer.cell_width == seen[0].shape[-1]
+
+
+def test_gates_begin_as_sonnet_has_them():
+    """Each kernel and bias of a gate by itself, within Glorot's limits."""
+    tf.random.set_seed(0)
+    layer = Propagation(**{**SIZES, "units": 64}, recurrent_start="sonnet")
+    layer.build()
+    kernel, recurrent, bias = map(np.asarray, layer.cell.trainable_variables)
+    inputs = layer.cell_width
+    for value, fans in (
+        (kernel, inputs + 64),
+        (recurrent, 64 + 64),
+        (bias, 64 + 64),
+    ):
+        gates = np.split(value, 3, axis=-1)
+        limit = np.sqrt(6 / fans)
+        for gate in gates:
+            assert 0.9 * limit < np.abs(gate).max() <= limit
+            # A uniform variable's deviation.
+            assert gate.std() == pytest.approx(limit / np.sqrt(3), rel=0.15)
+        assert not np.any(gates[0] == gates[1])
+    plain = Propagation(**SIZES)
+    plain.build()
+    assert not np.any(plain.cell.trainable_variables[2])
+
+
 def test_options_that_do_not_fit_are_errors():
     with pytest.raises(ValueError, match="absolute"):
         Propagation(size_prior="relative")
+    with pytest.raises(ValueError, match="where_input must be one of"):
+        Propagation(where_input="glimpse")
+    with pytest.raises(ValueError, match="recurrent_start must be one of"):
+        Propagation(recurrent_start="zeros")
     with pytest.raises(ValueError, match="prior"):
         Propagation(prune=True)
 

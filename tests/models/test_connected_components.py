@@ -4,6 +4,7 @@ import json
 import time
 import types
 
+import gin
 import keras
 import numpy as np
 import pytest
@@ -85,6 +86,83 @@ def test_random_pixels_have_the_components_that_scipy_finds(seed):
         boxes = [[s.start for s in o] + [s.stop for s in o] for o in slices]
         there = found.presence[t, 1:] > 0
         assert sorted(found.boxes[t, 1:][there].tolist()) == sorted(boxes)
+
+
+def flood(frame, background=0):
+    """Boxes and colours of equal neighbours, by walking from pixel to pixel."""
+    open_pixels = {
+        (y, x) for y, x in np.ndindex(frame.shape) if frame[y, x] != background
+    }
+    found = []
+    while open_pixels:
+        front = [open_pixels.pop()]
+        color, pixels = frame[front[0]], list(front)
+        while front:
+            y, x = front.pop()
+            for place in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if place in open_pixels and frame[place] == color:
+                    open_pixels.remove(place)
+                    front.append(place)
+                    pixels.append(place)
+        (top, left), (bottom, right) = np.min(pixels, 0), np.max(pixels, 0)
+        found.append([top, left, bottom + 1, right + 1])
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_appendix_c_joins_neighbours_of_exactly_one_colour(seed):
+    rng = np.random.default_rng(seed)
+    levels = rng.integers(0, 4, (2, 12, 12))
+    video = np.stack([levels, levels**2, 0 * levels], -1).astype(np.float32)
+    found = run(
+        video / 255, equal_colors=True, mask_threshold=1e-4, num_slots=200
+    )
+    for t, frame in enumerate(levels):
+        there = found.presence[t, 1:] > 0
+        assert sorted(found.boxes[t, 1:][there].tolist()) == flood(frame)
+        np.testing.assert_array_equal(found.masks[t, 0, ..., 0], frame == 0)
+
+
+def test_appendix_c_matches_equal_colours_from_any_distance():
+    faded = (0.9, 0.0, 0.0)
+    video = paint(
+        (0, (0, 0, 2, 2), RED),
+        (1, (50, 50, 52, 52), RED),
+        (0, (0, 50, 2, 52), BLUE),
+        (1, (2, 50, 4, 52), faded),  # near, but of another colour
+        frames=2,
+        size=60,
+    )
+    free = run(video, equal_colors=True, max_distance=None)
+    assert sorted(free.track_ids[0]) == [0, 0, 0, 0, 1, 2]
+    first, second = (
+        {int(i): b.tolist() for i, b in zip(free.track_ids[t], free.boxes[t])}
+        for t in (0, 1)
+    )
+    red = next(i for i, b in first.items() if b == [0, 0, 2, 2] and i)
+    assert second[red] == [50, 50, 52, 52]
+    assert second[3] == [2, 50, 4, 52]  # a new number
+    near = run(video, equal_colors=True)
+    assert not set(near.track_ids[0]) & set(near.track_ids[1]) - {0}
+
+
+def test_a_chunk_remembers_exact_colours():
+    video = paint((0, (2, 2, 4, 4), RED), (1, (3, 2, 5, 4), RED), frames=2)
+    options = {"equal_colors": True, "max_distance": None}
+    whole = run(video, **options)
+    first = run(video[:1], **options)
+    second = run(video[1:], state=first.state, **options)
+    np.testing.assert_array_equal(second.track_ids, whole.track_ids[1:])
+    with pytest.raises(ValueError, match="up to three channels"):
+        ConnectedComponents(equal_colors=True, channels=4)
+
+
+def test_the_file_of_appendix_c_sets_its_switches():
+    with configs.isolated():
+        configs.parse(["models/connected_components_paper.gin"])
+        model = gin.get_configurable("models.ConnectedComponents")()
+    assert model.equal_colors and model.max_distance is None
+    assert model.mask_threshold == 1e-4
 
 
 def test_thresholds_decide_what_is_lit_and_what_is_like_a_colour():

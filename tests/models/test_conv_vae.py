@@ -94,10 +94,14 @@ def test_nll_is_that_of_independent_binary_pixels():
 
 def test_nll_is_finite_where_the_decoder_is_certain_and_wrong():
     model = _vae()
-    logits = tf.constant([-200.0, 200.0])[:, None, None, None]
-    frames = tf.constant([1.0, 0.0])[:, None, None, None]
-    nll = model.negative_log_likelihood(frames, logits)
-    np.testing.assert_allclose(nll, [200.0, 200.0])
+    last = model.decoder.fine[-1]
+    last.kernel.assign(tf.zeros_like(last.kernel))
+    last.bias.assign(200.0 + tf.zeros_like(last.bias))
+    size = (*model.image_size, model.channels)
+    frames = np.stack([np.zeros(size, np.float32), np.ones(size, np.float32)])
+    latents = tf.zeros([2, model.latent_dim])
+    nll = -model.likelihood(latents).log_prob(frames)
+    np.testing.assert_allclose(nll, [200.0 * np.prod(size), 0.0], atol=1e-6)
 
 
 def test_kl_is_that_of_two_normals():

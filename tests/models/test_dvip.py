@@ -23,7 +23,9 @@ from tests.models.tiny_dvip import (
 )
 from tests.models.tiny_lavae import gradients
 from tfdecomp import configs, saving, training
+from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.frame_encoder import FrameEncoder
+from tfdecomp.models import dvip
 from tfdecomp.training import optimizers
 
 tfd = tfp.distributions
@@ -156,8 +158,8 @@ def test_a_perfect_reconstruction_has_the_published_likelihood(
 ):
     model = tiny_dvip.tiny(variance=variance)
     video = tf.random.stateless_uniform([2, 3, 64, 64, 3], [0, 1])
-    nll = model.negative_log_likelihood(video, video)
-    np.testing.assert_allclose(-nll / 3, [expected] * 2, atol=0.01)
+    found = model.pixels(video).log_prob(video)
+    np.testing.assert_allclose(found, np.full((2, 3), expected), atol=0.01)
 
 
 def test_terms_are_those_of_normal_distributions(model, inputs, outputs):
@@ -264,7 +266,8 @@ def tell(model, records, monkeypatch):
     def posterior(features, prediction):
         del prediction
         t = next(frames)
-        return model.head(features, *(records[n][:, t] for n in PREDICTED))
+        told = (records[n][:, t] for n in PREDICTED)
+        return DiagonalGaussian.of(*model.head(features, *told))
 
     monkeypatch.setattr(model, "posterior", posterior)
 
@@ -290,7 +293,8 @@ def divergence(model, features, frame):
     """The sum of one frame's divergence."""
     inputs = {"video": tf.zeros([*features.shape[:2], SIZE, SIZE, 3])}
     records, _ = model.filter(inputs, features)
-    return tf.reduce_sum(model._latent_kl(records)[:, frame])
+    q, p = dvip.distributions(records)
+    return tf.reduce_sum(tfd.kl_divergence(q, p)[:, frame])
 
 
 def test_a_divergence_reaches_back_through_the_latents(monkeypatch):
@@ -354,6 +358,28 @@ def test_the_first_frame_is_predicted_to_be_standard_normal(
     assert prior.event_shape == (Z,)
     np.testing.assert_array_equal(prior.mean(), 0.0)
     np.testing.assert_array_equal(prior.stddev(), 1.0)
+
+
+def test_distributions_of_clips_have_events_of_latents_and_of_pixels(
+    model, inputs, outputs
+):
+    q, p = model.posteriors(inputs)
+    np.testing.assert_array_equal(model.posterior(inputs).mean(), q.mean())
+    for found in (q, p):
+        assert (found.event_shape, found.batch_shape) == ((Z,), (B, T))
+    np.testing.assert_allclose(
+        np.reshape(outputs["slots"], (B, T, Z)), q.mean(), rtol=1e-6
+    )
+    pictures = model.likelihood(q.sample(seed=1))
+    assert pictures.event_shape == (SIZE, SIZE, 3)
+    assert pictures.batch_shape == pictures.log_prob(inputs["video"]).shape
+    after = model.prior(q.mean()[:, 0])
+    assert (after.event_shape, after.batch_shape) == ((Z,), (B,))
+    # The expectation of the log ratio over the posterior is the divergence.
+    draws = q.sample(20_000, seed=2)
+    ratio = tf.reduce_mean(q.log_prob(draws) - p.log_prob(draws), axis=0)
+    kl = np.asarray(tfd.kl_divergence(q, p))
+    np.testing.assert_allclose(ratio, kl, rtol=0.05, atol=0.05)
 
 
 def test_a_frame_knows_nothing_of_later_ones(model, inputs, outputs):
@@ -534,9 +560,7 @@ def test_a_few_steps_leave_the_black_picture_behind():
         video[clip, t, 4 : 8 + clip, 2 * t : 5 + 2 * t, 0] = 1.0
         video[clip, t, 9 - t : 13 - t, 10 - clip : 14 - clip, 1] = 1.0
     inputs = tiny_dvip.seeded(video)
-    black = -float(
-        tf.reduce_mean(model.negative_log_likelihood(video, 0.0 * video)) / 3
-    )
+    black = float(tf.reduce_mean(model.pixels(0.0 * video).log_prob(video)))
     weights = model.trainable_variables
     adam = optimizers.Adam(0.01)
     adam.build([v.value for v in weights])
@@ -571,11 +595,11 @@ def means(model, inputs):
 
 def test_means_are_handed_on_in_place_of_samples(model, inputs, means):
     _, features = model._features(inputs)
-    prediction = (tf.zeros([B, Z]), tf.zeros([B, Z]))
+    prediction = DiagonalGaussian.of(tf.zeros([B, Z]), tf.zeros([B, Z]))
     for t in range(T):
-        mean, _ = model.posterior(features[:, t], prediction)
+        mean = model.posterior(features[:, t], prediction).mean()
         np.testing.assert_allclose(means[:, t], mean, rtol=1e-5, atol=1e-6)
-        prediction = model.transition(mean)
+        prediction = model.prior(mean)
 
 
 @pytest.mark.parametrize("factor", range(K))

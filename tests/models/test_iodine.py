@@ -23,7 +23,7 @@ from tests.models.tiny_iodine import (
     video,
 )
 from tests.test_case import assert_close
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import PARAMETERIZATIONS
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.deconv_decoder import DeconvDecoder
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
@@ -454,7 +454,7 @@ def test_kl_is_zero_where_the_posterior_is_the_prior():
     assert np.all(np.asarray(history["kl_by_step"][:, 1:]) > 0)
 
 
-@pytest.mark.parametrize("parameterization", gaussians.PARAMETERIZATIONS)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 def test_initial_log_variance_starts_at_that_variance(parameterization):
     keras.utils.set_random_seed(0)
     model = IODINE(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from scipy import special, stats
 
 from tests.models import tiny_lavae
 from tests.models.tiny_lavae import (
@@ -131,7 +132,7 @@ def test_count_can_be_taken_from_the_median():
     assert np.sum(model(video)["presence"][3]) == 1 + M
     maps = np.random.default_rng(0).normal(size=(3, 3, 5)).astype(np.float32)
     np.testing.assert_array_equal(
-        np.asarray(lavae.median(tf.constant(maps)))[:, 0, 0],
+        np.asarray(lavae.median(tf.constant(maps.reshape(3, -1))))[:, 0],
         np.median(maps, axis=(1, 2)),
     )
 
@@ -194,6 +195,43 @@ def test_divergence_of_appearances_is_that_of_normal_distributions(inputs):
     for is_training in (False, True):
         found = model(inputs, training=is_training)["kl_appearances"]
         np.testing.assert_allclose(found, kl * np.arange(4), rtol=1e-5)
+
+
+def test_scenes_of_prior_and_posterior_are_drawn_and_scored(model, inputs):
+    frames = inputs["video"][:, 0]
+    p, q = model.prior(), model.posterior(inputs)
+    scene = q.sample(seed=(0, 1))
+    np.testing.assert_array_equal(q.count, range(4))
+    np.testing.assert_array_equal(
+        tf.reduce_sum(tf.cast(scene.present, tf.int32), 1), q.count
+    )
+    # By hand, object by object.
+    order, latents = np.asarray(scene.order), np.asarray(scene.latents)
+    logits, maps = np.asarray(q.logits, float), np.asarray(q.maps, float)
+    log_p = np.asarray(model.log_count_prior(), float)[np.asarray(q.count)]
+    log_q = np.zeros(4)
+    for n, count in enumerate(np.asarray(q.count)):
+        left = np.ones(SIZE**2, bool)
+        for i in range(count):
+            place = order[n, i]
+            assert left[place]
+            log_q[n] += logits[n, place] - special.logsumexp(logits[n, left])
+            log_p[n] -= np.log(left.sum())
+            left[place] = False
+            mean, log_variance = np.split(maps[n, place], 2)
+            scale = np.exp(0.5 * log_variance)
+            log_q[n] += stats.norm.logpdf(latents[n, i], mean, scale).sum()
+            log_p[n] += stats.norm.logpdf(latents[n, i]).sum()
+    np.testing.assert_allclose(q.log_prob(scene), log_q, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(p.log_prob(scene), log_p, rtol=1e-4, atol=1e-4)
+    found = model.likelihood(scene)
+    assert (found.event_shape, found.batch_shape) == ((SIZE, SIZE, 1), (4,))
+    assert found.log_prob(frames).shape == (4,)
+    drawn = p.sample(500, seed=(0, 2))
+    counts = tf.reduce_sum(tf.cast(drawn.present, tf.int32), 1)
+    share = np.bincount(counts, minlength=M + 1) / 500
+    expected = np.asarray(p.count.probs_parameter())
+    np.testing.assert_allclose(share, expected, atol=0.1)
 
 
 def test_log_variances_stay_within_bounds():

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from tests.test_case import assert_close
-from tfdecomp.distributions import gaussians
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.frame_features import FrameFeatures
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
@@ -33,6 +32,8 @@ REFERENCE = {
     "stop_first_gradient": True,
     "prior_scale": "softplus",
     "flat_mask_posterior": True,
+    "batch_mean_gradients": True,
+    "separate_biases": True,
 }
 
 
@@ -278,9 +279,7 @@ def test_closed_form_gradients_equal_autodiff(granularity):
     through = tape.gradient(
         (means, logits), parameters, (closed["means"], closed["logits"])
     )
-    of_kl = gaussians.kl_gradient(
-        parameters, cell["prior_mean"], cell["prior_log_variance"]
-    )
+    of_kl = model.posterior(parameters).kl_gradient(model.cell_prior(cell))
     expected = tape.gradient(total, parameters)
     assert_close(through + 10.0 * of_kl, expected, 1e-4)
 
@@ -440,12 +439,20 @@ def test_prediction_decodes_and_refines_once_a_frame(monkeypatch):
     outputs = model.predict_frames(state, seed, 3)
     assert recorder.decodes == len(updates) == 3
     assert outputs["recon"].shape == (B, 3, SIZE, SIZE, 3)
-    for values in maps:
-        values = np.asarray(values)
-        assert np.all(values[..., 5:9] == 0)
-        assert np.all(values[..., 10] == 0)
     for arguments in updates:
         assert np.all(np.asarray(arguments[2]) == 0)
+    for t, values in enumerate(np.asarray(v) for v in maps):
+        assert np.all(values[..., 5:9] == 0)  # by the means and the masks
+        # The picture that is predicted stands in for the observed one.
+        means = np.asarray(outputs["components"][:, t], np.float64)
+        masks = np.asarray(outputs["masks"][:, t], np.float64)
+        error = np.asarray(outputs["recon"][:, t])[:, None] - means
+        shares = masks * np.exp(-0.5 * error**2 / 0.3)
+        found = np.log(shares.sum(1)).sum(-1)  # [B, H, W]
+        found -= found.mean((1, 2), keepdims=True)
+        found /= np.sqrt(np.square(found).mean((1, 2), keepdims=True) + 1e-5)
+        for k in range(K):
+            assert_close(values[:, k, ..., 10], found, 1e-3)
 
 
 def test_rollout_depends_on_the_context_alone():
@@ -526,12 +533,8 @@ def test_reference_cuts_the_first_gradient_to_the_kl(monkeypatch):
         )
         run(model)
         arguments, _, saved = recorder.cells[0]
-        cell = arguments["cell"]
-        of_kl = gaussians.kl_gradient(
-            arguments["parameters"],
-            cell["prior_mean"],
-            cell["prior_log_variance"],
-        )
+        prior = model.cell_prior(arguments["cell"])
+        of_kl = model.posterior(arguments["parameters"]).kl_gradient(prior)
         mean = tf.reduce_mean(of_kl, -1, keepdims=True)
         spread = tf.math.reduce_std(of_kl, -1, keepdims=True)
         found[name] = np.allclose(saved, (of_kl - mean) / spread, atol=1e-3)

@@ -6,18 +6,32 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.models import tiny_silot
-from tests.models.tiny_silot import CELLS, SIZE, A, F, K, gradients, seeded
+from tests.models.tiny_silot import (
+    CELLS,
+    SIZE,
+    A,
+    D,
+    F,
+    G,
+    K,
+    gradients,
+    seeded,
+)
 from tfdecomp import saving
-from tfdecomp.distributions import concrete, object_count
+from tfdecomp.distributions import object_count
 from tfdecomp.layers.cell_backbone import CellBackbone
 from tfdecomp.layers.color_background import ColorBackground
 from tfdecomp.layers.discovery import Discovery
 from tfdecomp.layers.moving_background import MovingBackground
+from tfdecomp.layers.object_renderer import ObjectRenderer
 from tfdecomp.layers.propagation import Propagation
 from tfdecomp.models.silot import SILOT
 from tfdecomp.ops import schedules
+
+tfd = tfp.distributions
 
 TERMS = (
     "kl_discovery",
@@ -412,18 +426,35 @@ def test_terms_are_those_of_the_records(model, inputs):
         )
     q = 1 / (1 + np.exp(-np.concatenate([kept["logit"], new["logit"]], 2)))
     on = np.concatenate([kept["presence"], new["presence"]], 2)[..., 0] > 0.5
-    table = object_count.conditionals(
-        K + CELLS, object_count.log_rate(model.count_odds)
-    )
-    p = np.asarray(object_count.prior_probs(on, table), np.float64)[..., None]
+    p = count_prior(on, float(object_count.log_rate(model.count_odds)))
     kl = q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))
     np.testing.assert_allclose(terms["kl_count"], kl.sum((1, 2, 3)), rtol=1e-3)
-    ratio = concrete.sampled_kl(
-        *(np.float32(kept[n]) for n in ("sample", "logit", "prior_logit"))
-    )
+
+    def logistic(value, logit):
+        return -(value - logit) - 2 * np.log1p(np.exp(-(value - logit)))
+
+    ratio = logistic(kept["sample"], kept["logit"])
+    ratio -= logistic(kept["sample"], kept["prior_logit"])
     np.testing.assert_allclose(
-        terms["kl_presence_prior"], np.sum(ratio, (1, 2, 3)), rtol=1e-4
+        terms["kl_presence_prior"], ratio.sum((1, 2, 3)), rtol=1e-4
     )
+
+
+def count_prior(on, log_rho):
+    """Variable by variable, by sums over all counts, `[..., N, 1]`."""
+    total = on.shape[-1]
+    p = np.zeros(on.shape)
+    for place in np.ndindex(on.shape[:-1]):
+        belief = np.exp(log_rho * np.arange(total + 1))
+        ones = 0
+        for i, is_on in enumerate(on[place]):
+            share = (np.arange(total + 1) - ones) / (total - i)
+            share = share.clip(0, 1)
+            belief = belief / belief.sum()
+            p[(*place, i)] = belief @ share
+            belief = belief * (share if is_on else 1 - share)
+            ones += is_on
+    return p[..., None]
 
 
 def test_the_first_frame_has_nothing_to_propagate(model):
@@ -530,6 +561,186 @@ def test_an_earlier_prior_wants_more_objects(model, inputs, outputs):
     """With high odds an empty picture is more of a surprise."""
     early = model({**inputs, "count_odds": tf.constant(1e6)})["kl_count"]
     assert np.all(early != outputs["kl_count"])
+
+
+def test_posterior_prior_and_likelihood_make_the_loss(model, inputs, outputs):
+    """By their own log_prob and kl_divergence, weighted as the paper says."""
+    q, p = model.posterior(inputs), model.priors(inputs)
+    records = model._infer(inputs, False, None)
+    kept, new = (
+        model._split(records, name)["presence"][..., 0]
+        for name in ("propagated", "discovered")
+    )
+    kl = tfd.kl_divergence
+    expected = {
+        "kl_discovery": new * kl(q.discovered, p.discovered),
+        "kl_propagation": kept * kl(q.propagated, p.propagated),
+        "kl_learned_prior": kept * kl(q.expected, p.expected),
+        "kl_count": kl(q.presences, p.presences),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            tf.reduce_sum(value, [1, 2]), outputs[name], rtol=1e-5
+        )
+    picture = model.likelihood(outputs["recon"])
+    assert picture.event_shape == inputs["video"].shape[1:]
+    np.testing.assert_allclose(
+        -picture.log_prob(inputs["video"]), outputs["nll"], rtol=1e-5
+    )
+
+
+def test_latents_have_the_shapes_of_objects(model, inputs):
+    q, p = model.posterior(inputs), model.priors(inputs)
+    for name, count, event in (
+        ("discovered", CELLS, [5 + A]),
+        ("propagated", K, [5 + A]),
+        ("expected", K, [5 + A]),
+        ("presences", K + CELLS, []),
+        ("stays", K, []),
+    ):
+        latent = getattr(q, name)
+        assert latent.batch_shape == [2, 2, count]
+        assert latent.event_shape == getattr(p, name).event_shape == event
+        drawn = latent.sample(3, seed=1)
+        assert drawn.shape == [3, 2, 2, count, *event]
+        assert np.all(np.isfinite(getattr(p, name).log_prob(drawn)))
+
+
+@pytest.mark.slow
+def test_presences_above_the_threshold_count_and_have_tracks(inputs):
+    shown = {}
+    for threshold in (0.05, 0.5, 0.95):
+        model = tiny_silot.tiny(presence_threshold=threshold)
+        found = model(inputs)
+        presence = found["presence"][:, :, 1:].numpy()
+        ids = found["track_ids"][:, :, 1:].numpy()
+        assert not np.any(ids[presence <= threshold])
+        np.testing.assert_allclose(
+            found["count"], (presence > threshold).sum(2).mean(1)
+        )
+        shown[threshold] = np.sum(ids > 0)
+    assert shown[0.05] > shown[0.5] >= shown[0.95] == 0
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        tiny_silot.tiny(presence_threshold=1.0)
+
+
+def test_others_see_an_object_s_place_in_the_scene_or_not():
+    """What the object knows of itself stays as it is."""
+    widths = {}
+    for position in ("scene", "relative"):
+        model = tiny_silot.tiny(
+            attention_position=position, independent_propagation=False
+        )
+        widths[position] = [
+            part.kernels[0].shape[0]
+            for part in (
+                model.object_network,
+                model.grid_attention.pair,
+                model.pair_attention.pair,
+            )
+        ]
+    own = 2 + 2 + A + 2 + D
+    assert widths["scene"] == [own, own + 2, own + 2 + F]
+    assert widths["relative"] == [own, own, own + F]
+    with pytest.raises(ValueError, match="attention_position must be one of"):
+        tiny_silot.tiny(attention_position="absolute")
+
+
+def test_relative_attention_does_not_know_where_the_window_lies():
+    model = tiny_silot.tiny(
+        attention_position="relative", independent_propagation=False
+    )
+    record = {
+        n: tf.constant(
+            np.random.default_rng(1).standard_normal((1, K, w)), tf.float32
+        )
+        for n, w in model._fields().items()
+    }
+    moved = {**record, "position": record["position"] + 7.0}
+    for one, other in ((record, moved),):
+        np.testing.assert_array_equal(
+            model._shown(one, "hidden"), model._shown(other, "hidden")
+        )
+    grid = (tf.zeros([1, CELLS, 2]), tf.zeros([1, 2, 2, F]))
+    np.testing.assert_array_equal(
+        model._known_on_grid(record, *grid), model._known_on_grid(moved, *grid)
+    )
+    assert np.any(
+        model._known(record, "hidden") != model._known(moved, "hidden")
+    )
+
+
+PAPER = {
+    "discovery": {
+        "head": "paper",
+        "fusion": "paper",
+        "head_hidden": (6, 6),
+        "seen_features": 8,
+    },
+    "propagation": {"size_prior": "change", "where_input": "box"},
+    "independent_propagation": False,
+    "attention_position": "relative",
+    "attention_scale": 0.1,
+    "attention_peak": 1.0,
+}
+
+
+def paper(shake=0.1, **options):
+    """A tiny model with all switches of the paper's text."""
+    parts = {
+        "backbone": CellBackbone(filters=6, features=8, num_pointwise=1),
+        "renderer": ObjectRenderer(
+            G, 3, hidden=(8,), alpha_scale=0.1, composition="softmax"
+        ),
+    }
+    options = {**PAPER, **options}
+    return tiny_silot.tiny(shake=shake, parts=parts, **options)
+
+
+def test_the_paper_s_model_trains_every_weight():
+    found = gradients(paper(), seeded(tiny_silot.clips(batch=3, frames=3)))
+    for path, gradient in found.items():
+        assert gradient is not None, path
+        assert np.all(np.isfinite(gradient)), path
+
+
+@pytest.mark.slow
+def test_the_paper_s_model_is_saved(tmp_path, inputs):
+    model = paper()
+    path = tmp_path / "model.keras"
+    model.save(path)
+    again = keras.saving.load_model(path)
+    first, second = model(inputs), again(inputs)
+    for name in ("recon", "loss", "track_ids"):
+        np.testing.assert_allclose(first[name], second[name], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_narrow_kernel_starts_the_learned_prior_within_reason():
+    """Objects on one place sum up: large features, spreads near zero."""
+    batch = seeded(tiny_silot.clips(batch=2, frames=3))
+    wild, tame = (
+        paper(
+            shake=0.0,
+            attention_hidden=(64, 64),
+            attention_scale=0.02,
+            attention_peak=peak,
+        )(batch, training=True)["kl_learned_prior"]
+        for peak in (None, 1.0)
+    )
+    assert np.all(tame < 100.0) and np.all(wild > 10.0 * tame)
+
+
+@pytest.mark.slow
+def test_samples_at_evaluation_are_those_of_rollouts_too():
+    model = certain(tiny_silot.tiny(sample_in_evaluation=True))
+    batch = seeded(tiny_silot.clips())
+    sampled, means, default = (
+        model.rollout(batch, 2, **options)["recon"]
+        for options in ({"use_means": False}, {"use_means": True}, {})
+    )
+    np.testing.assert_array_equal(default, sampled)
+    assert np.any(np.abs(default - means) > 1e-4)
 
 
 # ---- backgrounds -----------------------------------------------------------

@@ -1,5 +1,6 @@
 """The ground is found behind what moves, rests, glitters and darkens."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -221,18 +222,6 @@ def test_differences_are_cheap():
     assert time.process_time() - begin < 0.2
 
 
-def test_a_resized_background_is_the_mean_over_areas():
-    rng = np.random.default_rng(0)
-    picture = rng.uniform(0, 255, (12, 18, 3))
-    found = background.Background(picture, np.ones((12, 18)), -1)
-    small = found.resized((4, 6))
-    expected = picture.reshape(4, 3, 6, 3, 3).mean((1, 3))
-    np.testing.assert_allclose(small.picture, expected, rtol=1e-5)
-    odd = found.resized((5, 7)).picture
-    np.testing.assert_allclose(odd.mean((0, 1)), picture.mean((0, 1)), 1e-4)
-    assert small.polarity == -1
-
-
 def test_a_cropped_background_is_a_part_of_it():
     rng = np.random.default_rng(0)
     found = background.Background(rng.random((12, 18, 3)), rng.random((12, 18)))
@@ -241,57 +230,99 @@ def test_a_cropped_background_is_a_part_of_it():
     np.testing.assert_array_equal(part.noise, found.noise[2:8, 3:10])
 
 
-class TestFollowing:
-    def run(self, frames, found, state=None, **options):
-        following = background.Following(found, **options)
-        state = following.start() if state is None else state
-        seen = []
-        for frame in frames:
-            difference, threshold, state = following.step(frame, state)
-            seen.append(difference > threshold)
-        return np.stack(seen), state
+def shade(frames, light):
+    """Frames `[T, H, W, C]` under a light `[T, H, W]`."""
+    return np.clip(np.rint(frames * light[..., None]), 0, 255).astype(np.uint8)
 
-    def test_light_that_drifts_is_followed(self):
-        gains = 1 + 0.3 * np.sin(np.arange(150) / 30)
-        frames = film(places(150, 1), gains=gains, noise=1.0)
-        found = background.estimate(frames[:10])
-        seen, _ = self.run(frames, found)
-        # A disk of radius 5 is 1.6% of the frame.
-        assert 0.012 < seen.mean() < 0.025
-        assert seen.mean((1, 2)).max() < 0.04
+
+def cloud(count, size):
+    """Light `[T, H, W]` while a soft shadow goes over the frame."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    along = x + 0.4 * y
+    edge = np.linspace(-0.5, 1.2, count)[:, None, None] * size[1]
+    width = size[1] / 9
+    dark = 1 / (1 + np.exp((edge - along) / width))
+    dark = dark / (1 + np.exp((along - edge - 0.7 * size[1]) / width))
+    return 1 - 0.35 * dark
+
+
+class TestLightThatChangesHereAndNotThere:
+    def seen(self, found, frames):
+        """What is further from the ground than noise, and disks more so."""
+        return np.stack([found.difference(frame) > 20 for frame in frames])
+
+    def test_a_cloud_passes_and_disks_are_seen_all_the_time(self):
+        where = places(120, 2)
+        frames = film(where, noise=1.0)
+        plain = background.estimate(frames)
+        shaded = shade(frames, cloud(120, frames.shape[1:3]))
+        found = background.estimate(shaded)
+        assert plain.cells == 0 and found.cells > 0
+        # What is left of the shadow is no more than noise.
+        assert np.median(found.noise) < 1.5 * np.median(plain.noise)
+        seen = self.seen(found, shaded)
+        inside = np.stack(
+            [
+                np.any([disk(place, RADIUS - 1) for place in row], 0)
+                for row in where
+            ]
+        )
+        beside = np.stack(
+            [
+                ~np.any([disk(place, RADIUS + 2) for place in row], 0)
+                for row in where
+            ]
+        )
+        assert seen[inside].mean() > 0.99 and seen[beside].mean() < 0.002
+        # Without that the shadow itself is seen.
+        blind = dataclasses.replace(plain, cells=0)
+        assert self.seen(blind, shaded)[beside].mean() > 0.1
 
     def test_shadow_that_creeps_over_a_part_is_followed(self):
-        frames = film(places(400, 1), noise=1.0).astype(np.float32)
-        frames[:, :, 50:] -= np.linspace(0, 40, 400)[:, None, None, None]
-        frames = frames.astype(np.uint8)
-        found = background.estimate(frames[:30])
-        seen, _ = self.run(frames, found, rate=0.05)
-        assert seen[-50:].mean() < 0.03
+        frames = film(places(100, 1), noise=1.0)
+        light = np.ones(frames.shape[:3])
+        light[:, :, 50:] -= np.linspace(0, 0.3, 100)[:, None, None]
+        shaded = shade(frames, light)
+        found = background.estimate(shaded)
+        assert found.cells > 0
+        assert np.median(found.noise) < 3
 
-    def test_an_animal_that_rests_stays_in_sight(self):
-        where = np.full((600, 1, 2), (30.0, 40.0))
-        found = background.estimate(film(places(40, 1)))
-        seen, _ = self.run(film(where), found, rate=0.05)
-        assert seen[-1][disk((30, 40), RADIUS - 1)].all()
+    @pytest.mark.parametrize(
+        "gains", [None, 1 + 0.3 * np.sin(np.arange(80) / 13)]
+    )
+    def test_light_that_is_the_same_everywhere_is_one_number(self, gains):
+        options = {} if gains is None else {"gains": gains}
+        frames = film(places(80, 3), noise=1.0, **options)
+        assert background.estimate(frames).cells == 0
 
-    def test_chunks_do_not_matter(self):
-        frames = film(places(30, 2), gains=np.linspace(1, 1.2, 30))
-        found = background.estimate(frames)
-        whole, last = self.run(frames, found)
-        first, state = self.run(frames[:13], found)
-        second, state = self.run(frames[13:], found, state)
-        np.testing.assert_array_equal(whole, np.concatenate([first, second]))
-        np.testing.assert_array_equal(last.planes, state.planes)
-        np.testing.assert_array_equal(last.noise, state.noise)
+    def test_things_as_large_as_many_cells_are_no_shadows(self):
+        rng = np.random.default_rng(0)
+        ground = 120 + 20 * rng.random((96, 128, 3))
+        frames = np.repeat(ground[None], 60, 0)
+        for t, left in enumerate(np.linspace(-70, 128, 60).astype(int)):
+            frames[t, 20:80, max(0, left) : max(0, left + 70)] = 50
+        frames += rng.normal(0, 1, frames.shape)
+        found = background.estimate(frames.astype(np.uint8))
+        seen = found.difference(frames[30].astype(np.uint8)) > found.threshold()
+        left = int(np.linspace(-70, 128, 60)[30])
+        assert seen[22:78, left + 2 : left + 68].mean() > 0.99
 
-    def test_a_step_leaves_its_state_as_it_was(self):
-        frames = film(places(3, 1))
-        found = background.estimate(frames)
-        following = background.Following(found)
-        state = following.start()
-        planes = state.planes.copy()
-        following.step(frames[0], state)
-        np.testing.assert_array_equal(state.planes, planes)
+    def test_a_part_of_it_takes_the_light_as_it_is(self):
+        found = background.Background(
+            np.full((40, 60, 3), 100.0), np.ones((40, 60)), cells=6
+        )
+        assert found.crop((0, 0, 20, 20)).cells == 0
+
+    def test_one_frame_is_lit_as_many_are(self):
+        light = cloud(5, (40, 60))
+        found = background.Background(
+            np.full((40, 60, 3), 100.0), np.ones((40, 60)), cells=6
+        )
+        frames = shade(np.full((5, 40, 60, 3), 100), light)
+        even = found.evenly_lit(frames)
+        assert np.abs(even - 100).max() < 6  # of the 35 that there were
+        for frame, expected in zip(frames, even):
+            np.testing.assert_array_equal(found.evenly_lit(frame), expected)
 
 
 @pytest.mark.parametrize("after", [0.4, 1.8])

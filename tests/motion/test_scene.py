@@ -58,9 +58,8 @@ def test_darker_objects_are_as_bright_as_brighter_ones(sign):
 def test_the_noise_stays_below_the_threshold_and_objects_above():
     scene = _scene()
     difference = scene.difference(_frame())
-    found = scene.foreground(difference)
+    found = difference > scene.threshold
     assert np.mean(found[~OBJECT]) < 0.01 and found[OBJECT].all()
-    np.testing.assert_array_equal(found, difference > scene.threshold)
 
 
 def test_what_moves_is_found_where_it_is():
@@ -82,7 +81,6 @@ def test_outside_of_the_region_there_is_nothing():
     difference = scene.difference(_frame())
     left = np.s_[:, :26]
     assert not scene.picture(difference)[left].any()
-    assert not scene.foreground(difference)[left].any()
     assert scene.moving(_frame()).boxes.tolist() == [[10, 26, 16, 32]]
 
 
@@ -90,9 +88,9 @@ def test_outside_of_the_region_there_is_nothing():
 def test_light_that_changes_by_a_tenth_does_not_show(light):
     frame = _frame(light=light)
     still = _scene(gain=40.0)
-    assert np.mean(still.foreground(still.difference(frame))) > 0.5
+    assert np.mean(still.difference(frame) > still.threshold) > 0.5
     scene = _scene(gain=40.0, follows_light=True)
-    found = scene.foreground(scene.difference(frame))
+    found = scene.difference(frame) > scene.threshold
     assert np.mean(found[~OBJECT]) < 0.01 and found[OBJECT].all()
     assert scene.moving(frame).boxes.tolist() == [[10, 20, 16, 32]]
 
@@ -101,7 +99,29 @@ def test_a_frame_without_light_is_left_as_it_is():
     scene = _scene(follows_light=True)
     dark = np.zeros((*SIZE, 3), np.uint8)
     np.testing.assert_array_equal(scene.in_its_light(dark), dark)
-    assert np.isfinite(scene.difference(dark)).all()
+    # All of it is as far from the ground as can be, and shows no object.
+    assert not scene.difference(dark).any() and not len(scene.moving(dark))
+    switched = _frame(light=0.05)
+    assert not len(scene.moving(switched))
+    assert len(_scene().moving(switched)) == 1
+
+
+def test_light_of_places_is_kept_and_parts_are_in_it():
+    background = dataclasses.replace(_scene().background, cells=6)
+    scene = dataclasses.replace(
+        _scene(follows_light=True), background=background
+    )
+    shade = 1 - np.linspace(0, 0.4, SIZE[0])[:, None, None]
+    frame = np.rint(_frame() * shade).astype(np.uint8)
+    assert scene.moving(frame).boxes.tolist() == [[10, 20, 16, 32]]
+    lit = scene.in_its_light(frame)
+    away = np.abs(lit - _frame())[~OBJECT]
+    assert np.median(away) < 3
+    # As clips are cut: from frames that are lit already.
+    window = slice(4, 30), slice(2, 44)
+    part = scene.window(window).difference(np.rint(lit)[window])
+    whole = scene.difference(frame)[window]
+    assert np.abs(part - whole).max() < 6
 
 
 def test_the_same_light_changes_nothing():
@@ -121,6 +141,17 @@ def test_a_window_shows_its_part_of_the_whole():
     part = scene.pictures(frames[:, *window], window)
     np.testing.assert_array_equal(part, whole[:, *window])
     assert scene.window(window).size == (26, 42)
+
+
+def test_an_older_scene_has_one_light_for_all_of_it(tmp_path):
+    scene = _scene()
+    scene.background.cells = 6
+    scene.save(tmp_path / "scene.npz")
+    assert scene_lib.load(tmp_path / "scene.npz").background.cells == 6
+    with np.load(tmp_path / "scene.npz") as file:
+        fields = {name: file[name] for name in file.files if name != "cells"}
+    np.savez(tmp_path / "old.npz", **fields)
+    assert scene_lib.load(tmp_path / "old.npz").background.cells == 0
 
 
 def _assert_same(one, other):

@@ -113,6 +113,7 @@ def test_a_final_value_is_that_of_the_published_count_prior():
         ("training.EarlyStopping.rate_factor = 2.0", "rate_factor must be"),
         ("training.EarlyStopping.start = 19", "clips grow until step 20"),
         ("training.run.eval_every = 0", "set training.run.eval_every"),
+        ("training.EarlyStopping.best_of = 'all'", "best_of must be one of"),
         ("training.EarlyStopping.schedules = {'a': 'end'}", "must be one of"),
         ("training.EarlyStopping.schedules = {'a': 'final'}", "has only"),
     ],
@@ -235,6 +236,58 @@ def test_a_run_stopped_in_any_stage_ends_as_if_it_had_not(tmp_path):
     tiny_model.parse(*bindings)
     done = training.run(tmp_path / "stopped")
     assert (done["state"], done["step"]) == ("finished", 80)
+    assert_same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_stage_of_its_own_begins_by_scoring_its_first_weights(tmp_path):
+    """A best score that was luck does not count against the next stage."""
+    best, rows = {}, {}
+    for name in ("run", "stage"):
+        tiny_model.parse(
+            *BINDINGS, f"training.EarlyStopping.best_of = '{name}'"
+        )
+        done = training.run(tmp_path / name)
+        best[name] = checkpoint(tmp_path / name, done["step"])[1]["best"]
+        history = workdir.History(tmp_path / name / "eval" / "scalars.jsonl")
+        rows[name] = [r["step"] for r in history.read()]
+    # Of all scores that of step 56 is the best; in the last stage, which
+    # begins at 68, none is better than the first.
+    assert (best["run"]["step"], best["stage"]["step"]) == (56, 68)
+    assert rows["run"].count(68) == 1 and rows["stage"].count(68) == 2
+
+
+def test_what_a_stage_begins_with_may_be_its_best(tmp_path, monkeypatch):
+    """Its checkpoint then holds those weights, not the ones that stopped."""
+    monkeypatch.setattr(sys.modules[__name__], "BEST", (24,))
+    tiny_model.parse(*BINDINGS, "training.EarlyStopping.best_of = 'stage'")
+    done = training.run(tmp_path)
+    best, _ = checkpoint(tmp_path, done["step"])
+    tiny_model.parse(*BINDINGS, "training.EarlyStopping.num_stops = 1")
+    first = training.run(tmp_path / "first")
+    assert first["step"] == 36 < done["step"]
+    expected, _ = checkpoint(tmp_path / "first", 36)
+    for name, value in expected.items():
+        if name.startswith(("model/", "ema/")):
+            np.testing.assert_array_equal(best[name], value)
+
+
+def test_a_run_with_stages_of_their_own_resumes_where_one_begins(tmp_path):
+    bindings = (
+        *BINDINGS,
+        "training.run.log_every = 4",
+        "training.EarlyStopping.best_of = 'stage'",
+    )
+    tiny_model.parse(*bindings)
+    whole = training.run(tmp_path / "whole")
+    for stop_at in (36, 41):
+        tiny_model.parse(*bindings)
+        training.run(
+            tmp_path / "stopped",
+            should_stop=functools.partial(operator.le, stop_at),
+        )
+    tiny_model.parse(*bindings)
+    done = training.run(tmp_path / "stopped")
+    assert (done["state"], done["step"]) == ("finished", whole["step"])
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
 

@@ -14,10 +14,19 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfdecomp.distributions.base import (
+    Distribution,
+    as_float,
+    parameter,
+    stateless,
+)
+
 tfd = tfp.distributions
 
 GRANULARITIES = ("channel", "pixel")
 COMPONENTS = ("normal", "logistic")
+_SLOTS = -4  # the axis of [..., K, H, W, C]
+_PICTURE = (-3, -2, -1)
 _MAX_LOG_RATIO = 27.6  # log(1e12): N_k / sum_j m_j N_j where m_k vanishes
 _ENTROPY_FLOOR = 1e-9
 
@@ -35,73 +44,134 @@ def density_constant(component, variance):
     return 0.5 * tf.math.log(2.0 * math.pi * variance)
 
 
-class PixelMixture:
-    """A mixture over slots at every pixel.
+class PixelMixture(Distribution):
+    """A mixture over slots at every pixel. Event `[H, W, C]`, batch `[...]`.
 
     Args:
-        means: `[B, K, H, W, C]` float32, mu.
-        logits: `[B, K, H, W, 1]` float32; masks are their softmax over `K`.
+        means: `[..., K, H, W, C]`, mu.
+        logits: `[..., K, H, W, 1]`; masks are their softmax over `K`.
         variance: Scalar s.
         granularity: `"channel"` or `"pixel"`.
         component: `"normal"` or `"logistic"`.
+        name: Of the distribution.
+
+    Attributes:
+        means: As given.
+        logits: As given.
+        masks: `[..., K, H, W, 1]`.
+        log_masks: Their logarithms.
 
     Raises:
         ValueError: If `granularity` or `component` is unknown.
+
+    Example:
+
+    >>> means, logits = tf.zeros([2, 4, 8, 8, 3]), tf.zeros([2, 4, 8, 8, 1])
+    >>> p = PixelMixture(means, logits, variance=0.1)
+    >>> p.log_prob(p.mean()).shape, p.sample(seed=1).shape
+    (TensorShape([2]), TensorShape([2, 8, 8, 3]))
     """
 
     def __init__(
-        self, means, logits, variance, granularity="channel", component="normal"
+        self,
+        means,
+        logits,
+        variance,
+        granularity="channel",
+        component="normal",
+        name="PixelMixture",
     ):
-        for name, value, known in (
+        arguments = dict(locals())
+        for what, value, known in (
             ("granularity", granularity, GRANULARITIES),
             ("component", component, COMPONENTS),
         ):
             if value not in known:
                 raise ValueError(
-                    f"{name} must be one of {known}, got {value!r}"
+                    f"{what} must be one of {known}, got {value!r}"
                 )
         self.component = component
-        self.means = means
-        self.logits = logits
-        self.variance = variance
+        self.means = as_float(means)
+        self.logits = as_float(logits)
+        self.pixel_variance = variance
         self.granularity = granularity
-        self.log_masks = logits - log_sum(logits)
+        self.log_masks = self.logits - log_sum(self.logits)
         self.masks = tf.exp(self.log_masks)
+        super().__init__(arguments, name)
 
-    def mean(self):
-        """The reconstruction sum_k m_k mu_k, `[B, H, W, C]`."""
-        return tf.reduce_sum(self.masks * self.means, axis=1)
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        del dtype, num_classes
+        return {"means": parameter(4), "logits": parameter(4)}
 
-    def distribution(self):
-        """The same as a TFP distribution, for users who want samples.
+    def _event_shape(self):
+        return self.means.shape[-3:]
 
-        Event `[C]`, batch `[B, H, W]` for pixels; event `[]`, batch
-        `[B, H, W, C]` for channels.
+    def _event_shape_tensor(self):
+        return tf.shape(self.means)[-3:]
+
+    def _mean(self):
+        """The reconstruction sum_k m_k mu_k."""
+        return tf.reduce_sum(self.masks * self.means, axis=_SLOTS)
+
+    def _variance(self):
+        """Of every value by itself."""
+        squares = tf.square(self.means) + self.pixel_variance
+        second = tf.reduce_sum(self.masks * squares, axis=_SLOTS)
+        return second - tf.square(self._mean())
+
+    def _log_prob(self, value):
+        return self._unnormalized_log_prob(value) - self.log_constant()
+
+    def _unnormalized_log_prob(self, value):
+        """Without the constant of the density, `-Score.nll`."""
+        return -self.score(value).nll
+
+    def log_constant(self):
+        """What the unnormalised log-density leaves out, a scalar.
+
+        `1/2 log(2 pi s)` for every value of a picture, if it is normal.
         """
-        family, scale = tfd.Normal, tf.sqrt(tf.cast(self.variance, tf.float32))
-        if self.component == "logistic":
-            family, scale = tfd.Logistic, logistic_scale(self.variance)
-        means = tf.transpose(self.means, [0, 2, 3, 1, 4])  # [B, H, W, K, C]
-        logits = tf.transpose(self.logits[..., 0], [0, 2, 3, 1])
-        if self.granularity == "pixel":
-            return tfd.MixtureSameFamily(
-                tfd.Categorical(logits=logits),
-                tfd.Independent(family(means, scale), 1),
-            )
-        means = tf.transpose(means, [0, 1, 2, 4, 3])  # [B, H, W, C, K]
-        logits = tf.broadcast_to(logits[..., None, :], tf.shape(means))
-        return tfd.MixtureSameFamily(
-            tfd.Categorical(logits=logits), family(means, scale)
-        )
+        size = tf.cast(tf.reduce_prod(self.event_shape_tensor()), tf.float32)
+        return size * density_constant(self.component, self.pixel_variance)
+
+    def _sample_n(self, n, seed=None):
+        seeds = tfp.random.split_seed(stateless(seed, "pixel_mixture"), 2)
+        shape = self._shape_of(n)
+        per_slot = shape
+        if self.granularity == "pixel":  # one slot for all channels
+            per_slot = tf.concat([shape[:-1], [1]], axis=0)
+        uniform = tf.random.stateless_uniform(per_slot, seeds[0])
+        below = tf.cumsum(self.masks, axis=_SLOTS)  # [..., K, H, W, 1]
+        num_slots = tf.shape(self.masks)[_SLOTS]
+        passed = tf.expand_dims(uniform, _SLOTS) >= below
+        chosen = tf.reduce_sum(tf.cast(passed, tf.int32), axis=_SLOTS)
+        # Rounding may leave the last sum below one.
+        chosen = tf.minimum(chosen, num_slots - 1)
+        axis = chosen.shape.rank - len(_PICTURE)  # none from the end here
+        is_chosen = tf.one_hot(chosen, num_slots, axis=axis)
+        means = tf.reduce_sum(is_chosen * self.means, axis=_SLOTS)
+        # A gradient that passed the means alone would be no derivative.
+        return tf.stop_gradient(means + self._deviate(shape, seeds[1]))
+
+    def _deviate(self, shape, seed):
+        """Noise of a component around its mean."""
+        if self.component == "normal":
+            noise = tf.random.stateless_normal(shape, seed)
+            return tf.sqrt(as_float(self.pixel_variance)) * noise
+        uniform = tf.random.stateless_uniform(shape, seed, minval=1e-30)
+        noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
+        return logistic_scale(self.pixel_variance) * noise
 
     def score(self, frames):
-        """Scores pictures.
+        """How the mixture explains pictures, with gradients in closed form.
 
         Args:
-            frames: `[B, H, W, C]`.
+            frames: `[..., H, W, C]`.
 
         Returns:
-            A `Score`.
+            A `Score`. It is computed anew, but a graph that holds one more of
+            the same pictures merges both.
         """
         return Score(self, frames)
 
@@ -113,20 +183,20 @@ class Score:
     s)` per channel for a normal one, unless said otherwise.
 
     Attributes:
-        pixel_log_likelihood: `[B, 1, H, W, 1]`, summed over channels.
-        nll: `[B]`, nats per picture; zero is a perfect reconstruction.
+        pixel_log_likelihood: `[..., 1, H, W, 1]`, summed over channels.
+        nll: `[...]`, nats per picture; zero is a perfect reconstruction.
         nll_constant: What `nll` leaves out, a scalar.
     """
 
     def __init__(self, mixture, frames):
         self.mixture = mixture
-        self.frames = frames[:, None]  # [B, 1, H, W, C]
+        self.frames = tf.expand_dims(frames, _SLOTS)  # [..., 1, H, W, C]
         self._error = self.frames - mixture.means
         log_normal = self._log_density()
         self._log_pixel = tf.reduce_sum(log_normal, -1, keepdims=True)
         if mixture.granularity == "pixel":
             log_normal = self._log_pixel
-        # [B, K, H, W, C or 1], then [B, 1, H, W, C or 1] without slots.
+        # [..., K, H, W, C or 1], then [..., 1, H, W, C or 1] without slots.
         joint = mixture.log_masks + log_normal
         self._log_total = log_sum(joint)
         self._log_normal = log_normal
@@ -148,107 +218,140 @@ class Score:
 
         Automatic differentiation would compute them once more, and slower.
         """
+        nll = -tf.reduce_sum(self._log_total, axis=[_SLOTS, *_PICTURE])
+        if nll.shape.rank != self.mixture.means.shape.rank + _SLOTS:
+            return nll  # of several samples, or one for the whole batch
 
         @tf.custom_gradient
-        def nll(means, logits):
+        def attach(means, logits):
             del means, logits
 
             def backward(upstream):
-                upstream = upstream[:, None, None, None, None]
+                upstream = upstream[..., None, None, None, None]
                 return [upstream * g for g in self._gradients]
 
-            return -tf.reduce_sum(self._log_total, axis=[1, 2, 3, 4]), backward
+            return nll, backward
 
-        return nll(self.mixture.means, self.mixture.logits)
+        return attach(self.mixture.means, self.mixture.logits)
 
     def _log_density(self):
         """log p(x_c | mu_kc) over its value at the mode."""
         mixture = self.mixture
         if mixture.component == "normal":
-            return -0.5 * tf.square(self._error) / mixture.variance
-        distance = tf.abs(self._error) / logistic_scale(mixture.variance)
+            return -0.5 * tf.square(self._error) / mixture.pixel_variance
+        distance = tf.abs(self._error) / logistic_scale(mixture.pixel_variance)
         return 2.0 * math.log(2.0) - distance - 2.0 * tf.nn.softplus(-distance)
 
     def _slope(self):
-        """d log p(x_c | mu_kc) / d mu_kc, `[B, K, H, W, C]`."""
+        """d log p(x_c | mu_kc) / d mu_kc, `[..., K, H, W, C]`."""
         mixture = self.mixture
         if mixture.component == "normal":
-            return self._error / mixture.variance
-        scale = logistic_scale(mixture.variance)
+            return self._error / mixture.pixel_variance
+        scale = logistic_scale(mixture.pixel_variance)
         return tf.tanh(0.5 * self._error / scale) / scale
 
     @property
     def nll_constant(self):
-        count = tf.cast(tf.size(self.frames[0]), tf.float32)
-        mixture = self.mixture
-        return count * density_constant(mixture.component, mixture.variance)
+        return self.mixture.log_constant()
+
+    def log_prob(self):
+        """With all constants, `[...]`; `PixelMixture.log_prob`."""
+        return -(self.nll + self.nll_constant)
 
     def responsibilities(self):
-        """rho = m_k N_k / sum_j m_j N_j, `[B, K, H, W, C or 1]`."""
+        """rho = m_k N_k / sum_j m_j N_j, `[..., K, H, W, C or 1]`."""
         return tf.exp(self._joint - self._log_total)
 
-    def mask_posterior(self):
-        """N_k / sum_j N_j over all channels, `[B, K, H, W, 1]`."""
-        return tf.exp(self._log_pixel - log_sum(self._log_pixel))
+    def mask_posterior(self, floor=0.0):
+        """N_k / (sum_j N_j + floor) over all channels, `[..., K, H, W, 1]`.
+
+        Args:
+            floor: In units of the density. IODINE's code has 1e-6, with which
+                a pixel that no slot explains belongs to none; at 0 the rows
+                sum to 1 whatever the densities.
+        """
+        if not floor:
+            return tf.exp(self._log_pixel - log_sum(self._log_pixel))
+        density = self._density(self._log_pixel)
+        total = tf.reduce_sum(density, axis=_SLOTS, keepdims=True)
+        return density / (total + floor)
 
     def flat_mask_posterior(self):
-        """A softmax of likelihood *values*, `[B, K, H, W, 1]`.
+        """A softmax of likelihood *values*, `[..., K, H, W, 1]`.
 
         What PROVIDE's published code feeds; its contrast is at most e.
         """
-        return tf.nn.softmax(tf.exp(self._log_pixel), axis=1)
+        return tf.nn.softmax(tf.exp(self._log_pixel), axis=_SLOTS)
 
     def leave_one_out(self):
-        """log p(x) with slot k removed, masks renormalised: `[B, K, H, W, 1]`.
+        """log p(x) with slot k removed, `[..., K, H, W, 1]`.
 
-        Per pixel: log sum_{j != k} m_j N_j - log sum_{j != k} m_j.
+        The other masks are renormalised; per pixel
+        log sum_{j != k} m_j N_j - log sum_{j != k} m_j.
         """
         rest = log_sum_of_others(self._joint, self._log_total)
         removed = log_sum_of_others(self.mixture.log_masks, 0.0)
         return tf.reduce_sum(rest - removed, -1, True)
 
+    def pixel_likelihood(self):
+        """p(x) of every pixel, a density: `[..., 1, H, W, 1]`."""
+        return self._density(self.pixel_log_likelihood)
+
+    def leave_one_out_likelihood(self):
+        """p(x) with slot k removed, a density: `[..., K, H, W, 1]`."""
+        return self._density(self.leave_one_out())
+
+    def _density(self, log_density):
+        """Of all channels of a pixel, from the logarithm over the mode's."""
+        mixture = self.mixture
+        channels = tf.cast(tf.shape(mixture.means)[-1], tf.float32)
+        constant = density_constant(mixture.component, mixture.pixel_variance)
+        return tf.exp(log_density - channels * constant)
+
     def leave_one_out_ratio(self):
-        """log p(x) - log p(x) with slot k removed: `[B, K, H, W, 1]`."""
+        """log p(x) - log p(x) with slot k removed: `[..., K, H, W, 1]`."""
         return self.pixel_log_likelihood - self.leave_one_out()
 
     def gradient_by_means(self):
-        """d nll / d mu_kc, `[B, K, H, W, C]`.
+        """d nll / d mu_kc, `[..., K, H, W, C]`.
 
         -rho_kc (x_c - mu_kc) / s for the normal density.
         """
         return self._gradients[0]
 
     def gradient_by_masks(self):
-        """d nll / d m_k = -sum N_k / sum_j m_j N_j, `[B, K, H, W, 1]`."""
+        """d nll / d m_k = -sum N_k / sum_j m_j N_j, `[..., K, H, W, 1]`."""
         ratio = self._log_normal - self._log_total
         ratio = tf.exp(tf.minimum(ratio, _MAX_LOG_RATIO))
         return -tf.reduce_sum(ratio, -1, keepdims=True)
 
     def gradient_by_logits(self):
-        """d nll / d logits_k = sum (m_k - rho_k), `[B, K, H, W, 1]`."""
+        """d nll / d logits_k = sum (m_k - rho_k), `[..., K, H, W, 1]`."""
         return self._gradients[1]
 
 
 def log_sum(values):
-    """log sum_k exp(values_k) of finite values, `[B, K, ...]` -> `[B, 1, ...]`.
+    """log sum_k exp(values_k) of finite values.
+
+    `[..., K, H, W, C]` -> `[..., 1, H, W, C]`.
 
     `tf.nn.log_softmax` and `tf.reduce_logsumexp` would transpose, and guard
     against infinities.
     """
-    top = tf.stop_gradient(tf.reduce_max(values, axis=1, keepdims=True))
-    total = tf.reduce_sum(tf.exp(values - top), axis=1, keepdims=True)
+    top = tf.stop_gradient(tf.reduce_max(values, axis=_SLOTS, keepdims=True))
+    total = tf.reduce_sum(tf.exp(values - top), axis=_SLOTS, keepdims=True)
     return top + tf.math.log(total)
 
 
 def log_sum_of_others(values, total):
-    """log sum_{j != k} exp(values_j) for every slot k; slots are axis 1.
+    """log sum_{j != k} exp(values_j) for every slot k.
 
     `total + log(1 - exp(values_k - total))`, but for a slot that has more
     than half of the total, and perhaps all of it, by summing the others.
 
     Args:
-        values: `[B, K, ...]`, K at least 2.
-        total: Their log-sum over slots, `[B, 1, ...]` or a number.
+        values: `[..., K, H, W, C]`, K at least 2.
+        total: Their log-sum over slots, `[..., 1, H, W, C]` or a number.
     """
     share = tf.exp(values - total)
     has_most = share > 0.5
@@ -259,9 +362,9 @@ def log_sum_of_others(values, total):
 
 
 def mask_entropy(masks):
-    """-sum_i sum_k m log(m + 1e-9), nats per picture: `[B, ...]` -> `[B]`."""
+    """-sum_i sum_k m log(m + 1e-9), nats per picture, `[...]`."""
     entropy = -masks * tf.math.log(masks + _ENTROPY_FLOOR)
-    return tf.reduce_sum(entropy, axis=[1, 2, 3, 4])
+    return tf.reduce_sum(entropy, axis=[_SLOTS, *_PICTURE])
 
 
 def mask_entropy_gradient(masks):
@@ -271,6 +374,6 @@ def mask_entropy_gradient(masks):
 
 
 def through_softmax(masks, gradient):
-    """A gradient by masks as a gradient by logits; slots are axis 1."""
-    mean = tf.reduce_sum(masks * gradient, axis=1, keepdims=True)
+    """A gradient by masks as one by logits, `[..., K, H, W, 1]`."""
+    mean = tf.reduce_sum(masks * gradient, axis=_SLOTS, keepdims=True)
     return masks * (gradient - mean)
