@@ -1,0 +1,101 @@
+"""Imports the weights that a paper's authors published.
+
+    python -m tfdecomp.import_weights --from=provide \\
+        --input=trained_models/bb_color/latest_net.pth --output=~/models/balls
+    python -m tfdecomp.import_weights --from=iodine \\
+        --input=checkpoints/clevr6 --output=~/models/clevr6
+    python -m tfdecomp.import_weights --from=silot \\
+        --input=weights/best.ckpt --output=~/models/digits
+
+Reads PROVIDE's state dictionaries of PyTorch, which is not needed for it, and
+IODINE's and SILOT's checkpoints of TensorFlow 1. The folder holds the model of
+gin/papers/*_reference.gin with these weights; `tfdecomp.load` and all commands
+with --model take it. No code of a file is run: one that asks for it is refused,
+as is anything else than a whole checkpoint of that system.
+
+The weights keep their authors' licence, which the folder's README.md states:
+CC BY-NC-SA 4.0 (PROVIDE), Apache-2.0 (IODINE), MIT (SILOT).
+"""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+from tfdecomp import commands
+
+_FROM = flags.DEFINE_enum(
+    "from",
+    None,
+    ["provide", "iodine", "silot"],
+    "Whose weights they are.",
+    required=True,
+)
+_INPUT = flags.DEFINE_string(
+    "input",
+    None,
+    "The checkpoint: a .pth file (provide), or a prefix or folder (iodine, "
+    "silot).",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to write; must be new or empty.", required=True
+)
+_NAME = flags.DEFINE_string(
+    "name", None, "Name of the model. By default the folder's."
+)
+_PRESET = flags.DEFINE_string(
+    "preset",
+    None,
+    "Config of the model, such as gin/papers/provide_clevrer_reference.gin. "
+    "By default the one that fits the checkpoint.",
+)
+
+
+def main(argv):
+    commands.refuse_words(argv)
+    return commands.finish(_import)
+
+
+def _import():
+    output = pathlib.Path(os.path.expanduser(_OUTPUT.value)).absolute()
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise ValueError(
+            f"{output} exists and is not an empty folder; choose another "
+            "--output"
+        )
+
+    import tempfile
+
+    from tfdecomp import hub
+    from tfdecomp.importing import folders
+
+    imported = folders.read(
+        _FROM.value, os.path.expanduser(_INPUT.value), _PRESET.value
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        made = pathlib.Path(scratch) / output.name
+        made.mkdir()
+        info = folders.write(imported, made, _NAME.value or output.name)
+        hub.load(made)  # believed only after a reload
+        if output.exists():
+            output.rmdir()
+        os.rename(made, output)
+    print(
+        f"wrote {info['name']}, {info['parameters']:,} weights of "
+        f"{info['model']} in {info['imported']['preset']}, to {output}; "
+        f"licence: {info['licence']}"
+    )
+    return 0
+
+
+def run():
+    """Entry point of the console command."""
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
