@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.models import tiny_silot
-from tfdecomp.prediction import tiles
+from tfdecomp import hub
+from tfdecomp.prediction import runner, tiles
 from tfdecomp.prediction.stream import Stream
 
 NAMES = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
@@ -208,3 +209,25 @@ def test_each_tile_is_given_its_part_of_the_background():
         )
     # Where no object is, it is the whole frame's background.
     assert np.abs(found[:, -1] - ground[-1]).max() < 0.2
+
+
+def test_a_model_that_is_given_the_background_sees_large_frames_in_tiles(
+    tmp_path,
+):
+    video = np.full((12, 1500, 1500, 3), 90, np.uint8)
+    for t, frame in enumerate(video):
+        frame[700:760, 100 * t : 100 * t + 60] = 200
+    np.save(tmp_path / "a.npy", video)
+    model = tiny_silot.tiny(seed=1, background="given")
+    loaded = hub.Loaded(model, {"sees": "background"})
+    options = runner.Options(size="native", objects=40)
+    job = loaded.job(tmp_path / "a.npy", options)
+    assert isinstance(job.stream, tiles.TiledStream)
+    assert len(job.stream.tiles.corners) > 1
+    assert job.stream._given["background"].shape == (1, 1500, 1500, 3)
+
+
+def test_the_model_alone_is_not_shown_what_it_never_saw():
+    loaded = hub.Loaded(tiny_silot.tiny(seed=1), {"sees": "difference"})
+    with pytest.raises(hub.HubError, match="link='model' shows"):
+        loaded.predict("a.mp4", "out", link="model")

@@ -106,10 +106,14 @@ def open_model(folder, bindings=()) -> Opened:
     Args:
         folder: From `model_folder`.
         bindings: Lines that override the config.
+
+    Raises:
+        ValueError: If it was fitted to footage, which has no labels.
     """
     from tfdecomp import configs
 
     configs.restore(folder, bindings)
+    _refuse_footage(folder)
 
     from tfdecomp import hub
 
@@ -121,6 +125,20 @@ def open_model(folder, bindings=()) -> Opened:
         trained_on=trained_on if isinstance(trained_on, str) else None,
         run=_run_info(folder, loaded.info),
     )
+
+
+def _refuse_footage(folder):
+    from tfdecomp import configs, model_info
+
+    config = (pathlib.Path(folder) / configs.CONFIG_NAME).read_text()
+    dataset = model_info.setting(config, "training.run.dataset") or ""
+    if "data.moving_clips" in dataset:
+        raise ValueError(
+            f"{folder} was fitted to footage, which has no labels to score "
+            "it by; predict a video whose tracks are known, and score that: "
+            f"'tfdecomp predict --model={folder} --input=VIDEO --output=OUT', "
+            "then 'tfdecomp evaluate --tracks=OUT --truth=gt.txt'"
+        )
 
 
 def open_clips(data_dir):

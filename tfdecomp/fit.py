@@ -53,11 +53,16 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the training.", lower_bound=0)
 
 def main(argv):
     commands.refuse_words(argv)
+    from tfdecomp.fitting import stopping
+
     try:
-        return commands.finish(_fit, quiet=logging.ERROR)
+        status = commands.finish(_fit, quiet=logging.ERROR)
     except KeyboardInterrupt:  # while looking, or a second time
         print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
+        status = stopping.STATUS
+    if status == stopping.STATUS:
+        stopping.leave()
+    return status
 
 
 def _fit():
@@ -66,11 +71,12 @@ def _fit():
     # What is wrong with files shows before TensorFlow is loaded.
     sources = inputs.check(_INPUT.value, _OUTPUT.value)
 
-    from tfdecomp.fitting import run
+    from tfdecomp.fitting import run, stopping
     from tfdecomp.training.callbacks import StopOnSignal
 
     with (
         StopOnSignal("stopping, and keeping what there is ...") as stop,
+        stopping.Deadline(),
         commands.StageBar() as bar,
     ):
         state = run.fit(
@@ -86,7 +92,7 @@ def _fit():
             **tracking_flags.options(),
         )
     if state.get("stage") != "finished":
-        return 130
+        return stopping.STATUS
     out = os.path.join(_OUTPUT.value, run.OUT)
     print(f"model in {_OUTPUT.value}, tracks and report in {out}")
     for trust in state["trust"]:

@@ -283,13 +283,14 @@ class Loaded:
             given = stream.given_of(choice.view.scene)
         names = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
         size = choice.view.size
-        if not given and tiles.needs_tiles(size, num_slots):
+        if self._takes_tiles(num_slots, size):
             overlap = 2 * int(np.ceil(model.largest_box))
             model_stream = tiles.TiledStream(
                 model,
                 tiles.tiling(size, overlap, tiles.side_for(num_slots)),
                 num_slots,
                 names=names,
+                given=given,
                 least_share=_LEAST_SHARE,
             )
         else:
@@ -308,6 +309,11 @@ class Loaded:
             options,
             self.reference,
         )
+
+    def _takes_tiles(self, num_slots, size):
+        """Whether a frame is too much at once; only boxes have an overlap."""
+        has_boxes = getattr(self.model, "largest_box", None) is not None
+        return has_boxes and tiles.needs_tiles(size, num_slots)
 
     def _settled(self, options, frame_size):
         """`(options, scale)` with what a fit found where nobody says else.
@@ -345,8 +351,12 @@ class Loaded:
 
     def _tracks(self, options):
         """Whether a video takes two passes."""
-        if options.link == "model" and not options.asks_for_tracks:
-            return False
+        if options.link == "model" and self.sees != "frames":
+            raise HubError(
+                "link='model' shows the model frames as they are, and this "
+                f"one sees their {self.sees} in a second pass; leave link "
+                "out, or take 'online'"
+            )
         return options.asks_for_tracks or self.sees != "frames"
 
     @property

@@ -6,6 +6,8 @@ import pathlib
 from tfdecomp.data import errors, video_frames
 from tfdecomp.prediction import footage as footage_lib
 
+STATE_NAME = "fit.json"
+
 
 def check(given, output) -> list[str]:
     """The videos of what was given, each of which can be read.
@@ -18,12 +20,23 @@ def check(given, output) -> list[str]:
         DatasetInputError: If one cannot be read.
         ValueError: If the output is a file.
     """
-    sources = [video for one in given for video in videos_of(one)]
-    for source in sources:
-        footage_lib.Footage(source)
     output = pathlib.Path(os.path.expanduser(output))
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; the output is a folder")
+    try:
+        sources = [video for one in given for video in videos_of(one)]
+    except errors.MissingFileError as error:
+        if not (output / STATE_NAME).is_file():
+            raise
+        raise errors.MissingFileError(
+            f"{error.path} is gone, and the fit in {output} goes on with its "
+            "video alone",
+            path=error.path,
+            hint="give --input as it is called now, or use the model as it "
+            f"is: 'tfdecomp predict --model={output}'",
+        ) from error
+    for source in sources:
+        footage_lib.Footage(source)
     return sources
 
 

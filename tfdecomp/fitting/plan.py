@@ -1,6 +1,7 @@
 """How a model is trained on one video: written as the gin file of the run."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -11,6 +12,7 @@ RUN_LENGTH = 12  # frames of a run that clips are cut from
 _BYTES = 400 * 2**20  # of runs that are kept
 _RUNS = 240
 _SPARE = 3  # slots beyond the things that a clip shows
+_CALL_SECONDS = 1.0  # of training during which nobody asks whether to stop
 _LEAST_STEPS, _MOST_STEPS = 200, 6000
 _TEXT = """\
 # SILOT on one's own video; written by 'tfdecomp fit'. The same run:
@@ -44,7 +46,7 @@ schedules.WarmupCosine.peak = {peak}
 schedules.WarmupCosine.warmup_steps = {warmup}
 schedules.WarmupCosine.num_steps = %NUM_STEPS
 schedules.WarmupCosine.final = 5e-5
-training.run.steps_per_call = 50
+training.run.steps_per_call = {steps_per_call}
 training.run.log_every = {log_every}
 training.run.checkpoint_every = {checkpoint_every}
 training.run.checkpoint_minutes = 2.0
@@ -71,6 +73,8 @@ class Plan:
         num_steps: Optimizer steps.
         initial: Model to begin with.
         inputs: `"difference"` or `"given"`, see `data.moving_clips`.
+        steps_per_call: Steps that are taken before anyone is asked whether to
+            stop.
     """
 
     size: int
@@ -84,16 +88,28 @@ class Plan:
     num_steps: int = _MOST_STEPS
     initial: str = "silot_motion"
     inputs: str = "difference"
+    steps_per_call: int = 50
 
-    def with_steps(self, num_steps):
-        """The same for another number of steps."""
+    def with_steps(self, num_steps, rate=math.inf):
+        """The same for another number of steps.
+
+        Args:
+            num_steps: How many.
+            rate: How many are taken in a second.
+        """
         num_steps = int(np.clip(num_steps, _LEAST_STEPS, _MOST_STEPS))
-        later = int(0.6 * num_steps) // 50 * 50
+        period = _checkpoint_every(num_steps)
+        # A function is compiled there, which cannot be stopped; nothing is
+        # lost if a checkpoint is written just before.
+        later = round(0.6 * num_steps / period) * period
         stages = ((0, self.clip_lengths[0][1]), (later, self.frames))
         if stages[0][1] == self.frames or not later:
             stages = ((0, self.frames),)
         return dataclasses.replace(
-            self, num_steps=num_steps, clip_lengths=stages
+            self,
+            num_steps=num_steps,
+            clip_lengths=stages,
+            steps_per_call=int(np.clip(_CALL_SECONDS * rate, 1, 50)),
         )
 
     def text(self, path, workdir, folder):
@@ -112,8 +128,12 @@ class Plan:
             background="given" if self.inputs == "given" else "fixed",
             warmup=min(100, self.num_steps // 5),
             log_every=min(100, self.num_steps // 4),
-            checkpoint_every=max(50, self.num_steps // 8),
+            checkpoint_every=_checkpoint_every(self.num_steps),
         )
+
+
+def _checkpoint_every(num_steps):
+    return max(50, num_steps // 8)
 
 
 def runs_to_keep(size):

@@ -25,14 +25,32 @@ from tfdecomp.data import errors, moving_clips
 from tfdecomp.fitting import inputs as inputs_lib
 from tfdecomp.fitting import plan as plan_lib
 from tfdecomp.fitting import score as score_lib
-from tfdecomp.prediction import choosing, looking, regions, runner, stream
+from tfdecomp.fitting import stopping
+from tfdecomp.fitting.folder import (
+    FOOTAGE,
+    GIN_NAME,
+    LOOKED,
+    OUT,
+    RUN,
+    STATE_NAME,
+    FitError,
+    FitFolder,
+    fingerprint,
+)
+from tfdecomp.prediction import (
+    choosing,
+    looking,
+    regions,
+    runner,
+    stream,
+    trust,
+)
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction.view import View
 
-STATE_NAME, GIN_NAME = "fit.json", "fit.gin"
-LOOKED = "looked"  # the stage before anything is settled
-FOOTAGE, RUN, OUT = "footage", "run", "out"
+__all__ = ["OUT", "RUN", "STATE_NAME", "Fit", "FitError", "Request", "fit"]
+
 # Without these nothing can be learned.
 FATAL = ("too_short", "nothing_moves", "camera_moves", "everything_moves")
 _HELD_OUT = 6  # runs to score on
@@ -40,12 +58,9 @@ _CALIBRATION = 12  # steps whose time is measured
 _FIRST_CALLS = 3  # of a training, whose time says nothing of the others
 _WRITING = 40.0  # frames a second of decoding and drawing, about, at 1 MP
 _SHARE = 0.9  # of the time that is planned; the rest is for what goes wrong
+_MODEL_BYTES = 48 * 2**20  # of checkpoints and what goes with them, about
 _LEAST = 60.0  # seconds of training that are worth it
 _NOT_COMPARED = ("minutes",)
-
-
-class FitError(ValueError):
-    """A video that no model can be fitted to; says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +94,21 @@ class Request:
             )
         if not self.sources:
             raise ValueError("there is no video to fit a model to")
+        if self.options.link == "model":
+            raise ValueError(
+                "link='model' has no place in a fit, which follows what moves "
+                "over the whole video; leave link out, or take 'online'"
+            )
 
     def identity(self):
-        """JSON-able; what two calls must share to be the same fit."""
+        """JSON-able; what two calls must share to be the same fit.
+
+        Neither the places of the videos nor their names.
+        """
         fields = dataclasses.asdict(self)
         for name in _NOT_COMPARED:
             fields.pop(name)
+        fields["sources"] = [fingerprint(source) for source in self.sources]
         return json.loads(json.dumps(fields, default=str))
 
 
@@ -106,58 +130,38 @@ class Fit:
     def __init__(
         self, request, output, say=print, progress=None, should_stop=None
     ):
-        self.request = request
+        self.folder = FitFolder(output)
+        self.path = self.folder.path
         self.say = say
         self.progress = progress or (lambda stage, done, total: None)
         self.should_stop = should_stop or (lambda: False)
-        self.path = pathlib.Path(os.path.expanduser(output)).absolute()
         self._begin = time.monotonic()
-        self.state = self._read_state()
         options = request.options
         self.footages = [
             footage_lib.Footage(source, options.fps, options.source_fps)
             for source in request.sources
         ]
-        self._spent = self.state.get("seconds", 0.0)
+        # A picture may be gone when it is asked for again.
+        region = regions.kept(options.region, self.footages[0].size)
+        options = dataclasses.replace(options, region=region)
+        self.request = dataclasses.replace(request, options=options)
+        self._identity = self.request.identity()
+        self._read_state()
 
     # ---- state -------------------------------------------------------------
 
     def _read_state(self):
-        path = self.path / STATE_NAME
-        if self.path.exists() and not self.path.is_dir():
-            raise FitError(f"{self.path} is a file; the output is a folder")
-        if not path.is_file():
-            if self.path.is_dir() and any(self.path.iterdir()):
-                raise FitError(
-                    f"{self.path} is not empty and holds no fit; choose "
-                    "another folder"
-                )
-            return {}
-        try:
-            state = json.loads(path.read_text())
-            same = state["request"] == self.request.identity()
-        except (ValueError, KeyError, TypeError) as error:
-            raise FitError(
-                f"{path} cannot be read ({error}); remove {self.path} to "
-                "begin again"
-            ) from error
-        if not same and state.get("stage") == LOOKED:
-            return {}  # nothing was settled yet that another call could spoil
-        if not same:
-            raise FitError(
-                f"{self.path} holds a fit with other videos or options; "
-                "choose another folder, or give the same ones to go on"
-            )
-        return state
+        self.state = self.folder.read(self._identity)
+        self._spent = self.state.get("seconds", 0.0)
 
     def _write_state(self, **changes):
         seconds = self._spent + time.monotonic() - self._begin
         self.state |= {
-            "request": self.request.identity(),
+            "request": self._identity,
             "seconds": round(seconds, 1),
             **changes,
         }
-        saving.write_json(self.path / STATE_NAME, self.state)
+        self.folder.write(self.state)
 
     def _elapsed(self):
         return self._spent + time.monotonic() - self._begin
@@ -166,8 +170,33 @@ class Fit:
 
     def run(self):
         """Does what is left; returns the content of `fit.json`."""
-        if self.state.get("stage") == "finished":
-            self.say(f"{self.path} is finished")
+        if not self._is_finished():
+            with self.folder.held():
+                self._read_state()  # another process may have gone on
+                self.folder.settle()
+                return self._run_with_room()
+        self.say(f"{self.path} is finished")
+        return self.state
+
+    def _run_with_room(self):
+        try:
+            return self._run()
+        except OSError as error:
+            if error.errno not in runner.FULL:
+                raise
+            raise self._full() from error
+
+    def _full(self, needed=""):
+        return FitError(
+            f"the disk of {self.path} is full{needed}; make room, and the same "
+            "command goes on"
+        )
+
+    def _is_finished(self):
+        return self.state.get("stage") == "finished"
+
+    def _run(self):
+        if self._is_finished():
             return self.state
         initial = hub.load(self.request.model)
         if not hasattr(initial.model, "largest_box"):
@@ -222,8 +251,8 @@ class Fit:
                 self.should_stop,
             )
         )
+        self._check_room(sum(run.nbytes for run in runs))
         # From here on the folder says whose it is, wherever it stops.
-        self.path.mkdir(parents=True, exist_ok=True)
         self._write_state(stage=LOOKED)
         folder = self.path / FOOTAGE
         shutil.rmtree(folder, ignore_errors=True)
@@ -247,7 +276,7 @@ class Fit:
                 f"the video alone takes {duration(ahead)}; training for "
                 f"{duration(_LEAST)} all the same"
             )
-        settled = first.with_steps(rate * max(left, _LEAST))
+        settled = first.with_steps(rate * max(left, _LEAST), rate)
         path, workdir = self.path / GIN_NAME, self.path / RUN
         saving.atomic_write(path, settled.text(path, workdir, folder).encode())
         self.say(
@@ -264,6 +293,16 @@ class Fit:
             scale=choice.scale,
             before=dataclasses.asdict(before),
         )
+
+    def _check_room(self, size):
+        """Refuses a disk without room for the frames, and a model beside."""
+        needed = size + _MODEL_BYTES
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise self._full(
+                f": {free / 2**20:.0f} MiB are free, and the training needs "
+                f"{needed / 2**20:.0f} MiB"
+            )
 
     def _steps_per_second(self, first):
         """Steps a second of training, measured on the longest clips."""
@@ -361,7 +400,7 @@ class Fit:
             "fitted": {
                 "frame_size": list(self.footages[0].size),
                 "scale": self.state["scale"],
-                "region": regions.corners(options.region),
+                "region": options.region,
                 "objects": options.objects,
                 "object_size": options.object_size,
                 "min_area": options.min_area,
@@ -396,6 +435,8 @@ class Fit:
 
     def _predict(self, choice):
         loaded = hub.load(self.path)
+        # It begins anew where it was stopped, so little is worth writing.
+        should_stop = stopping.Grace(self.should_stop)
         verdicts = []
         for number, footage in enumerate(self.footages):
             out = self.path / OUT
@@ -406,9 +447,7 @@ class Fit:
                 verdicts.append(record["trust"])
                 continue
             own = choice if len(self.footages) == 1 else None
-            job = loaded.job(
-                footage, self.request.options, self.should_stop, own
-            )
+            job = loaded.job(footage, self.request.options, should_stop, own)
             job.facts += self._facts()
             job.can_fit = False  # that is what was done
             result = runner.track(
@@ -419,7 +458,7 @@ class Fit:
                 progress=lambda done, total: self.progress(
                     "predicting", done, total
                 ),
-                should_stop=self.should_stop,
+                should_stop=should_stop,
             )
             if result["state"] != "finished":
                 self.say(
@@ -428,8 +467,16 @@ class Fit:
                 )
                 return
             verdicts.append(result["trust"])
-        self._write_state(
-            stage="finished", trust=verdicts, out=str(self.path / OUT)
+        self._keep_reference(verdicts)
+        self._write_state(stage="finished", trust=verdicts, out=OUT)
+
+    def _keep_reference(self, verdicts):
+        """Later videos are compared with those that were fitted."""
+        own = [verdict["own"] for verdict in verdicts if "own" in verdict]
+        path = self.path / hub.INFO_NAME
+        info = json.loads(path.read_text())
+        saving.write_json(
+            path, info | {"reference": trust.joined_reference(own)}
         )
 
     def _facts(self):

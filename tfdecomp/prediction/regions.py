@@ -1,12 +1,16 @@
 """Which part of a frame counts: a rectangle, or a picture painted for it."""
 
+import base64
 import contextlib
 import os
 import pathlib
+import zlib
 
 import numpy as np
 
 from tfdecomp.prediction.footage import Footage
+
+_MASK = "mask"  # what begins a mask that `kept` made
 
 
 class RegionError(ValueError):
@@ -18,8 +22,8 @@ def read(region, frame_size):
 
     Args:
         region: None; `(ymin, xmin, ymax, xmax)` in pixels, as numbers or
-            as text with commas; or the path of a picture of the frame's size
-            that is black where nothing counts.
+            as text with commas; the path of a picture of the frame's size
+            that is black where nothing counts; or what `kept` gave.
         frame_size: `(H, W)`.
 
     Returns:
@@ -30,6 +34,8 @@ def read(region, frame_size):
     """
     if region is None:
         return None
+    if _is_kept_mask(region):
+        return _unpacked(region, frame_size)
     try:
         numbers = _numbers(region)
     except (TypeError, ValueError):
@@ -60,9 +66,54 @@ def read(region, frame_size):
     return mask
 
 
-def corners(region):
-    """`[ymin, xmin, ymax, xmax]` of a region; None of all but rectangles."""
-    return None if region is None else _numbers(region)
+def kept(region, frame_size):
+    """A region in a form that needs no other file, for `read` and for JSON.
+
+    Args:
+        region: As for `read`.
+        frame_size: `(H, W)`.
+
+    Returns:
+        None; `[ymin, xmin, ymax, xmax]`; or of a picture its mask, packed.
+
+    Raises:
+        RegionError: As `read`.
+    """
+    mask = read(region, frame_size)
+    if mask is None or _is_kept_mask(region):
+        return region
+    numbers = _numbers(region)
+    if numbers is not None:
+        return numbers
+    bits = zlib.compress(np.packbits(mask).tobytes(), 9)
+    return [_MASK, list(mask.shape), base64.b64encode(bits).decode()]
+
+
+def _is_kept_mask(region):
+    return isinstance(region, (list, tuple)) and region[:1] in (
+        [_MASK],
+        (_MASK,),
+    )
+
+
+def _unpacked(region, frame_size):
+    """The mask of what `kept` gave, which may be a stranger's."""
+    size = tuple(frame_size)
+    count = int(np.prod(size))
+    try:
+        _, own, text = region
+        unpack = zlib.decompressobj()
+        data = unpack.decompress(base64.b64decode(text), count // 8 + 2)
+        bits = np.unpackbits(np.frombuffer(data, np.uint8))
+        is_right = tuple(own) == size and len(data) == -(-count // 8)
+    except (TypeError, ValueError, zlib.error):
+        is_right = False
+    if not is_right or not bits[:count].any():
+        raise RegionError(
+            f"the region that is kept is no mask of {size[1]}x{size[0]} "
+            "pixels; give the region anew"
+        )
+    return bits[:count].reshape(size).astype(bool)
 
 
 def _numbers(region):

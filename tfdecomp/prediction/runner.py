@@ -3,7 +3,9 @@
 import collections
 import contextlib
 import dataclasses
+import errno
 import itertools
+import os
 
 import numpy as np
 
@@ -28,7 +30,16 @@ _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
 LINKS = ("model", "online", "offline")
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # what a full disk says
 _MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
+_TRACKING = (
+    "size",
+    "region",
+    "min_area",
+    "max_area",
+    "objects",
+    "object_size",
+)
 
 
 class PredictionError(ValueError):
@@ -52,15 +63,17 @@ class Options:
         size: At which size the model sees frames: `"native"`, `(h, w)` or a
             factor; None: its own, or for models that follow what moves, one
             at which objects are as large as they know them.
-        region: Where to look: `(ymin, xmin, ymax, xmax)` in pixels, or the
-            path of a picture that is black elsewhere.
+        region: Where to look: `(ymin, xmin, ymax, xmax)` in pixels, the
+            path of a picture that is black elsewhere, or what
+            `regions.kept` made of one.
         min_area: Least pixels of an object.
         max_area: Most pixels of one.
         objects: How many objects there are, none born and none lost.
         object_size: Length of an object in pixels.
         link: Who decides identities: the `"model"`; `"online"`: matching
             frame by frame; `"offline"`: over the whole video. None: offline
-            for models that follow what moves, else the model.
+            for models that follow what moves, else the model. The model
+            alone knows nothing of the six options before this one.
 
     Raises:
         ValueError: If a number is out of range, or a word unknown.
@@ -75,7 +88,7 @@ class Options:
     chunk: int = 32
     num_future: int = 0
     size: str | float | tuple | None = None
-    region: str | tuple | None = None
+    region: str | tuple | list | None = None
     min_area: float | None = None
     max_area: float | None = None
     objects: int | None = None
@@ -94,11 +107,11 @@ class Options:
     @property
     def asks_for_tracks(self):
         """Whether anything is asked for that needs a second pass."""
-        asked = (self.size, self.region, self.min_area, self.max_area)
-        asked += (self.objects, self.object_size)
-        return any(value is not None for value in asked) or (
-            self.link in ("online", "offline")
-        )
+        return bool(self._asked()) or self.link in ("online", "offline")
+
+    def _asked(self):
+        """Names of what was said that needs a second pass."""
+        return [name for name in _TRACKING if getattr(self, name) is not None]
 
 
 def _check_tracking(options):
@@ -122,6 +135,13 @@ def _check_tracking(options):
     _check_size(options.size)
     if options.link not in (None, *LINKS):
         raise ValueError(f"link must be one of {LINKS}, got {options.link!r}")
+    asked = options._asked()
+    if options.link == "model" and asked:
+        raise ValueError(
+            "link='model' leaves identities to the model, in one pass over "
+            f"frames of its own size, which knows no {' and no '.join(asked)};"
+            " leave these out, or take link='online' or link='offline'"
+        )
 
 
 def _check_size(size):
@@ -388,17 +408,27 @@ def _filled(fill, job, output, info, overwrite, progress, should_stop):
         state = folder_lib.INTERRUPTED
         raise
     except (ValueError, OSError) as error:
-        record["error"] = str(error)
+        words = record["error"] = _words(error)
         done, total = record["num_frames"], job.footage.num_frames
-        if not done:
+        if not done and getattr(error, "errno", None) not in FULL:
             raise
+        left = f"the first {done} of {total} frames are in {folder.path}"
         raise PredictionError(
-            f"{error}; the first {done} of {total} frames are in {folder.path}"
+            f"{words}; {left if done else 'nothing was written'}"
         ) from error
     finally:
         folder.finish(record | {"state": state})
     trust.warn(record.get("trust"))
     return {**record, "state": state, "output": str(folder.path)}
+
+
+def _words(error):
+    """What went wrong, in words."""
+    if getattr(error, "errno", None) not in FULL:
+        return str(error)
+    name = error.filename and os.path.basename(os.fspath(error.filename))
+    beside = f" ({name} could not be finished)" if name else ""
+    return f"the disk is full{beside}; make room, or choose another folder"
 
 
 def _record(job, info):

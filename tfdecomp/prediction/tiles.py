@@ -81,7 +81,8 @@ class TiledStream(Stream):
         model: A model with `any_size` and a background in slot 0.
         tiles: `Tiling`.
         num_slots: `K` of each tile.
-        **rest: See `Stream`.
+        **rest: See `Stream`; each tile reads its part of what is `given`,
+            `[1, h, w, ...]`.
     """
 
     def __init__(self, model, tiles, num_slots, **rest):
@@ -96,11 +97,12 @@ class TiledStream(Stream):
         before, found = self._state, []
         self._state = []
         for n, (y, x) in enumerate(self.tiles.corners):
-            cut = pictures[None, :, y : y + rows, x : x + columns]
+            cut = np.s_[y : y + rows, x : x + columns]
             inputs = {
-                "video": tf.constant(cut),
+                "video": tf.constant(pictures[None, :, *cut]),
                 "seed": tf.stack([self._seed[0, 0], n])[None],
                 "first_frame": tf.constant(self._count, tf.int32),
+                **{k: v[:, *cut] for k, v in self._given.items()},
             }
             if before is not None and before[n] is not None:
                 inputs["state"] = before[n]

@@ -95,7 +95,9 @@ def link(found, view, options, rate) -> Tracked:
     )
     baseline = []
     if found.baseline:
-        baseline = linking.link(found.baseline, mode=options.link, **settings)
+        baseline = linking.link(
+            found.baseline, mode=options.link, foreground=seen, **settings
+        )
     episodes = linking.episodes(linked, found.detections)
     return Tracked(found, linked, baseline, episodes)
 
@@ -435,7 +437,9 @@ def decompose(job) -> dict:
 
 def _trust(job, tracked):
     """The verdict, what is wrong with the video itself first."""
-    verdict = trust.verdict(tracked, job.options, job.reference, job.can_fit)
+    # A fit would refuse a video of which something is wrong.
+    can_fit = job.can_fit and not job.problems
+    verdict = trust.verdict(tracked, job.options, job.reference, can_fit)
     if job.problems:
         words = "; ".join(words for _, words in job.problems)
         worst = max(1, trust.LEVELS.index(verdict["level"]))

@@ -9,13 +9,15 @@
     full      = share of the frames in which no slot was free
     blank     = share of the frames in which nothing is to be seen
     filled    = share of the places that nothing was found at
+    doubled   = share of the objects that were found where another one is
 
 The model that meets pictures unlike its own leaves most of what moves
 unexplained, or finds what is not there, or draws it wrongly: often worse than
 one colour would, so that less than nothing is drawn.
 
 The ground of a picture is its median colour. What a model's own data have is
-measured once, by `python -m tfdecomp.calibrate`, and kept beside its weights.
+measured once, by `python -m tfdecomp.calibrate`, and kept beside its weights;
+for a fitted model, at the end of the fit, on the video that it was fitted to.
 """
 
 import collections
@@ -33,6 +35,13 @@ LIT = 0.1  # difference from the ground, of full brightness
 _LEAST_VARIANCE = (2 / 255) ** 2
 _OWN_SHARE = 0.01  # of the model's own clips that are beyond a reference
 _UNLIKELY = 1e-3  # so many blank frames among the model's own
+_SAME_PLACE = 0.5  # IoU from which on two boxes are of one place
+# Frames of a stretch of a video, at least, and stretches, at most.
+_STRETCH, _MOST_STRETCHES = 25, 200
+_SMALL = 0.02  # share that is never doubtful
+# Times the error on what a model was fitted to that it may have on another
+# video of the same scene; 1.1 was measured on films of a dish.
+_UNSEEN = 1.25
 # Limits of doubtful and of bad. Ratios to the model's own test data are set
 # where its data keep them: one clip in a hundred is beyond the first.
 LIMITS = {
@@ -46,6 +55,7 @@ LIMITS = {
 # Of pictures that the model sees one by one, whose own data are not known.
 _UNMEASURED = {"drawn": (0.5, 0.1), "blank": (0.1, 0.5)}
 _LOW = ("drawn", "explained")  # the less, the worse
+_SHARES = ("explained", "empty", "full", "filled", "doubled")  # of tracks
 _WORDS = {
     "blank": "of the frames show nothing",
     "drawn": "of what the pictures show is in the model's drawing of them",
@@ -197,11 +207,19 @@ def check_reference(reference):
         return
     if not isinstance(reference, dict):
         raise ValueError(f"a reference has names, got {reference!r:.80}")
+    own = reference.get("tracks", {})
+    if not isinstance(own, dict):
+        raise ValueError(f"tracks of the reference is {own!r:.80}")
     for name in ("missed", "blank", "full", "empty", "error", *_LOW):
-        value = reference.get(name, 0)
-        is_number = isinstance(value, (int, float)) and np.isfinite(value)
-        if not is_number or name == "blank" and not 0 <= value <= 1:
-            raise ValueError(f"{name} of the reference is {value!r:.80}")
+        _check_number(name, reference.get(name, 0), name == "blank")
+    for name in _SHARES:
+        _check_number(name, own.get(name, 0), True)
+
+
+def _check_number(name, value, is_share):
+    is_number = isinstance(value, (int, float)) and np.isfinite(value)
+    if not is_number or is_share and not 0 <= value <= 1:
+        raise ValueError(f"{name} of the reference is {value!r:.80}")
 
 
 def limits_of(reference) -> dict:
@@ -238,27 +256,131 @@ def figures_of(tracked, reference=None) -> dict:
     Returns:
         Name -> number; what cannot be told is absent.
     """
-    found = tracked.found
-    figures = {}
-    explained = np.array(found.explained, float)
-    if np.isfinite(explained).any():
-        figures["explained"] = float(np.nanmean(explained))
-    seen, empty, filled = 0, 0, 0
-    for linked, detections in zip(tracked.linked, found.detections):
-        own = linked.sources[linked.sources != FILLED]
-        seen += len(linked.sources)
-        filled += len(linked.sources) - len(own)
-        empty += int((detections.areas[own] <= 0).sum())
-    if seen:
-        figures["empty"] = empty / seen
-        figures["filled"] = filled / seen
-    if found.full:
-        figures["full"] = float(np.mean(found.full))
-    error = np.array(found.errors, float)
-    if reference and np.isfinite(error).any() and reference.get("error"):
-        figures["error"] = float(np.nanmean(error)) / reference["error"]
-    figures["objects"] = seen / max(1, len(found))
+    counts = _counts(tracked)
+    figures = _measures(counts)
+    error = figures.pop("error", None)
+    if error is not None and (reference or {}).get("error"):
+        figures["error"] = error / reference["error"]
+    figures["objects"] = counts["seen"].sum() / max(1, len(tracked.found))
     return figures
+
+
+def _counts(tracked):
+    """Name -> `[T]` numbers of each frame."""
+    found, rows = tracked.found, collections.defaultdict(list)
+    for linked, detections in zip(tracked.linked, found.detections):
+        own = linked.sources != FILLED
+        rows["seen"].append(len(own))
+        rows["own"].append(own.sum())
+        areas = detections.areas[linked.sources[own]]
+        rows["empty"].append((areas <= 0).sum())
+        rows["doubled"].append(_doubled(linked.boxes[own]))
+    rows["explained"] = found.explained
+    rows["error"] = found.errors
+    rows["full"] = found.full
+    return {name: np.array(row, float) for name, row in rows.items()}
+
+
+def _doubled(boxes):
+    """How many of the boxes `[n, 4]` are those of one before them."""
+    if len(boxes) < 2:
+        return 0
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    union = area[:, None] + area - shared
+    return int((np.triu(shared > _SAME_PLACE * union, 1)).any(0).sum())
+
+
+def _measures(counts):
+    """Name -> number over some frames; what cannot be told is absent."""
+    result = {}
+    for name in ("explained", "error"):
+        if np.isfinite(counts[name]).any():
+            result[name] = float(np.nanmean(counts[name]))
+    seen, own = counts["seen"].sum(), counts["own"].sum()
+    if seen:
+        result["empty"] = counts["empty"].sum() / seen
+        result["filled"] = (seen - own) / seen
+        result["doubled"] = counts["doubled"].sum() / seen
+    if len(counts["full"]):
+        result["full"] = float(counts["full"].mean())
+    return result
+
+
+def reference_of_tracks(tracked) -> dict:
+    """What a video with identities has that a model was fitted to.
+
+    Returns:
+        `clips`, the number of stretches that it is cut in; `error`, which one
+        of them in a hundred is beyond; and the other figures alike under
+        `tracks`. What cannot be told is absent.
+    """
+    counts = _counts(tracked)
+    number = int(np.clip(len(tracked.found) // _STRETCH, 1, _MOST_STRETCHES))
+    cut = {name: np.array_split(row, number) for name, row in counts.items()}
+    rows = [
+        _measures({name: parts[n] for name, parts in cut.items()})
+        for n in range(number)
+    ]
+    own = {}
+    for name in sorted(set().union(*rows)):
+        values = [row[name] for row in rows if name in row]
+        share = _OWN_SHARE if name in _LOW else 1 - _OWN_SHARE
+        own[name] = round(float(np.quantile(values, share)), 5)
+    error = own.pop("error", None)
+    result = {"clips": number, "tracks": own}
+    return result if error is None else {**result, "error": error}
+
+
+def joined_reference(references):
+    """One of several videos: of each figure the worst; None of none.
+
+    Args:
+        references: From `reference_of_tracks`.
+    """
+    references = list(references)
+    if not references:
+        return None
+    result = {"clips": sum(one["clips"] for one in references)}
+    errors = [one["error"] for one in references if "error" in one]
+    if errors:
+        result["error"] = max(errors)
+    own = [one["tracks"] for one in references]
+    result["tracks"] = {
+        name: (min if name in _LOW else max)(
+            row[name] for row in own if name in row
+        )
+        for name in sorted(set().union(*own))
+    }
+    return result
+
+
+def limits_of_tracks(reference) -> dict:
+    """Limits of doubtful and of bad for a video with identities.
+
+    What is wrong with the video that a model was fitted to is no measure for
+    what may be wrong with others. But they should not have twice as much of
+    it, so the limit of doubtful may be narrower than `LIMITS`.
+
+    Args:
+        reference: From `reference_of_tracks`, or None.
+    """
+    limits = dict(LIMITS)
+    own = (reference or {}).get("tracks", {})
+    if own:
+        limits["error"] = _UNSEEN, limits["error"][1]
+    for name in _SHARES:
+        if name not in own:
+            continue
+        doubtful, bad = limits[name]
+        if name in _LOW:
+            least = 1 - max(_SMALL, 2 * (1 - own[name]))
+            limits[name] = max(doubtful, least), bad
+        else:
+            limits[name] = min(doubtful, max(_SMALL, 2 * own[name])), bad
+    return limits
 
 
 def judge(figures, can_fit=True, limits=None) -> dict:
@@ -329,10 +451,15 @@ def warn(verdict):
 
 
 def verdict(tracked, options, reference=None, can_fit=True) -> dict:
-    """`judge` of a tracked video, and what else a user should know."""
+    """`judge` of a tracked video, and what else a user should know.
+
+    `own` has its `reference_of_tracks`.
+    """
     figures = figures_of(tracked, reference)
-    result = judge(figures, can_fit)
+    result = judge(figures, can_fit, limits_of_tracks(reference))
     result["numbers"] = _rounded(figures)
+    # What a model has that is fitted to this video.
+    result["own"] = reference_of_tracks(tracked)
     if options.objects is not None:
         most = max((len(frame.ids) for frame in tracked.linked), default=0)
         if most < options.objects:
