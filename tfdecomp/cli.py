@@ -28,6 +28,7 @@ COMMANDS = (
     "prepare",
     "study",
     "publish",
+    "import_weights",
 )
 _MODELS = "Lists the trained models that load by name."
 

@@ -9,7 +9,9 @@
 
 Models are named, or trained first: the run of each config is in
 ~/runs/, where `python -m tfdecomp.train` leaves it, and goes on if it is not
-finished. Each is trained and scored in a process of its own.
+finished. Each is trained and scored in a process of its own. Below the scores a
+second table has what else differs between the models: latents, networks that
+draw, length of training.
 """
 
 import json
@@ -71,10 +73,26 @@ def _compare():
             path = pathlib.Path(folder) / f"{number}.json"
             found.append(_evaluate(subject, path))
     text = tables.markdown(found, found[0]["protocol"]["name"])
+    text += "\n" + tables.differences(dict(map(_setup, subjects, found)))
     if _OUTPUT.value:
         results.write_text(_OUTPUT.value, text)
     else:
         print(text, end="")
+
+
+def _setup(subject, result):
+    """The name of a model in the table, and what else it is made of."""
+    from tfdecomp import configs, model_info, saving
+
+    kind, _, name = subject.partition("=")
+    is_run = kind == "--workdir"
+    folder = commands.model_folder(*((name, None) if is_run else (None, name)))
+    content = json.loads((folder / saving.MODEL_NAME).read_text())
+    config = (folder / configs.CONFIG_NAME).read_text()
+    label = result["model"]
+    if is_run:
+        label += f" ({folder.name})"
+    return label, model_info.setup(content["model"], config)
 
 
 def _train(gin_file):

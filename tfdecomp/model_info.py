@@ -11,6 +11,13 @@ _MAIN_SCORES = {
     "nll_bound": "NLL bound",
     "mse": "MSE",
 }
+_DRAWING = ("decoder", "generator", "sprite_decoder", "renderer")
+_WIDTHS = ("filters", "hidden", "dense", "canvas_units", "upsample")
+_TRAINING = {
+    "steps of training": "num_steps",
+    "clips of a step": "batch_size",
+    "frames of a clip": "clip_length",
+}
 _DIFFERENCES = "tfdecomp_moving_things/"  # a dataset of difference pictures
 _CARD = """\
 ---
@@ -86,6 +93,39 @@ def trained_on(config) -> str | None:
     if value is None or value[:1] not in "'\"":
         return None
     return value.strip("'\"").removeprefix("tfdecomp_")
+
+
+def setup(model, config) -> dict[str, str]:
+    """What beside its method can make a model better than another.
+
+    Args:
+        model: The `model` of its `model.json`, serialised by Keras.
+        config: Text of its gin config.
+
+    Returns:
+        Name -> value, as a table shows them; without what does not apply.
+    """
+    own = model["config"]
+    parts = {
+        name: part
+        for name, part in own.items()
+        if name in _DRAWING and isinstance(part, dict)
+    }
+    found = {
+        "latents of a slot": own.get("latent_dim") or own.get("factor_dim"),
+        "width of the recurrence": own.get("units"),
+        "decoder": ", ".join(map(_drawing, parts.values())),
+    }
+    for title, name in _TRAINING.items():
+        found[title] = setting(config, f"training.run.{name}")
+    return {name: str(v) for name, v in found.items() if v not in (None, "")}
+
+
+def _drawing(part) -> str:
+    """A part that draws: its class and the widths of its layers."""
+    own = part.get("config", {})
+    widths = [f"{name} {own[name]}" for name in _WIDTHS if own.get(name)]
+    return " ".join([part["class_name"], *widths])
 
 
 def main_score(info) -> str | None:

@@ -16,6 +16,7 @@ from tfdecomp.data import (
 )
 
 _SOURCES = (
+    clevrer_videos.AUTO,
     clevrer_videos.PROPOSALS,
     clevrer_videos.AUTHOR_MASKS,
     clevrer_videos.NONE,
@@ -39,7 +40,8 @@ class ClevrerConfig(builder_base.Config):
             sets with labels.
         mask_source: `"proposals"`: masks that a detector found, released with
             the videos; `"author_masks"`: videos of rendered masks, see the
-            README; `"none"`.
+            README; `"auto"`: the latter where they lie in the manual folder,
+            else the former; `"none"`.
         min_score: Proposals with a lower score are left out.
         on_error: `"fail"`: a bad file ends the build; `"skip"`: it is left
             out, and named in the metadata.
@@ -62,7 +64,7 @@ class ClevrerConfig(builder_base.Config):
     frames_per_video: int = 128
     together: bool = True
     num_objects: tuple = (3, 4, 5, 6)
-    mask_source: str = clevrer_videos.PROPOSALS
+    mask_source: str = clevrer_videos.AUTO
     min_score: float = 0.5
     on_error: str = "fail"
     max_skipped: float = 0.01
@@ -135,14 +137,27 @@ _CONFIGS = {
         "stand_in": "raycast/clevrer_like_slices6",
     },
 }
+# The detector's masks even where the authors' lie; who is who is known then.
+_CONFIGS |= {
+    f"{name}_proposals": {
+        **_CONFIGS[name],
+        "mask_source": clevrer_videos.PROPOSALS,
+    }
+    for name in ("slices345", "slices6")
+}
 
 
 class Builder(builder_base.DecompositionBuilder):
     """Videos of CLEVRER as PROVIDE reads them."""
 
     name = "tfdecomp_clevrer"
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First version.",
+        "2.0.0": "Frames are made smaller as published, by a Gaussian filter "
+        "and cubic interpolation; windows end before a video's last frame; the "
+        "authors' masks come first.",
+    }
     OPTIONAL = ()
     DEFAULT_BUILDER_CONFIG_NAME = "train"
     # Not in MANUAL_CONFIGS: TFDS takes the fields of one's own configs from
@@ -160,7 +175,8 @@ class Builder(builder_base.DecompositionBuilder):
         return self.builder_config.mask_source != clevrer_videos.NONE
 
     def factors(self):
-        # Nothing says which of the authors' masks is which object.
+        # Nothing says which of the authors' masks is which object, and only
+        # the files say whose masks "auto" finds.
         if self.builder_config.mask_source != clevrer_videos.PROPOSALS:
             return {}
         vector, flag = ("TK", (3,), np.float32), ("TK", (), np.uint8)

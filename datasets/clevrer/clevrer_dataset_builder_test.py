@@ -44,9 +44,7 @@ class SlicesTest(tfds.testing.DatasetBuilderTestCase):
     SKIP_CHECKSUMS = True
     BUILDER_CONFIG_NAMES_TO_TEST = [
         _small("slices345", "few", num_videos=5),
-        _small(
-            "slices345", "authors", num_videos=5, mask_source="author_masks"
-        ),
+        _small("slices345_proposals", "found", num_videos=5),
     ]
     SPLITS = {"test": 3}
 
@@ -62,7 +60,9 @@ class SixTest(tfds.testing.DatasetBuilderTestCase):
 
 def test_readme_gives_the_codes_that_the_metadata_give(tmp_path):
     text = (FOLDER / "README.md").read_text()
-    metadata = builders.make("clevrer/slices6", tmp_path).info.metadata
+    metadata = builders.make(
+        "clevrer/slices6_proposals", tmp_path
+    ).info.metadata
     for factor, values in metadata["value_names"].items():
         line = ", ".join(f"{code} {name}" for name, code in values.items())
         assert re.search(rf"`{factor}` \| {line} \|", text), factor

@@ -118,7 +118,8 @@ def write(folder, part, number, film):
         write_json(folder / path, tree)
     count = film["num_objects"]
     inside = film["factors"]["inside_camera_view"][:, :count].all(1)
-    begin, length = map(int, slide_scenes.window(inside))
+    # Windows end before the last frame, see `clevrer_videos`.
+    begin, length = map(int, slide_scenes.window(inside[:-1]))
     if part == "validation" and length:
         video_io.write_video(
             folder / clevrer_layout.author_masks(count, number),

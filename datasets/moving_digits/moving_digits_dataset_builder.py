@@ -65,6 +65,15 @@ _CONFIGS |= {
     f"{name}_disjoint": {**fields, "pool_split": "disjoint", "stream": name}
     for name, fields in _CONFIGS.items()
 }
+# Not only directions but speeds are random, around that of the others.
+_CONFIGS |= {
+    f"{name}_speeds": {
+        **_CONFIGS[name],
+        "speed_range": (0.0, 0.2),
+        "stream": name,
+    }
+    for name in ("digits", "strokes", "mnist")
+}
 _CONFIGS["digits_quick"] = {
     "num_train": 4_000,
     "num_validation": 200,

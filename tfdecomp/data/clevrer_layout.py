@@ -19,8 +19,8 @@ http://data.csail.mit.edu/clevrer/ (about them: http://clevrer.csail.mit.edu):
       from derender_proposals.zip, about 0.4 GB, unpacked 2.9 GB
 and so on, a thousand videos in a folder: 00000 to 09999 for training, 10000 to
 14999 for validation. The config "train" needs video_train only; "slices345"
-and "slices6" need the others, with mask_source "author_masks" those of the
-authors of PROVIDE in place of the proposals:
+and "slices6" need the others; with the masks of the authors of PROVIDE, which
+are taken where they lie, they need no proposals:
   author_masks/3/video_10000/video.mp4   3 to 6 is the number of objects
 Videos have 128 frames of 480 x 320 pixels."""
 
@@ -28,6 +28,7 @@ SIZE = (320, 480)
 CROP = slice(80, 400)  # columns that are shown
 # Folder of the proposals: as released, and as some have unpacked it.
 PROPOSALS = ("derender_proposals", "processed_proposals")
+AUTHOR_MASKS = "author_masks"  # folder of the masks of PROVIDE's authors
 
 
 def video(part, number):
@@ -57,7 +58,7 @@ def proposals(folder, number):
 def author_masks(count, number):
     """Path of the masks of a test window with `count` objects."""
     return pathlib.PurePosixPath(
-        "author_masks", str(count), f"video_{number:05d}", "video.mp4"
+        AUTHOR_MASKS, str(count), f"video_{number:05d}", "video.mp4"
     )
 
 

@@ -20,6 +20,7 @@ from tfdecomp.data import (
 from tfdecomp.simulation import slide_scenes
 
 PROPOSALS, AUTHOR_MASKS, NONE = "proposals", "author_masks", "none"
+AUTO = "auto"  # the authors' masks where they lie, else the proposals
 _FEW_MASKS = 0.2  # share of missing masks from which a video is left out
 _NAMED = 3  # files that are named in a message
 _OFF = 0.02  # share by which a number of clips may differ from the expected
@@ -57,6 +58,10 @@ class ClevrerVideos:
         self.dataset = dataset
         self.config = config
         self.stand_in = stand_in
+        self.mask_source = config.mask_source
+        if self.mask_source == AUTO:
+            has_masks = (self.folder / clevrer_layout.AUTHOR_MASKS).is_dir()
+            self.mask_source = AUTHOR_MASKS if has_masks else PROPOSALS
         self.proposals = clevrer_layout.PROPOSALS[0]
         for name in clevrer_layout.PROPOSALS:
             if (self.folder / name).is_dir():
@@ -65,7 +70,7 @@ class ClevrerVideos:
 
     @property
     def _is_labelled(self):
-        return self.config.mask_source != NONE
+        return self.mask_source != NONE
 
     def check(self):
         """Finds all files and cuts the clips.
@@ -88,7 +93,7 @@ class ClevrerVideos:
             length = config.frames_per_video
             return [Clip(n, 0, length) for n in numbers], {}, {}
         self._check_files(clevrer_layout.annotation, numbers)
-        if config.mask_source == PROPOSALS:
+        if self.mask_source == PROPOSALS:
             self._check_files(
                 lambda _, n: clevrer_layout.proposals(self.proposals, n),
                 numbers,
@@ -106,7 +111,7 @@ class ClevrerVideos:
                 excluded[clip] = excluded.get(clip, 0) + 1
             else:
                 clips.append(clip)
-        if config.mask_source == AUTHOR_MASKS:
+        if self.mask_source == AUTHOR_MASKS:
             paths = {c.video: self._author_masks(c) for c in clips}
             self._check_files(lambda _, n: paths[n], list(paths))
         return clips, excluded, skipped
@@ -157,13 +162,14 @@ class ClevrerVideos:
         begin, length = 0, config.frames_per_video
         if config.together:
             together = annotation.in_view.all(-1)
-            begin, length = map(int, slide_scenes.window(together))
+            # As published, no window has the last frame of a video.
+            begin, length = map(int, slide_scenes.window(together[:-1]))
             if not length:
                 return "never all objects in view"
             if length < config.num_frames:
                 return "all objects in view for too few frames"
         clip = Clip(number, begin, length, count)
-        if config.mask_source == PROPOSALS:
+        if self.mask_source == PROPOSALS:
             missing = self._proposals(number).share_missing(
                 annotation, self._frames(clip)
             )
@@ -182,7 +188,8 @@ class ClevrerVideos:
             for n in numbers
         )
         name = f"video_{config.part}"
-        return [{"name": name, "files": len(numbers), "size": size}]
+        files = {"name": name, "files": len(numbers), "size": size}
+        return [{**files, "masks": self.mask_source}]
 
     def block(self, split, clips):
         """Examples of some clips.
@@ -216,7 +223,9 @@ class ClevrerVideos:
         video = self._read(path, config.frames_per_video)[frames]
         size = (config.height, config.width)
         raw = {
-            "video": resampling.cubic(video[:, :, clevrer_layout.CROP], size),
+            "video": resampling.smoothed_cubic(
+                video[:, :, clevrer_layout.CROP], size
+            ),
             "index": clip.video,
             "frame_index": np.arange(frames.start, frames.stop, dtype=np.int32),
             "num_objects": clip.objects,
@@ -231,6 +240,7 @@ class ClevrerVideos:
             "boxes": boxes,
             "visibility": visibility,
         }
+        # What `AUTO` finds is not known when the features are declared.
         if config.mask_source == PROPOSALS:
             raw["factors"] = self._annotation(clip.video).factors(
                 frames, config.max_objects
@@ -240,7 +250,7 @@ class ClevrerVideos:
     def _labels(self, clip):
         """`[T, 320, 480]` uint8."""
         frames = self._frames(clip)
-        if self.config.mask_source == PROPOSALS:
+        if self.mask_source == PROPOSALS:
             annotation = self._annotation(clip.video)
             return self._proposals(clip.video).labels(annotation, frames)
         path = self.folder / self._author_masks(clip)

@@ -104,6 +104,29 @@ def markdown(results, protocol=None) -> str:
     return f"{title}\n\n{_render_scores(headings, lines)}"
 
 
+def differences(setups) -> str:
+    """In what models differ that is not their method, as Markdown.
+
+    Args:
+        setups: Name of a model -> its settings as texts, by their names.
+
+    Returns:
+        A sentence, and a table of the settings that are not the same for all.
+    """
+    names = dict.fromkeys(name for own in setups.values() for name in own)
+    lines = []
+    for name in names:
+        values = [own.get(name, "–") for own in setups.values()]
+        if len(set(values)) > 1:
+            lines.append([name, *values])
+    if len(setups) < 2:
+        return ""
+    if not lines:
+        return "The models have the same latents, decoders and trainings.\n"
+    head = "The models differ in more than their method:"
+    return f"{head}\n\n{render(['', *setups], lines)}"
+
+
 def _lines_of(data, table, rows, headings):
     """A dataset's published rows, each with ours of the same model below it.
 

@@ -11,6 +11,44 @@ from tfdecomp.layers.conv import Conv2D, Dense, initial_values
 from tfdecomp.ops import coords, first_layer
 
 
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class CoordinatesFirst(keras.initializers.Initializer):
+    """A kernel whose first two input channels, coordinates, start otherwise.
+
+    Args:
+        plain: Initializer, or its config, of what has no scale of its own.
+        coordinate_scale: Standard deviation of the weights on coordinates, or
+            None.
+        vector_scale: That of the others, or None.
+    """
+
+    def __init__(self, plain, coordinate_scale=None, vector_scale=None):
+        self.plain = keras.initializers.get(plain)
+        self.coordinate_scale = coordinate_scale
+        self.vector_scale = vector_scale
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        values = self.plain(shape, dtype=dtype)
+        parts = (
+            (values[:, :, :2], self.coordinate_scale),
+            (values[:, :, 2:], self.vector_scale),
+        )
+        parts = [
+            part
+            if scale is None
+            else keras.random.normal(part.shape, stddev=scale, dtype=dtype)
+            for part, scale in parts
+        ]
+        return keras.ops.concatenate(parts, axis=2)
+
+    def get_config(self):
+        return {
+            "plain": keras.initializers.serialize(self.plain),
+            "coordinate_scale": self.coordinate_scale,
+            "vector_scale": self.vector_scale,
+        }
+
+
 @gin.register(module="layers")
 @keras.saving.register_keras_serializable(package="tfdecomp")
 class BroadcastDecoder(keras.layers.Layer):
@@ -180,24 +218,10 @@ class BroadcastDecoder(keras.layers.Layer):
 
     def _set_scales(self, conv):
         """Initial values of the first convolution, by kind of input."""
-        plain, scale = conv.kernel_initializer, self.coordinate_scale
-
-        def part(shape, scale, dtype):
-            if scale is None:
-                return None
-            return keras.random.normal(shape, stddev=scale, dtype=dtype)
-
-        def kernel(shape, dtype=None):
-            values = plain(shape, dtype=dtype)
-            *size, channels, filters = shape
-            grid = part((*size, 2, filters), scale, dtype)
-            vector = (*size, channels - 2, filters)
-            vector = part(vector, self.vector_scale, dtype)
-            grid = values[:, :, :2] if grid is None else grid
-            vector = values[:, :, 2:] if vector is None else vector
-            return keras.ops.concatenate([grid, vector], axis=2)
-
-        conv.kernel_initializer = kernel
+        scale = self.coordinate_scale
+        conv.kernel_initializer = CoordinatesFirst(
+            conv.kernel_initializer, scale, self.vector_scale
+        )
         if scale is not None:
             conv.bias_rule = keras.initializers.RandomUniform(-scale, scale)
 

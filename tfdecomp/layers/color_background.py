@@ -4,9 +4,8 @@ import gin
 import keras
 import tensorflow as tf
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.layers import object_latents
 from tfdecomp.layers.mlp import MLP
-from tfdecomp.ops import object_record as records
 from tfdecomp.ops import spatial_transformer
 
 
@@ -69,11 +68,10 @@ class ColorBackground(keras.layers.Layer):
             seen = spatial_transformer.resample(video[:, 0], self.view)
             size = self.view**2 * self.channels
             raw = self.encoder(tf.reshape(seen, [-1, size]))
-            mean, spread = records.gaussian(raw)
-            drawn = records.draw(mean, spread, (noise or {}).get("clip"))
+            q = object_latents.normal(raw)
+            drawn = q.draw((noise or {}).get("clip"))
             state = {"latent": drawn}
-            posterior = gaussians.from_deviation(mean, spread)
-            kl = gaussians.kl_divergence(posterior, 0.0, 0.0)
+            kl = object_latents.kl_from_zero(q)
         pictures, state = self.predict(
             state, tf.shape(video)[1], video.shape[2:4]
         )

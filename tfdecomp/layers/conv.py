@@ -4,6 +4,7 @@ import math
 
 import gin
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -42,6 +43,29 @@ class TruncatedFanInNormal(keras.initializers.Initializer):
         return {"fan_in": self.fan_in}
 
 
+@keras.saving.register_keras_serializable(package="tfdecomp")
+class Halves(keras.initializers.Initializer):
+    """One number in each half of a vector.
+
+    The start of a bias of raw Gaussian parameters: means, then scales.
+
+    Args:
+        first: Value of the first half.
+        second: Value of the second half.
+    """
+
+    def __init__(self, first, second):
+        self.first = float(first)
+        self.second = float(second)
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        values = np.repeat([self.first, self.second], math.prod(shape) // 2)
+        return tf.constant(values.reshape(shape), dtype or tf.float32)
+
+    def get_config(self):
+        return {"first": self.first, "second": self.second}
+
+
 def initial_values(name):
     """Arguments of `Conv2D` and `Dense` for one rule of initial values.
 
@@ -58,11 +82,18 @@ def initial_values(name):
     return {"kernel_initializer": name, "bias": "zeros"}
 
 
-def _bias_initializer(name, fan_in):
-    if name != "fan_in_uniform":
-        return name
+def _bias_initializer(rule, fan_in):
+    if rule != "fan_in_uniform":
+        return keras.initializers.get(rule)
     limit = float(fan_in) ** -0.5
     return keras.initializers.RandomUniform(-limit, limit)
+
+
+def _bias_config(rule):
+    """A rule for the bias as a config holds it."""
+    if isinstance(rule, (str, dict)):
+        return rule
+    return keras.initializers.serialize(rule)
 
 
 @gin.register(module="layers")
@@ -92,9 +123,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def build(self, input_shape):
         fan_in = input_shape[-1] * self.kernel_size[0] * self.kernel_size[1]
-        self.bias_initializer = keras.initializers.get(
-            _bias_initializer(self.bias_rule, fan_in)
-        )
+        self.bias_initializer = _bias_initializer(self.bias_rule, fan_in)
         super().build(input_shape)
 
     def call(self, inputs):
@@ -126,7 +155,7 @@ class Conv2D(keras.layers.Conv2D):
     def get_config(self):
         config = super().get_config()
         del config["bias_initializer"]  # follows from `bias`
-        return {**config, "bias": self.bias_rule}
+        return {**config, "bias": _bias_config(self.bias_rule)}
 
 
 @gin.register(module="layers")
@@ -147,12 +176,12 @@ class Dense(keras.layers.Dense):
         self.bias_rule = bias
 
     def build(self, input_shape):
-        self.bias_initializer = keras.initializers.get(
-            _bias_initializer(self.bias_rule, input_shape[-1])
+        self.bias_initializer = _bias_initializer(
+            self.bias_rule, input_shape[-1]
         )
         super().build(input_shape)
 
     def get_config(self):
         config = super().get_config()
         del config["bias_initializer"]  # follows from `bias`
-        return {**config, "bias": self.bias_rule}
+        return {**config, "bias": _bias_config(self.bias_rule)}

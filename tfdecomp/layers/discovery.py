@@ -4,14 +4,15 @@ import gin
 import keras
 import tensorflow as tf
 
-from tfdecomp.distributions import concrete
+from tfdecomp.distributions.concrete import BinaryConcrete
+from tfdecomp.layers import object_latents
 from tfdecomp.layers.conv import Conv2D
 from tfdecomp.layers.mlp import MLP
 from tfdecomp.ops import object_record as records
 from tfdecomp.ops import spatial_transformer
 
 HEADS = ("reference", "paper")
-_PAPER_HIDDEN = (100, 100)
+FUSIONS = ("reference", "paper")
 
 
 @gin.register(module="layers")
@@ -39,13 +40,19 @@ class Discovery(keras.layers.Layer):
         initial_presence: Bias of the logit of presence.
         head: `"reference"`: as in the authors' code, heads have one hidden
             layer as wide as their input, and hand features on to the next;
-            `"paper"`: as in the paper's Table 2, they have two hidden layers
-            of 100 and hand nothing on.
+            `"paper"`: as in the paper's Table 2, they have the hidden layers
+            `head_hidden` and hand nothing on.
+        fusion: `"reference"`: as in the authors' code, two convolutions of
+            3x3 fuse what is seen with what is known; `"paper"`: as in the
+            paper's Table 2, a network of every cell by itself, with the
+            hidden layers `head_hidden`.
+        head_hidden: Hidden widths that the paper's options share.
+        seen_features: Width of the backbone's output; by default `features`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        seen: Features of the backbone, `[B, Hg, Wg, features]`.
-        known: Features of propagated objects, of the same shape.
+        seen: Features of the backbone, `[B, Hg, Wg, seen_features]`.
+        known: Features of propagated objects, `[B, Hg, Wg, features]`.
         frame: `[B, H, W, C]`.
         geometry: `cell` and `anchor` `[2]`, `(h, w)` in pixels, and `offset`
             `[B, 2]`, the frame's corner in the scene, in anchors.
@@ -59,7 +66,7 @@ class Discovery(keras.layers.Layer):
         where, what and depth, and `logit` `[B, n, 1]` of presence.
 
     Raises:
-        ValueError: If `head` is unknown.
+        ValueError: If `head` or `fusion` is unknown.
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, section 3.3.
@@ -82,6 +89,9 @@ class Discovery(keras.layers.Layer):
         glimpse_align="corners",
         initial_presence=0.0,
         head="reference",
+        fusion="reference",
+        head_hidden=(100, 100),
+        seen_features=None,
         **kwargs,
     ):
         # Places and likelihoods are float32 under any policy.
@@ -103,18 +113,13 @@ class Discovery(keras.layers.Layer):
         self.initial_presence = initial_presence
         if head not in HEADS:
             raise ValueError(f"head must be one of {HEADS}, got {head!r}")
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion must be one of {FUSIONS}, got {fusion!r}")
         self.head = head
-        options = {
-            "kernel_initializer": "glorot_uniform",
-            "bias": "zeros",
-            "dtype": "float32",
-        }
-        self.fuse = [
-            Conv2D(
-                fuse_filters, 3, activation="relu", name="fuse_0", **options
-            ),
-            Conv2D(features, 3, name="fuse_1", **options),
-        ]
+        self.fusion = fusion
+        self.head_hidden = tuple(head_hidden)
+        self.seen_features = seen_features
+        self.fuse = self._fusing_layers()
         self.passed = features if head == "reference" else 0
         base, passed = features + 2, self.passed
         inner = base + passed + 4  # base, passed on, where in the cell
@@ -128,7 +133,9 @@ class Discovery(keras.layers.Layer):
         }
         self.heads = {
             name: self._mlp(
-                (width,) if head == "reference" else _PAPER_HIDDEN, size, name
+                (width,) if head == "reference" else self.head_hidden,
+                size,
+                name,
             )
             for name, (width, size) in outputs.items()
         }
@@ -137,11 +144,32 @@ class Discovery(keras.layers.Layer):
     def _mlp(self, hidden, units, name):
         return MLP(hidden, units, dtype="float32", name=name)
 
+    def _fusing_layers(self):
+        if self.fusion == "paper":
+            return [self._mlp(self.head_hidden, self.features, "fuse")]
+        options = {
+            "kernel_initializer": "glorot_uniform",
+            "bias": "zeros",
+            "dtype": "float32",
+        }
+        return [
+            Conv2D(
+                self.fuse_filters,
+                3,
+                activation="relu",
+                name="fuse_0",
+                **options,
+            ),
+            Conv2D(self.features, 3, name="fuse_1", **options),
+        ]
+
     def build(self, seen_shape=None):
         """Creates the weights; no shape is needed."""
         grid = (None, None, None)
-        self.fuse[0].build((*grid, 2 * self.features))
-        self.fuse[1].build((*grid, self.fuse_filters))
+        width = self.features + (self.seen_features or self.features)
+        for layer in self.fuse:
+            layer.build((*grid, width))
+            width = self.fuse_filters
         self.encoder.build((None, self.glimpse_size**2 * self.channels))
         for name, head in self.heads.items():
             head.build((None, self.inputs[name]))
@@ -168,8 +196,8 @@ class Discovery(keras.layers.Layer):
         noise = records.split_noise(noise, self.what_dim)
         # Where.
         raw, passed = self._split("where", base, [8, self.passed])
-        where = records.gaussian(raw, training_wheels)
-        drawn = records.draw(*where, noise[0])
+        where = object_latents.normal(raw, training_wheels)
+        drawn = where.draw(noise[0])
         local, box = self._place(drawn, seen.shape[1:3], geometry)
         # What.
         encoded = self.encoder(self._glimpse(frame, box, geometry))
@@ -177,13 +205,13 @@ class Discovery(keras.layers.Layer):
         raw, passed = self._split(
             "what", inputs, [2 * self.what_dim, self.passed]
         )
-        what = records.gaussian(raw)  # appearance learns from the start
-        appearance = records.draw(*what, noise[1])
+        what = object_latents.normal(raw)  # learns from the start
+        appearance = what.draw(noise[1])
         # Depth.
         inputs = tf.concat([base, passed, local, appearance], axis=-1)
         raw, passed = self._split("depth", inputs, [2, self.passed])
-        depth = records.gaussian(raw, training_wheels)
-        depth_logit = records.draw(*depth, noise[2])
+        depth = object_latents.normal(raw, training_wheels)
+        depth_logit = depth.draw(noise[2])
         nearness = records.squash(depth_logit)
         # Presence.
         inputs = tf.concat([base, passed, local, appearance, nearness], axis=-1)
@@ -192,7 +220,8 @@ class Discovery(keras.layers.Layer):
             self.presence_temperature,
             training_wheels,
         )
-        presence = tf.sigmoid(concrete.sample(logit, noise[3], self.relaxation))
+        present = BinaryConcrete(logit, self.relaxation)
+        presence = tf.sigmoid(present.from_noise(noise[3]))
         state = tf.tile(
             tf.convert_to_tensor(self.initial_state)[None, None],
             [*tf.unstack(tf.shape(presence)[:2]), 1],
@@ -209,15 +238,14 @@ class Discovery(keras.layers.Layer):
             "hidden": state,
             "prior_hidden": state,
         }
-        parts = zip(where, what, depth)
-        mean, spread = (tf.concat(part, axis=-1) for part in parts)
+        mean, spread = object_latents.joined(where, what, depth)
         return objects, {"mean": mean, "deviation": spread, "logit": logit}
 
     def _fuse(self, seen, known):
         """What is seen and known of every cell, `[B, n, features + 2]`."""
         fused = tf.concat([known, seen], axis=-1)
-        for conv in self.fuse:
-            fused = conv(fused)
+        for layer in self.fuse:
+            fused = layer(fused)
         count = fused.shape[1] * fused.shape[2]
         fused = tf.reshape(fused, [-1, count, self.features])
         flag = tf.constant([[[1.0, 0.0]]])
@@ -270,4 +298,7 @@ class Discovery(keras.layers.Layer):
             "glimpse_align": self.glimpse_align,
             "initial_presence": self.initial_presence,
             "head": self.head,
+            "fusion": self.fusion,
+            "head_hidden": self.head_hidden,
+            "seen_features": self.seen_features,
         }

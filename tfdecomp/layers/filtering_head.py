@@ -8,6 +8,9 @@ from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.independent_dynamics import clamp
 from tfdecomp.layers.residual import leaky_relu
 
+_ACTIVATIONS = ("linear", "leaky_relu")
+_READERS = ("read_features", "read_mean", "read_log_variance")
+
 
 @gin.register(module="layers")
 @keras.saving.register_keras_serializable(package="tfdecomp")
@@ -19,6 +22,10 @@ class FilteringHead(keras.layers.Layer):
 
     Args:
         latent_dim: `Z`, all factors together.
+        output_activation: Of means and log-variances: `"linear"`, or
+            `"leaky_relu"`, as after all other layers.
+        map_prediction: Whether the predicted means and log-variances go
+            through a layer each before they meet the features.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -30,14 +37,30 @@ class FilteringHead(keras.layers.Layer):
     Returns:
         `(mean, log_variance)`, each `[B, Z]`, float32.
 
+    Raises:
+        ValueError: If the activation is unknown.
+
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.
         2019, section 3 and appendix.
     """
 
-    def __init__(self, latent_dim, **kwargs):
+    def __init__(
+        self,
+        latent_dim,
+        output_activation="linear",
+        map_prediction=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if output_activation not in _ACTIVATIONS:
+            raise ValueError(
+                f"output_activation must be one of {_ACTIVATIONS}, got "
+                f"{output_activation!r}"
+            )
         self.latent_dim = latent_dim
+        self.output_activation = output_activation
+        self.map_prediction = map_prediction
         # Small beside the convolutions, and what follows is a likelihood.
         options = {
             "kernel_initializer": "glorot_uniform",
@@ -46,7 +69,7 @@ class FilteringHead(keras.layers.Layer):
         }
         self.readers = [
             Dense(latent_dim, name=name, **options)
-            for name in ("read_features", "read_mean", "read_log_variance")
+            for name in _READERS[: 3 if map_prediction else 1]
         ]
         self.mix = Dense(latent_dim, name="mix", **options)
         self.mean = Dense(latent_dim, name="mean", **options)
@@ -62,17 +85,21 @@ class FilteringHead(keras.layers.Layer):
         self.built = True
 
     def call(self, features, mean, log_variance):
-        inputs = (
-            features,
-            tf.stop_gradient(mean),
-            tf.stop_gradient(log_variance),
-        )
-        read = [
-            leaky_relu(layer(value))
-            for layer, value in zip(self.readers, inputs)
-        ]
-        hidden = leaky_relu(self.mix(tf.concat(read, axis=-1)))
-        return self.mean(hidden), clamp(self.log_variance(hidden))
+        inputs = [features, tf.stop_gradient(mean)]
+        inputs.append(tf.stop_gradient(log_variance))
+        inputs = [tf.cast(value, tf.float32) for value in inputs]
+        for i, layer in enumerate(self.readers):
+            inputs[i] = leaky_relu(layer(inputs[i]))
+        hidden = leaky_relu(self.mix(tf.concat(inputs, axis=-1)))
+        outputs = self.mean(hidden), self.log_variance(hidden)
+        if self.output_activation == "leaky_relu":
+            outputs = tuple(map(leaky_relu, outputs))
+        return outputs[0], clamp(outputs[1])
 
     def get_config(self):
-        return {**super().get_config(), "latent_dim": self.latent_dim}
+        return {
+            **super().get_config(),
+            "latent_dim": self.latent_dim,
+            "output_activation": self.output_activation,
+            "map_prediction": self.map_prediction,
+        }

@@ -2,6 +2,7 @@
 
 import gin
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfdecomp.layers.conv import Conv2D
@@ -18,6 +19,9 @@ class FrameFeatures(keras.layers.Layer):
 
     Args:
         channels: Features per pixel.
+        half_pixel_centers: Whether the resize takes, for pixel i, that below
+            its centre, `floor((i + 1/2) in / out)`; else that below its edge,
+            `floor(i in / out)`, as PROVIDE's published code does.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -30,9 +34,10 @@ class FrameFeatures(keras.layers.Layer):
         Iandola et al., SqueezeNet (2016); PROVIDE's published code.
     """
 
-    def __init__(self, channels=16, **kwargs):
+    def __init__(self, channels=16, half_pixel_centers=True, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
+        self.half_pixel_centers = half_pixel_centers
         dtype = self.dtype_policy
         self.stem = Conv2D(
             64,
@@ -59,7 +64,7 @@ class FrameFeatures(keras.layers.Layer):
     def call(self, frame):
         height, width = frame.shape[1:3]
         size = (4 * height + 1, 4 * width + 1)
-        features = self.stem(tf.image.resize(frame, size, method="nearest"))
+        features = self.stem(self._resized(frame, size))
         # A window that starts inside may end outside, on the last row: 2 H
         # rows shrink to H.
         features = tf.nn.max_pool2d(features, 3, 2, "SAME")
@@ -67,8 +72,20 @@ class FrameFeatures(keras.layers.Layer):
             features = layer(features)
         return features
 
+    def _resized(self, frame, size):
+        if self.half_pixel_centers:
+            return tf.image.resize(frame, size, method="nearest")
+        for axis, out in enumerate(size, start=1):
+            below = np.arange(out) * frame.shape[axis] // out
+            frame = tf.gather(frame, below, axis=axis)
+        return frame
+
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "half_pixel_centers": self.half_pixel_centers,
+        }
 
 
 @keras.saving.register_keras_serializable(package="tfdecomp")

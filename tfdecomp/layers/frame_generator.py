@@ -25,6 +25,7 @@ class FrameGenerator(keras.layers.Layer):
             first makes a 4x4 map of a vector, each of the others doubles it.
         channels: `C`.
         output_activation: `"sigmoid"`, `"relu"` or `"linear"`.
+        output_bias: Start of the last layer's bias.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -48,6 +49,7 @@ class FrameGenerator(keras.layers.Layer):
         filters=(512, 256, 128, 64),
         channels=3,
         output_activation="sigmoid",
+        output_bias=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,6 +57,7 @@ class FrameGenerator(keras.layers.Layer):
         self.filters = tuple(filters)
         self.channels = channels
         self.output_activation = output_activation
+        self.output_bias = output_bias
         check_doublings(self.image_size, self.filters)
         if output_activation not in _ACTIVATIONS:
             raise ValueError(
@@ -73,6 +76,9 @@ class FrameGenerator(keras.layers.Layer):
             )
             for i, width in enumerate((*self.filters, channels))
         ]
+        self.deconvs[-1].bias_initializer = keras.initializers.Constant(
+            output_bias
+        )
         self.norms = [
             BatchNorm(name=f"norm_{i}", **options)
             for i in range(len(self.filters))
@@ -141,4 +147,5 @@ class FrameGenerator(keras.layers.Layer):
             "filters": self.filters,
             "channels": self.channels,
             "output_activation": self.output_activation,
+            "output_bias": self.output_bias,
         }

@@ -5,6 +5,7 @@ import keras
 import tensorflow as tf
 
 LOG_VARIANCE_LIMIT = 10.0
+_ACTIVATIONS = ("linear", "selu")
 
 
 def clamp(log_variance):
@@ -27,6 +28,8 @@ class IndependentDynamics(keras.layers.Layer):
     Args:
         units: Width of the hidden layers.
         depth: Their number.
+        output_activation: `"linear"`, or `"selu"`, which keeps means and
+            log-variances above -1.76.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -35,16 +38,27 @@ class IndependentDynamics(keras.layers.Layer):
     Returns:
         `(mean, log_variance)`, each `[B, k, d]`, float32.
 
+    Raises:
+        ValueError: If the activation is unknown.
+
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.
         2019, section 3 and appendix (four layers of 128 units).
     """
 
-    def __init__(self, units=128, depth=4, **kwargs):
+    def __init__(
+        self, units=128, depth=4, output_activation="linear", **kwargs
+    ):
         # float32 at any policy: what follows is a divergence.
         super().__init__(autocast=False, **kwargs)
         self.units = units
         self.depth = depth
+        if output_activation not in _ACTIVATIONS:
+            raise ValueError(
+                f"output_activation must be one of {_ACTIVATIONS}, got "
+                f"{output_activation!r}"
+            )
+        self.output_activation = output_activation
 
     def build(self, factors_shape):
         num_factors, dim = factors_shape[-2:]
@@ -74,7 +88,7 @@ class IndependentDynamics(keras.layers.Layer):
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
             features = tf.matmul(features, tf.convert_to_tensor(kernel))
             features += tf.convert_to_tensor(bias)[:, None]
-            if i < self.depth:
+            if i < self.depth or self.output_activation == "selu":
                 features = tf.nn.selu(features)
         features = tf.transpose(features, [1, 0, 2])
         mean, log_variance = tf.split(features, 2, axis=-1)
@@ -88,6 +102,7 @@ class IndependentDynamics(keras.layers.Layer):
             **super().get_config(),
             "units": self.units,
             "depth": self.depth,
+            "output_activation": self.output_activation,
         }
 
 

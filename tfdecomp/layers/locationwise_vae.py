@@ -6,6 +6,8 @@ import gin
 import keras
 import tensorflow as tf
 
+from tfdecomp.distributions.bernoulli import LogitBernoulli
+from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.location_appearance import small_head
 from tfdecomp.layers.residual import (
     ConvBlock,
@@ -119,13 +121,13 @@ class LocationwiseVAE(keras.layers.Layer):
         log_variance = tf.clip_by_value(
             log_variance, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT
         )
-        latents = mean + tf.exp(0.5 * log_variance) * noise
+        q = DiagonalGaussian.of(mean, log_variance)
+        latents = q.from_noise(noise)
         logits = self._crop(self._run(self.decoder, latents, training))
-        nll = tf.nn.sigmoid_cross_entropy_with_logits(frames, logits)
-        kl = 0.5 * tf.reduce_sum(
-            tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance, -1
-        )  # [N, *grid]
-        loss = tf.reduce_sum(nll, [1, 2, 3]) + tf.reduce_sum(kl, [1, 2])
+        log_prob = LogitBernoulli(logits).log_prob(frames)
+        prior = DiagonalGaussian.standard(self.latent_dim)
+        kl = q.kl_divergence(prior)  # [N, *grid]
+        loss = tf.reduce_sum(kl, [1, 2]) - tf.reduce_sum(log_prob, [1, 2, 3])
         return loss, self.interpolate(kl)
 
     def interpolate(self, kl):

@@ -22,6 +22,9 @@ class LSTM2DCell(keras.layers.Layer):
 
     Args:
         units: Size of `h` and `c`.
+        separate_biases: Gives each of the three products a bias of its own,
+            as PROVIDE's published code has it. Their sum is what counts, but
+            it starts wider and an optimizer moves it three times as far.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -37,11 +40,12 @@ class LSTM2DCell(keras.layers.Layer):
         neural networks (2007).
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units, separate_biases=False, **kwargs):
         # The state is carried over hundreds of cells: always float32.
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.units = units
+        self.separate_biases = separate_biases
 
     def build(self, inputs_shape, *state_shapes):
         shapes = {
@@ -57,13 +61,27 @@ class LSTM2DCell(keras.layers.Layer):
             )
             for name, shape in shapes.items()
         ]
-        limit = self.units**-0.5
-        self.bias = self.add_weight(
-            name="bias",
-            shape=(5 * self.units,),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
-        )
+        fans = {"bias": self.units}
+        if self.separate_biases:
+            fans = {f"{name}_bias": size[0] for name, size in shapes.items()}
+        self.biases = [
+            self.add_weight(
+                name=name,
+                shape=(5 * self.units,),
+                initializer=keras.initializers.RandomUniform(
+                    -(fan_in**-0.5), fan_in**-0.5
+                ),
+            )
+            for name, fan_in in fans.items()
+        ]
         self.built = True
+
+    @property
+    def bias(self):
+        """What is added to the gates, `[5 units]`: a variable, or their sum."""
+        if not self.separate_biases:
+            return self.biases[0]
+        return tf.add_n([tf.convert_to_tensor(b) for b in self.biases])
 
     def call(self, inputs, temporal, refined):
         read = tf.concat([inputs, temporal[0], refined[0]], axis=-1)
@@ -76,4 +94,8 @@ class LSTM2DCell(keras.layers.Layer):
         return tf.sigmoid(o) * tf.tanh(c), c
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units}
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "separate_biases": self.separate_biases,
+        }

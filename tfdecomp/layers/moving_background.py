@@ -1,15 +1,12 @@
 """A background that is painted once and then looked at from moving places."""
 
-import math
-
 import gin
 import keras
 import tensorflow as tf
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.layers import object_latents
 from tfdecomp.layers.conv import Conv2D
 from tfdecomp.layers.mlp import MLP
-from tfdecomp.ops import object_record as records
 from tfdecomp.ops import spatial_transformer
 
 _GRID = 5  # side of the latent; the encoder divides by 12
@@ -131,29 +128,27 @@ class MovingBackground(keras.layers.Layer):
         kl = tf.zeros([batch])
         if state is None:
             first = tf.reshape(seen, [batch, count, *seen.shape[1:]])[:, 0]
-            mean, spread = records.gaussian(self.painter(first))
-            flat = [-1, self.clip_noise]
-            mean, spread = tf.reshape(mean, flat), tf.reshape(spread, flat)
-            posterior = gaussians.from_deviation(mean, spread)
-            kl += gaussians.kl_divergence(posterior, 0.0, 0.0)
+            q = self._flat(object_latents.normal(self.painter(first)))
+            kl += object_latents.kl_from_zero(q)
             state = {
-                "latent": records.draw(mean, spread, noise.get("clip")),
+                "latent": q.draw(noise.get("clip")),
                 "place": tf.zeros([batch, _MOVES]),
             }
         size = _GRID**2 * self.filters
         seen = tf.reshape(seen, [batch, count, size])
         known = tf.tile(state["latent"][:, None], [1, count, 1])
         raw = self.mover(tf.concat([seen, known], axis=-1))
-        mean, spread = records.gaussian(raw)
-        of_moves = gaussians.kl_divergence(
-            gaussians.from_deviation(mean, spread),
-            0.0,
-            2.0 * math.log(self.move_deviation),
-        )
+        q = object_latents.normal(raw)
+        of_moves = object_latents.kl_from_zero(q, self.move_deviation)
         kl += tf.reduce_sum(of_moves, axis=1)
-        moves = records.draw(mean, spread, noise.get("frames"))
+        moves = q.draw(noise.get("frames"))
         pictures, state = self._look(state, moves, video.shape[2:4])
         return pictures, kl, state
+
+    def _flat(self, q):
+        """The latents of all places of the painting as one event."""
+        size = [-1, self.clip_noise]
+        return object_latents.Normal(*(tf.reshape(part, size) for part in q))
 
     def predict(self, state, num_frames, image_size, noise=None):
         """Pictures of more frames, as the prior has them.

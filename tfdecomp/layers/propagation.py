@@ -4,12 +4,16 @@ import gin
 import keras
 import tensorflow as tf
 
-from tfdecomp.distributions import concrete
+from tfdecomp.distributions.concrete import BinaryConcrete
+from tfdecomp.layers import object_latents
 from tfdecomp.layers.mlp import MLP
 from tfdecomp.ops import object_record as records
 from tfdecomp.ops import spatial_transformer
 
 SIZE_PRIORS = ("absolute", "change")
+PLACES = ("variables", "box")
+STARTS = ("keras", "sonnet")
+_GATES = ("update", "reset", "candidate")  # in the order of Keras
 GATE_LIMIT = 0.9999  # keeps the spread of what is drawn above zero
 GLIMPSE_STEP = 0.1  # of the first glimpse's change of place and size
 
@@ -44,6 +48,12 @@ class Propagation(keras.layers.Layer):
             size, or their `"change"`.
         glimpse_align: See `ops.spatial_transformer`.
         initial_keep: Bias of the logit of presence.
+        recurrent_start: How the recurrent network begins: as `"keras"` has it
+            or, as in the authors' code, as `"sonnet"` has it, with kernels
+            and biases of each gate by themselves as Glorot has them.
+        where_input: What later heads and the recurrent network see of where:
+            as in the authors' code the `"variables"` that were drawn, or as
+            in the paper the `"box"`, its centre in the scene and its sides.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -66,7 +76,8 @@ class Propagation(keras.layers.Layer):
         name of the variable.
 
     Raises:
-        ValueError: If `size_prior` is unknown, or what sees frames is pruned.
+        ValueError: If `size_prior`, `where_input` or `recurrent_start` is
+            unknown, or what sees frames is pruned.
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, sections 3.4 and 3.8,
@@ -94,15 +105,22 @@ class Propagation(keras.layers.Layer):
         size_prior="absolute",
         glimpse_align="corners",
         initial_keep=0.0,
+        where_input="variables",
+        recurrent_start="keras",
         **kwargs,
     ):
         # Places and likelihoods are float32 under any policy.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        if size_prior not in SIZE_PRIORS:
-            raise ValueError(
-                f"size_prior must be one of {SIZE_PRIORS}, got {size_prior!r}"
-            )
+        for name, value, known in (
+            ("size_prior", size_prior, SIZE_PRIORS),
+            ("where_input", where_input, PLACES),
+            ("recurrent_start", recurrent_start, STARTS),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"{name} must be one of {known}, got {value!r}"
+                )
         if prune and not is_prior:
             raise ValueError(
                 "only a prior can be pruned: what sees frames needs glimpses; "
@@ -126,9 +144,12 @@ class Propagation(keras.layers.Layer):
         self.size_prior = size_prior
         self.glimpse_align = glimpse_align
         self.initial_keep = initial_keep
+        self.where_input = where_input
+        self.recurrent_start = recurrent_start
         base = features + 2
         area = glimpse_size**2
-        where = 6 if use_position else 4
+        where = 4 if where_input == "variables" else 2
+        where += 2 * use_position
         seen = base + where + glimpse_units
         self.inputs = {
             "where": base + glimpse_units,
@@ -173,7 +194,17 @@ class Propagation(keras.layers.Layer):
             for encoder in self.encoders:
                 encoder.build((None, self.glimpse_size**2 * self.channels))
         self.cell.build((None, self.cell_width))
+        if self.recurrent_start == "sonnet":
+            self._start_gates()
         self.built = True
+
+    def _start_gates(self):
+        """Draws kernels and biases of each gate as if it were alone."""
+        for weight in self.cell.trainable_variables:
+            shape = (*weight.shape[:-1], self.units)
+            # An initialiser that is called twice draws the same twice.
+            gates = [keras.initializers.GlorotUniform()(shape) for _ in _GATES]
+            weight.assign(tf.concat(gates, axis=-1))
 
     def call(
         self,
@@ -196,33 +227,32 @@ class Propagation(keras.layers.Layer):
         seen, mask = self._first_glimpse(base, objects["box"], frame, geometry)
         # Where.
         raw = self.heads["where"](tf.concat([base, seen], axis=-1))
-        mean, spread = records.gaussian(raw, training_wheels)
+        change = object_latents.normal(raw, training_wheels)
         before = tf.pad(objects["size_logit"], [(0, 0), (0, 0), (2, 0)])
+        place = change.shifted(before)
         there = drawn.get("where")
         if there is None:
-            there = records.draw(before + mean, spread, noise[0])
+            there = place.draw(noise[0])
         move = self.move_scale * tf.tanh(there[..., :2])
         position = objects["position"] + move
         size = records.squash(there[..., 2:], self.size_range)
         box = tf.concat([objects["box"][..., :2] + move, size], axis=-1)
-        where = [position, there] if self.use_position else [there]
-        where = tf.concat(where, axis=-1)
+        where = there if self.where_input == "variables" else size
+        if self.use_position:
+            where = tf.concat([position, where], axis=-1)
         # Second glimpse, where it is now.
         seen = self._second_glimpse(known, box, mask, frame, geometry)
         # What.
-        mean_what, spread_what = self._update_what(
-            objects["what"], base, where, seen
-        )
+        look = self._update_what(objects["what"], base, where, seen)
         what = drawn.get("what")
         if what is None:
-            what = records.draw(mean_what, spread_what, noise[1])
+            what = look.draw(noise[1])
         # Depth.
         raw = self.heads["depth"](tf.concat([base, where, what, seen], -1))
-        mean_depth, spread_depth = records.gaussian(raw, training_wheels)
+        nearer = object_latents.normal(raw, training_wheels)
         depth_logit = drawn.get("depth_logit")
         if depth_logit is None:
-            change = records.draw(mean_depth, spread_depth, noise[2])
-            depth_logit = objects["depth_logit"] + change
+            depth_logit = objects["depth_logit"] + nearer.draw(noise[2])
         depth = records.squash(depth_logit)
         # Presence: an object may go, never come back.
         inputs = tf.concat([base, where, what, depth, seen], axis=-1)
@@ -233,7 +263,8 @@ class Propagation(keras.layers.Layer):
         )
         sample = drawn.get("sample")
         if sample is None:
-            sample = concrete.sample(logit, noise[3], self.relaxation)
+            stays = BinaryConcrete(logit, self.relaxation)
+            sample = stays.from_noise(noise[3])
         presence = objects["presence"] * tf.sigmoid(sample)
         field = "prior_hidden" if self.is_prior else "hidden"
         state = self._recur(
@@ -250,10 +281,10 @@ class Propagation(keras.layers.Layer):
             "presence": presence,
             field: state,
         }
-        if self.size_prior == "absolute":
-            mean += before
-        mean = tf.concat([mean, mean_what - objects["what"], mean_depth], -1)
-        spread = tf.concat([spread, spread_what, spread_depth], axis=-1)
+        # What the static prior is of: changes, but for absolute sizes.
+        sized = place if self.size_prior == "absolute" else change
+        looks = look.shifted(-objects["what"])
+        mean, spread = object_latents.joined(sized, looks, nearer)
         return after, {
             "mean": mean,
             "deviation": spread,
@@ -305,7 +336,7 @@ class Propagation(keras.layers.Layer):
         return self.encoders[number](flat)
 
     def _update_what(self, what, base, where, seen):
-        """Gates between the old appearance and two new ones."""
+        """Between the old appearance and two new ones, by gates."""
         mean_seen, raw_seen = tf.split(
             self.heads["what_seen"](seen), 2, axis=-1
         )
@@ -318,7 +349,7 @@ class Propagation(keras.layers.Layer):
         mean += (1.0 - take) * mean_seen + (1.0 - turn) * mean_kept
         spread = (1.0 - take) * records.deviation(raw_seen)
         spread += (1.0 - turn) * records.deviation(raw_kept)
-        return mean, spread
+        return object_latents.Normal(mean, spread)
 
     def _recur(self, inputs, state):
         shape = tf.shape(state)
@@ -349,4 +380,6 @@ class Propagation(keras.layers.Layer):
             "size_prior": self.size_prior,
             "glimpse_align": self.glimpse_align,
             "initial_keep": self.initial_keep,
+            "where_input": self.where_input,
+            "recurrent_start": self.recurrent_start,
         }

@@ -30,6 +30,10 @@ class SpatialAttention(keras.layers.Layer):
         max_neighbours: Objects that a place looks at, the nearest ones; by
             default all. The result is the same as long as no place has more
             within six deviations.
+        initial_peak: What the kernel's peak counts for at the start of
+            training: the last layer of V starts as much smaller. By default
+            it starts as Glorot has it; a narrow kernel, whose peak is
+            `1 / (2 pi scale^2)`, then makes large sums.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -52,6 +56,7 @@ class SpatialAttention(keras.layers.Layer):
         units=64,
         hidden=(64, 64),
         max_neighbours=None,
+        initial_peak=None,
         **kwargs,
     ):
         # Places and likelihoods are float32 under any policy.
@@ -61,6 +66,7 @@ class SpatialAttention(keras.layers.Layer):
         self.units = units
         self.hidden = tuple(hidden)
         self.max_neighbours = max_neighbours
+        self.initial_peak = initial_peak
         self.pair = MLP(self.hidden, units, dtype="float32", name="pair")
 
     def build(
@@ -74,6 +80,10 @@ class SpatialAttention(keras.layers.Layer):
         width = features_shape[-1] + 2
         width += self.units if known_shape is not None else 0
         self.pair.build((None, width))
+        if self.initial_peak is not None:
+            kernel = self.pair.kernels[-1]
+            peak = 1.0 / (2.0 * math.pi * self.scale**2)
+            kernel.assign(kernel * (self.initial_peak / peak))
         self.built = True
 
     def call(self, places, objects, features, known=None, weights=None):
@@ -140,6 +150,7 @@ class SpatialAttention(keras.layers.Layer):
             "units": self.units,
             "hidden": self.hidden,
             "max_neighbours": self.max_neighbours,
+            "initial_peak": self.initial_peak,
         }
 
 

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csgraph
 
 MAX_DISTANCE = 30.0  # pixels that a centre may move between two frames
 
@@ -22,10 +23,13 @@ class Maps(NamedTuple):
             channels.
         similarity: `[T, Q, H, W]` cosine between a pixel and each of the `Q`
             colours; None where objects have no colours to tell them apart.
+        codes: `[T, H, W]` int32, the same for pixels of the same colour; None
+            unless only these belong together.
     """
 
     difference: np.ndarray
     similarity: np.ndarray | None
+    codes: np.ndarray | None = None
 
 
 class Components(NamedTuple):
@@ -34,7 +38,7 @@ class Components(NamedTuple):
     Attributes:
         labels: `[T, Q, H, W]` int32, 1 + the component of each pixel, or 0.
         frames: `[N]`.
-        colors: `[N]` which of the colours.
+        colors: `[N]` which of the colours, or its code.
         sizes: `[N]` pixels.
         boxes: `[N, 4]` tight boxes, pixel edges.
         centres: `[N, 2]` means of their pixels' centres, `(y, x)`.
@@ -74,15 +78,21 @@ def nothing(num_slots) -> State:
     )
 
 
-def compare(video, background, colors) -> Maps:
+def compare(video, background, colors, is_equal=False) -> Maps:
     """Compares pixels with the background and with colours.
 
     Args:
         video: `[T, H, W, C]` in `[0, 1]`.
         background: `[C]`.
         colors: `[Q, C]`, possibly none.
+        is_equal: Compares pixels with each other in place of `colors`: up to
+            three channels, of eight bits each.
     """
     difference = np.abs(video - np.asarray(background, video.dtype)).sum(-1)
+    if is_equal:
+        levels = np.round(255 * video).astype(np.int32)
+        weights = 256 ** np.arange(video.shape[-1], dtype=np.int32)
+        return Maps(difference, None, levels @ weights)
     if not len(colors):
         return Maps(difference, None)
     colors = np.asarray(colors, video.dtype)
@@ -107,7 +117,10 @@ def find(maps, mask_threshold, color_threshold, most=None) -> Components:
     lit = (maps.difference >= mask_threshold)[:, None]
     if maps.similarity is not None:
         lit = lit & (maps.similarity >= color_threshold)
-    labels, count = ndimage.label(lit, _CROSS)
+    if maps.codes is None:
+        labels, count = ndimage.label(lit, _CROSS)
+    else:
+        labels, count = _equal(lit[:, 0], maps.codes)
     if most is not None and count > most:
         labels, count = _largest(labels, count, most)
     edges = [
@@ -118,6 +131,9 @@ def find(maps, mask_threshold, color_threshold, most=None) -> Components:
     (places,) = np.nonzero(labels.ravel())
     number = labels.ravel()[places] - 1
     sizes = np.bincount(number, minlength=count)
+    if maps.codes is not None:
+        colors = np.zeros(count, np.int32)
+        colors[number] = maps.codes.ravel()[places]
     height, width = labels.shape[2:]
     pixels = np.divmod(places % (height * width), width)
     centres = [np.bincount(number, p, count) / sizes + 0.5 for p in pixels]
@@ -129,6 +145,37 @@ def find(maps, mask_threshold, color_threshold, most=None) -> Components:
         np.stack(box, -1).astype(np.float32),
         np.stack(centres, -1),
     )
+
+
+def _equal(lit, codes):
+    """Components of the graph whose edges join equal neighbours.
+
+    Args:
+        lit: `[T, H, W]` pixels that are nodes.
+        codes: `[T, H, W]`.
+
+    Returns:
+        `(labels [T, 1, H, W], count)`, as of `ndimage.label`.
+    """
+    nodes = np.arange(lit.size).reshape(lit.shape)
+    edges = []
+    for axis in (1, 2):
+        one = [slice(None)] * 3
+        other = [slice(None)] * 3
+        one[axis], other[axis] = slice(None, -1), slice(1, None)
+        one, other = tuple(one), tuple(other)
+        joined = lit[one] & lit[other] & (codes[one] == codes[other])
+        edges.append((nodes[one][joined], nodes[other][joined]))
+    begin, end = (np.concatenate(part) for part in zip(*edges))
+    graph = sparse.coo_array(
+        (np.ones(len(begin), bool), (begin, end)), shape=(lit.size,) * 2
+    )
+    _, owner = csgraph.connected_components(graph, directed=False)
+    labels = np.zeros(lit.size, np.int32)
+    kept = lit.ravel()
+    numbers, labels[kept] = np.unique(owner[kept], return_inverse=True)
+    labels[kept] += 1
+    return labels.reshape(len(lit), 1, *lit.shape[1:]), len(numbers)
 
 
 def _largest(labels, count, most):
@@ -151,10 +198,12 @@ def _largest(labels, count, most):
     return table[labels], int(kept.sum())
 
 
-def track(found, num_frames, state) -> tuple[np.ndarray, np.ndarray, State]:
+def track(
+    found, num_frames, state, max_distance=MAX_DISTANCE
+) -> tuple[np.ndarray, np.ndarray, State]:
     """Gives components tracks and slots, from frame to frame.
 
-    Components of one colour that are at most `MAX_DISTANCE` apart are matched
+    Components of one colour that are at most so far apart are matched
     so that their centres move as little as possible in sum. The others begin
     a track, in the lowest free slots; where none is left, the smallest
     components have to go. A track that ends is never taken up again.
@@ -163,6 +212,7 @@ def track(found, num_frames, state) -> tuple[np.ndarray, np.ndarray, State]:
         found: `Components`.
         num_frames: `T`.
         state: What the frame before the first one left.
+        max_distance: Pixels that a centre may move; None for any number.
 
     Returns:
         `(ids, slots, state)`: `[N]` each, 0 and -1 for components that found
@@ -176,7 +226,7 @@ def track(found, num_frames, state) -> tuple[np.ndarray, np.ndarray, State]:
         if len(here) > num_slots:
             by_size = np.argsort(-found.sizes[here], kind="stable")
             here = np.sort(here[by_size[:num_slots]])
-        rows, columns = _match(found, here, state)
+        rows, columns = _match(found, here, state, max_distance)
         ids[here[rows]], slots[here[rows]] = state.ids[columns], columns
         new = here[ids[here] == 0]
         ids[new] = state.next_id + np.arange(len(new))
@@ -190,13 +240,15 @@ def track(found, num_frames, state) -> tuple[np.ndarray, np.ndarray, State]:
     return ids, slots, state
 
 
-def _match(found, here, state):
+def _match(found, here, state, max_distance):
     """Components of a frame, by place, and slots of the one before."""
     (before,) = np.nonzero(state.ids)
     steps = found.centres[here][:, None] - state.centres[before]
     cost = np.linalg.norm(steps, axis=-1)
     other = found.colors[here][:, None] != state.colors[before]
-    cost = np.where(other | (cost > MAX_DISTANCE), _APART, cost)
+    if max_distance is not None:
+        other = other | (cost > max_distance)
+    cost = np.where(other, _APART, cost)
     rows, columns = linear_sum_assignment(cost)
     good = cost[rows, columns] < _APART
     return rows[good], before[columns[good]]

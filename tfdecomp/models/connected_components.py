@@ -9,7 +9,8 @@ colour or place keep objects apart.
 
 References:
     Crawford and Pineau, Exploiting Spatial Invariance for Scalable
-    Unsupervised Object Tracking. AAAI 2020, the baseline of Figure 5.
+    Unsupervised Object Tracking. AAAI 2020, the baseline of Figure 5,
+    appendix C.
 """
 
 import gin
@@ -35,6 +36,12 @@ class ConnectedComponents(base.DecompositionModel):
         colors: Colours of objects, `(r, g, b)` in `[0, 1]` each; a pixel
             belongs to all that it is similar enough to. Empty: all objects
             have one colour.
+        equal_colors: As in the paper's appendix C: pixels belong together
+            where they are neighbours of exactly the same colour, whatever it
+            is; `colors` and `color_threshold` are not used. Of anti-aliased
+            objects every shade is an object of its own.
+        max_distance: Pixels that a centre may move between two frames; None,
+            as in the appendix, for any number.
         mask_threshold: Least difference from the background, summed over the
             channels, of an object's pixel.
         color_threshold: Least cosine between a pixel and a colour.
@@ -57,8 +64,9 @@ class ConnectedComponents(base.DecompositionModel):
         `state`. Nothing is reconstructed, and there is no loss.
 
     Raises:
-        ValueError: If a colour has no length or other channels, or the model
-            is to be trained.
+        ValueError: If a colour has no length or other channels, or there are
+            more than three channels to be equal, or the model is to be
+            trained.
 
     Example:
 
@@ -86,6 +94,8 @@ class ConnectedComponents(base.DecompositionModel):
         self,
         colors=(),
         *,
+        equal_colors=False,
+        max_distance=components.MAX_DISTANCE,
         mask_threshold=0.0589,
         color_threshold=0.9616,
         background_color=0.0,
@@ -100,6 +110,8 @@ class ConnectedComponents(base.DecompositionModel):
         self.channels = channels
         self.num_slots = num_slots
         self.colors = tuple(tuple(map(float, color)) for color in colors)
+        self.equal_colors = equal_colors
+        self.max_distance = max_distance
         self.mask_threshold = mask_threshold
         self.color_threshold = color_threshold
         self.background_color = background_color
@@ -112,6 +124,11 @@ class ConnectedComponents(base.DecompositionModel):
                     f"a colour is {self.channels} numbers, not all 0, got "
                     f"{color}"
                 )
+        if self.equal_colors and self.channels > 3:
+            raise ValueError(
+                "equal_colors compares up to three channels, got "
+                f"{self.channels}; take colors in place of it"
+            )
         if np.size(self.background_color) not in (1, self.channels):
             raise ValueError(
                 "background_color is one number, or one for each of the "
@@ -155,7 +172,9 @@ class ConnectedComponents(base.DecompositionModel):
 
     def compare(self, video):
         """What of a clip `[T, H, W, C]` in `[0, 1]` the thresholds decide."""
-        return components.compare(video, self.background_color, self.colors)
+        return components.compare(
+            video, self.background_color, self.colors, self.equal_colors
+        )
 
     def decide(self, maps, num_slots, thresholds=None, state=None):
         """Tracks of one clip, as arrays.
@@ -178,7 +197,9 @@ class ConnectedComponents(base.DecompositionModel):
         frames = len(maps.difference)
         if state is None:
             state = components.nothing(num_slots - 1)
-        ids, slots, state = components.track(found, frames, state)
+        ids, slots, state = components.track(
+            found, frames, state, self.max_distance
+        )
         kept = slots >= 0
         places = found.frames[kept], slots[kept] + 1
         track_ids = np.zeros((frames, num_slots), np.int32)
@@ -201,6 +222,8 @@ class ConnectedComponents(base.DecompositionModel):
     def get_config(self):
         names = (
             "colors",
+            "equal_colors",
+            "max_distance",
             "mask_threshold",
             "color_threshold",
             "background_color",

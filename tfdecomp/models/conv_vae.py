@@ -3,7 +3,7 @@
     p(z) = N(0, I)                               z on a coarse grid
     p(x | z) = prod_pixels Bernoulli(sigmoid(decoder(z)))
     q(z | x) = N(mu, v),  (mu, log v) = encoder(x)
-    loss = NLL + beta KL(q || p)
+    loss = -log p(x | z) + beta KL(q(z | x) || p(z))
 
 The baseline of LAVAE: it draws as well, and knows of no objects. So it
 returns no masks, and its one "slot" describes the scene.
@@ -20,13 +20,17 @@ import gin
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.bernoulli import LogitBernoulli
+from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.grid_decoder import GridDecoder
 from tfdecomp.layers.grid_encoder import GridEncoder
 from tfdecomp.models import base
 from tfdecomp.models.frames import FrameNoise, split_frames
 from tfdecomp.models.iterative import sweep
+
+tfd = tfp.distributions
 
 LOG_VARIANCE_LIMIT = 10.0
 # What a frame's noise is for; samples of the bound count on from the last.
@@ -126,12 +130,27 @@ class ConvVAE(base.DecompositionModel):
     # ---- the generative model ----------------------------------------------
 
     def prior(self):
-        """p(z). Event `[D]`, no batch."""
-        return gaussians.gaussian(tf.zeros([2 * self.latent_dim]))
+        """p(z) = N(0, I), a `DiagonalGaussian`. Event `[D]`, no batch."""
+        return DiagonalGaussian.standard(self.latent_dim)
 
-    def posterior(self, parameters):
-        """q(z | x) of `infer`'s parameters. Event `[D]`, batch `[N]`."""
-        return gaussians.gaussian(parameters)
+    def posterior(self, inputs):
+        """q(z | x), a `DiagonalGaussian`. Event `[D]`, batch `[...]`.
+
+        Args:
+            inputs: Parameters `[..., 2 D]` of `infer`; or a batch as for
+                `call`, from which they are inferred: batch `[B, T]`.
+        """
+        if not isinstance(inputs, dict):
+            return DiagonalGaussian(inputs)
+        frames, _, shape = self._frames(inputs)
+        parameters = self.infer(frames)
+        shape = tf.concat([shape, tf.shape(parameters)[1:]], axis=0)
+        return DiagonalGaussian(tf.reshape(parameters, shape))
+
+    def likelihood(self, latents, training=False):
+        """p(x | z) of latents `[N, D]`. Event `[H, W, C]`, batch `[N]`."""
+        logits = self.logits(latents, training=training)
+        return tfd.Independent(LogitBernoulli(logits), 3)
 
     def infer(self, frames, training=False):
         """Means and log-variances of q: `[N, H, W, C]` -> `[N, 2 D]`."""
@@ -151,25 +170,20 @@ class ConvVAE(base.DecompositionModel):
         grid = tf.reshape(latents, [-1, *self.latent_shape])
         return self.decoder(grid, training=training)
 
-    def negative_log_likelihood(self, frames, logits):
-        """Nats per frame, `[N]`."""
-        terms = tf.nn.sigmoid_cross_entropy_with_logits(frames, logits)
-        return tf.reduce_sum(terms, [1, 2, 3])
-
     # ---- pictures ----------------------------------------------------------
 
     def call(self, inputs, training=False):
         frames, noise, shape = self._frames(inputs)
-        parameters = self.infer(frames, training=training)
-        latents = self._sample(parameters, noise, _LATENTS)
-        logits = self.logits(latents, training=training)
-        nll = self.negative_log_likelihood(frames, logits)
-        latent_kl = gaussians.kl_terms(parameters, 0.0, 0.0)
-        kl = tf.reduce_sum(latent_kl, axis=1)
+        p = self.prior()
+        q = self.posterior(self.infer(frames, training=training))
+        latents = self._sample(q, noise, _LATENTS)
+        likelihood = self.likelihood(latents, training=training)
+        nll = -likelihood.log_prob(frames)
+        kl = tfd.kl_divergence(q, p)
         outputs = {
-            "recon": tf.sigmoid(logits),
-            "slots": parameters[:, None, : self.latent_dim],
-            "latent_kl": latent_kl[:, None],
+            "recon": likelihood.mean(),
+            "slots": q.loc[:, None],
+            "latent_kl": q.kl_terms(p)[:, None],
             "loss": nll + self.weight(inputs, "kl_weight") * kl,
             "nll": nll,
             "kl": kl,
@@ -186,10 +200,9 @@ class ConvVAE(base.DecompositionModel):
         noise = FrameNoise(base.clip_seeds(inputs), numbers)
         return frames, noise, tf.shape(video)[:2]
 
-    def _sample(self, parameters, noise, purpose):
+    def _sample(self, q, noise, purpose):
         """One sample of q: `[N, D]`."""
-        normal = noise.normal(purpose, (self.latent_dim,))
-        return gaussians.sample(parameters, normal)
+        return q.from_noise(noise.normal(purpose, (self.latent_dim,)))
 
     def log_likelihood_bound(self, inputs, num_samples=100):
         """Importance-weighted bound of `log p(x)`.
@@ -204,12 +217,12 @@ class ConvVAE(base.DecompositionModel):
             `[B]` nats per clip, the sum over its frames.
         """
         frames, noise, shape = self._frames(inputs)
-        parameters = self.infer(frames)
+        q, p = self.posterior(self.infer(frames)), self.prior()
 
         def one(sample):
-            latents = self._sample(parameters, noise, _BOUND + sample)
-            nll = self.negative_log_likelihood(frames, self.logits(latents))
-            return gaussians.log_ratio(latents, parameters) - nll
+            z = self._sample(q, noise, _BOUND + sample)
+            log_joint = self.likelihood(z).log_prob(frames) + p.log_prob(z)
+            return log_joint - q.log_prob(z)
 
         def body(sample, total):
             both = tf.stack([total, one(sample)])
@@ -247,9 +260,10 @@ class ConvVAE(base.DecompositionModel):
         Returns:
             As `decode`, with `slots` `[N, 1, D]`.
         """
-        latents = tf.random.stateless_normal(
+        noise = tf.random.stateless_normal(
             [num_samples, 1, self.latent_dim], seed
         )
+        latents = self.prior().from_noise(noise)
         return {**self.decode(latents), "slots": latents}
 
     def traverse(self, inputs, slot=0, dims=None, values=None):

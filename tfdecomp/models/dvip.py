@@ -17,20 +17,21 @@ References:
     Whitney and Fergus, Disentangling Video with Independent Prediction. 2019.
 """
 
-import math
-
 import gin
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import DiagonalGaussian, NormalPixels
 from tfdecomp.layers.filtering_head import FilteringHead
 from tfdecomp.layers.frame_encoder import FrameEncoder
 from tfdecomp.layers.frame_generator import FrameGenerator
 from tfdecomp.layers.independent_dynamics import IndependentDynamics
 from tfdecomp.models import base
 from tfdecomp.models.frames import FrameNoise, scan_frames
+
+tfd = tfp.distributions
 
 _NOISE = 0  # purpose of a frame's noise; see `frames.frame_noise`
 _PARTS = ("encoder", "generator", "dynamics")
@@ -42,6 +43,8 @@ _VALUES = (
     "entangled",
     "variance",
     "kl_weight",
+    "head_activation",
+    "map_prediction",
 )
 _RECORDS = (
     "latents",
@@ -69,6 +72,8 @@ class DVIP(base.DecompositionModel):
         entangled: One factor of size `Z` in place of k: the baseline.
         variance: `s`, pixel variance of the likelihood.
         kl_weight: Weight of the divergence; 1 gives the ELBO.
+        head_activation: See `layers.FilteringHead.output_activation`.
+        map_prediction: See `layers.FilteringHead`.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
@@ -110,6 +115,8 @@ class DVIP(base.DecompositionModel):
         entangled=False,
         variance=0.25,
         kl_weight=1.0,
+        head_activation="linear",
+        map_prediction=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -121,6 +128,8 @@ class DVIP(base.DecompositionModel):
         self.entangled = entangled
         self.variance = variance
         self.kl_weight = kl_weight
+        self.head_activation = head_activation
+        self.map_prediction = map_prediction
         self.latent_dim = num_factors * factor_dim
         # (k, d) of what predicts itself.
         self.latent_shape = (num_factors, factor_dim)
@@ -132,7 +141,9 @@ class DVIP(base.DecompositionModel):
             self.image_size, channels=channels
         )
         self.dynamics = dynamics or IndependentDynamics()
-        self.head = FilteringHead(self.latent_dim, name="head")
+        self.head = FilteringHead(
+            self.latent_dim, head_activation, map_prediction, name="head"
+        )
         for part in (self.encoder, self.generator):
             if tuple(part.image_size) != self.image_size:
                 raise ValueError(
@@ -159,9 +170,15 @@ class DVIP(base.DecompositionModel):
 
     # ---- the generative model ----------------------------------------------
 
-    def prior(self):
-        """p(Z_1). Event `[Z]`, no batch."""
-        return gaussians.gaussian(tf.zeros([2 * self.latent_dim]))
+    def prior(self, latents=None):
+        """p(Z_t | Z_{t-1}). Event `[Z]`, batch `[B]`.
+
+        Args:
+            latents: Z_{t-1}, `[B, Z]`; None gives p(Z_1), without a batch.
+        """
+        if latents is None:
+            return DiagonalGaussian.standard(self.latent_dim)
+        return DiagonalGaussian.of(*self.transition(latents))
 
     def transition(self, latents):
         """p(Z_t | Z_{t-1}): `[B, Z]` -> mean and log-variance, `[B, Z]`.
@@ -172,9 +189,31 @@ class DVIP(base.DecompositionModel):
         parameters = self.dynamics(factors)
         return tuple(tf.reshape(p, [-1, self.latent_dim]) for p in parameters)
 
-    def posterior(self, features, prediction):
-        """q(Z_t | Z_{t-1}, x_t) of a frame's features and its prediction."""
-        return self.head(features, *prediction)
+    def posterior(self, inputs, prediction=None):
+        """q(Z_t | Z_{t-1}, x_t). Event `[Z]`, batch `[B]`.
+
+        Args:
+            inputs: Features `[B, F]` of a frame; or a batch as for `call`, of
+                whose frames it is then along one sample: batch `[B, T]`.
+            prediction: p(Z_t | Z_{t-1}) of the one frame.
+        """
+        if isinstance(inputs, dict):
+            return self.posteriors(inputs)[0]
+        mean, log_variance = prediction.loc, prediction.log_variance()
+        return DiagonalGaussian.of(*self.head(inputs, mean, log_variance))
+
+    def likelihood(self, latents, training=False):
+        """p(x_t | Z_t). Event `[H, W, C]`, batch `[B, T]`.
+
+        Args:
+            latents: `[B, T, Z]`.
+            training: Whether batch norm is in training mode.
+        """
+        return self.pixels(self.draw(latents, training))
+
+    def pixels(self, means):
+        """N(means, s I), independent pixels. Event `[H, W, C]`."""
+        return NormalPixels(means, self.variance)
 
     def draw(self, latents, training=False):
         """g(Z): `[B, T, Z]` -> `[B, T, H, W, C]`, one call for all frames."""
@@ -189,17 +228,17 @@ class DVIP(base.DecompositionModel):
         records, state = self.filter(inputs, features)
         still = _still(inputs.get("state"), records["mean"])
         state = {**state, "still": still}
-        recon = self.draw(records["latents"], training)
-        latent_kl = self._latent_kl(records)
+        pictures = self.likelihood(records["latents"], training)
+        q, p = distributions(records)
         frames = tf.cast(tf.shape(video)[1], tf.float32)
-        nll = self.negative_log_likelihood(video, recon)
-        kl = tf.reduce_sum(latent_kl, [1, 2])
+        nll = -tf.reduce_sum(pictures.log_prob(video), axis=1)
+        kl = tf.reduce_sum(tfd.kl_divergence(q, p), axis=1)
         weight = self.weight(inputs, "kl_weight")
         outputs = {
-            "recon": recon,
+            "recon": pictures.mean(),
             "slots": self._by_factor(records["mean"]),
             "samples": self._by_factor(records["latents"]),
-            "latent_kl": self._by_factor(latent_kl),
+            "latent_kl": self._by_factor(q.kl_terms(p)),
             "loss": (nll + weight * kl) / frames,
             "nll": nll,
             "kl": kl,
@@ -241,9 +280,9 @@ class DVIP(base.DecompositionModel):
             noise = tf.zeros_like(noise)
 
         def step(t, prediction):
-            mean, log_variance = self.posterior(features[:, t], prediction)
-            latents = mean + tf.exp(0.5 * log_variance) * noise[:, t]
-            values = (latents, mean, log_variance, *prediction)
+            q = self.posterior(features[:, t], DiagonalGaussian.of(*prediction))
+            latents = q.from_noise(noise[:, t])
+            values = (latents, q.loc, q.log_variance(), *prediction)
             return self.transition(latents), dict(zip(_RECORDS, values))
 
         prediction, records = scan_frames(
@@ -255,6 +294,19 @@ class DVIP(base.DecompositionModel):
             "frame": first + num_frames,
         }
 
+    def posteriors(self, inputs):
+        """Of all frames of clips, along one sample of their latents.
+
+        Args:
+            inputs: As for `call`.
+
+        Returns:
+            `(q, p)`: q(Z_t | Z_{t-1}, x_t) and p(Z_t | Z_{t-1}), both with
+            event `[Z]` and batch `[B, T]`.
+        """
+        _, features = self._features(inputs)
+        return distributions(self.filter(inputs, features)[0])
+
     def _start(self, inputs, batch):
         """`(prediction of the first frame, its number)`."""
         state = inputs.get("state")
@@ -264,19 +316,6 @@ class DVIP(base.DecompositionModel):
         zeros = tf.zeros([batch, self.latent_dim])
         first = tf.cast(inputs.get("first_frame", 0), tf.int32)
         return (zeros, zeros), first
-
-    def _latent_kl(self, records):
-        """KL(q || p) by latent, nats `[B, T, Z]`."""
-        parameters = tf.concat([records["mean"], records["log_variance"]], -1)
-        return gaussians.kl_terms(
-            parameters, records["prior_mean"], records["prior_log_variance"]
-        )
-
-    def negative_log_likelihood(self, video, recon):
-        """Nats per clip, `[B]`, with all constants."""
-        terms = tf.square(video - recon) / self.variance
-        terms += math.log(2.0 * math.pi * self.variance)
-        return 0.5 * tf.reduce_sum(terms, [1, 2, 3, 4])
 
     def _by_factor(self, values):
         """`[B, T, Z]` -> `[B, T, k, d]`."""
@@ -376,8 +415,7 @@ class DVIP(base.DecompositionModel):
         """`(latents [B, count, Z], prediction of the frame after them)`."""
 
         def step(t, prediction):
-            mean, log_variance = prediction
-            latents = mean + tf.exp(0.5 * log_variance) * noise[:, t]
+            latents = DiagonalGaussian.of(*prediction).from_noise(noise[:, t])
             return self.transition(latents), {"latents": latents}
 
         start = (state["mean"], state["log_variance"])
@@ -474,8 +512,8 @@ class DVIP(base.DecompositionModel):
             `slots` `[N, k, d]`, and `next_mean` and `next_log_variance`, what
             is predicted for the next frame.
         """
-        prediction = mean, log_variance
-        latents, _ = self.posterior(self.encoder(frames), prediction)
+        prediction = DiagonalGaussian.of(mean, log_variance)
+        latents = self.posterior(self.encoder(frames), prediction).loc
         following = self.transition(latents)
         return {
             "slots": tf.reshape(latents, [-1, *self.latent_shape]),
@@ -518,6 +556,16 @@ class DVIP(base.DecompositionModel):
         """Floating-point operations of a training step (networks of frames)."""
         forward = self.encoder.frame_flops + self.generator.frame_flops
         return 3 * batch_size * num_frames * forward
+
+
+def distributions(records):
+    """`(q, p)` of the frames of `DVIP.filter`. Event `[Z]`, batch `[B, T]`."""
+    return (
+        DiagonalGaussian.of(records["mean"], records["log_variance"]),
+        DiagonalGaussian.of(
+            records["prior_mean"], records["prior_log_variance"]
+        ),
+    )
 
 
 def _still(state, latents):

@@ -3,7 +3,8 @@
     p(z_k) = N(0, I)
     p(x | z) = prod_i sum_k m_ik N(x_i; mu_ik, s I),  mu_k, m_k = g(z_k)
     lambda_{j+1} = lambda_j + f(a_j, h_j),  j = 0 ... R - 1
-    loss = sum_j w_j (NLL_j + KL_j),  w_j = j / R
+    L_j = -log p(x | z_j) + sum_k KL(q_j(z_k) || p(z_k))
+    loss = sum_j w_j L_j,  w_j = j / R
 
 R refinements, R + 1 decodes; all slots start from the same trainable
 lambda_0 and part by their noise alone.
@@ -20,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.conv import Dense, initial_values
 from tfdecomp.layers.lstm_cell import LSTMCell
 from tfdecomp.models import base
@@ -54,7 +55,10 @@ _CORRECTOR_UNITS = 64
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
 class IODINE(IterativeModel):
-    """IODINE; the defaults are the paper's for CLEVR, 128x128.
+    """IODINE; the defaults are sized as the paper's for CLEVR, 128x128.
+
+    They read what the published code reads and score R + 1 decodes; the
+    presets `gin/papers/iodine_*_paper.gin` follow the text.
 
     The frames of a video are decomposed one by one, each from scratch; see
     `SequentialIODINE` for a model of video.
@@ -69,11 +73,13 @@ class IODINE(IterativeModel):
         without: Names of inputs to leave out, of pictures or vectors
             (`"parameter_gradient"`, `"parameters"`): the paper's ablation.
         step_weights: Weights of the decodes j = 0 ... R: `"linspace"` j / R,
-            `"per_decode"` (j + 1) / (R + 1), `"constant"` 1, or a sequence
-            of R + 1 numbers.
+            `"per_decode"` (j + 1) / (R + 1), eq. 4 with T = R + 1 decodes,
+            `"constant"` 1, or a sequence of R + 1 numbers.
         update_rule: `"additive"`, or `"predictor_corrector"`: the gated
             update of IODINE's code for sequences.
         prior_variance: Of p(z); 1, or log 2 in IODINE's code.
+        variance_floor: Added to a posterior variance that is read through a
+            softplus; 0 in IODINE's code.
         latent_constant: A number appended to every latent before it is
             decoded (5 in IODINE's code), or None.
         vector_constant: A number appended to the code and vectors that the
@@ -139,6 +145,7 @@ class IODINE(IterativeModel):
         kl_weight=1.0,
         entropy_weight=0.0,
         prior_variance=1.0,
+        variance_floor=1e-5,
         latent_constant=None,
         vector_constant=None,
         initial_range=None,
@@ -193,6 +200,7 @@ class IODINE(IterativeModel):
         self.step_weights = check_step_weights(step_weights, num_refinements)
         self.update_rule = update_rule
         self.prior_variance = prior_variance
+        self.variance_floor = variance_floor
         self.latent_constant = latent_constant
         self.vector_constant = vector_constant
         self.initial_range = initial_range
@@ -227,8 +235,7 @@ class IODINE(IterativeModel):
         options = {"dtype": "float32", **initial_values(self.head_initializer)}
         start = {}
         if self.update_bias is not None:
-            bias = update_initializer(self.update_bias, self.latent_dim)
-            start = {"bias": bias}
+            start = {"bias": update_initializer(self.update_bias)}
         self.head = Dense(size, name="update", **{**options, **start})
         self.corrector = []
         if self.update_rule == "predictor_corrector":
@@ -278,16 +285,25 @@ class IODINE(IterativeModel):
 
     def prior(self):
         """p(z_k). Event `[Z]`, no batch."""
-        log_variance = tf.fill([self.latent_dim], math.log(self.prior_variance))
-        parameters = tf.concat([tf.zeros([self.latent_dim]), log_variance], 0)
-        return gaussians.gaussian(parameters)
+        zeros = tf.zeros([self.latent_dim])
+        return DiagonalGaussian.of(zeros, zeros + math.log(self.prior_variance))
 
-    def posterior(self, parameters):
-        """q(z_k | x). Event `[Z]`, batch `[B, K]`."""
-        return gaussians.gaussian(parameters, self.parameterization)
+    def posterior(self, inputs, **options):
+        if isinstance(inputs, dict):
+            inputs = self.infer(inputs, **options)
+        return DiagonalGaussian(
+            inputs, self.parameterization, floor=self.variance_floor
+        )
 
     def likelihood(self, latents):
-        """p(x | z), mixed over slots, a `PixelMixture` of `[B, K, Z]`."""
+        """p(x | z), mixed over slots. Event `[H, W, C]`, batch `[B]`.
+
+        Args:
+            latents: `[B, K, Z]`, of one frame.
+
+        Returns:
+            A `PixelMixture`.
+        """
         return self.mixture(*self.decode_latents(latents))
 
     def decode_latents(self, latents, context=None):
@@ -310,10 +326,10 @@ class IODINE(IterativeModel):
             As `decode`, with `slots` `[N, K, Z]`.
         """
         num_slots = check_slots(num_slots, self.num_slots)
-        latents = tf.random.stateless_normal(
+        noise = tf.random.stateless_normal(
             [num_samples, num_slots, self.latent_dim], seed
         )
-        latents *= math.sqrt(self.prior_variance)
+        latents = self.prior().from_noise(noise)
         outputs = self.decode(latents)
         for name in ("recon", "components"):
             outputs[name] = tf.clip_by_value(outputs[name], 0.0, 1.0)
@@ -418,26 +434,43 @@ class IODINE(IterativeModel):
         names = IterativeModel.scheduled_weights
         scalars = {n: self.weight(inputs, n) for n in names}
         zeros = tf.zeros([batch, num_slots, self.latent_dim])
+        prior = self.prior()
         return {
             **scalars,
-            "prior_mean": zeros,
-            "prior_log_variance": zeros + math.log(self.prior_variance),
+            "prior_mean": zeros + prior.mean(),
+            "prior_log_variance": zeros + prior.log_variance(),
         }
 
     def latent_kl(self, cell, parameters):
         """KL of every latent, `[B, K, Z]` nats."""
-        return gaussians.kl_terms(
-            parameters,
-            cell["prior_mean"],
-            cell["prior_log_variance"],
-            self.parameterization,
-        )
+        return self.posterior(parameters).kl_terms(self.cell_prior(cell))
 
     # ---- images and clips --------------------------------------------------
 
     def call(
         self, inputs, training=False, num_slots=None, num_refinements=None
     ):
+        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
+        more = [] if training else ["latent_kl"]
+        total, records = self._observe(
+            inputs, [*names, *more], num_slots, num_refinements
+        )
+        outputs = self.decomposition(
+            records,
+            self.weight(inputs, "variance"),
+            with_components=not training,
+        )
+        outputs |= {name: records[name] for name in more}
+        return {**outputs, "loss": total}
+
+    def infer(self, inputs, num_slots=None, num_refinements=None):
+        """lambda of every frame after its refinements, `[B, T, K, 2 Z]`."""
+        return self._observe(
+            inputs, ["parameters"], num_slots, num_refinements
+        )[1]["parameters"]
+
+    def _observe(self, inputs, names, num_slots, num_refinements):
+        """All frames: `(loss [B], records of these names)`."""
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
         if num_refinements is None and "num_refinements" in inputs:
@@ -464,19 +497,7 @@ class IODINE(IterativeModel):
             latent_kl = self.latent_kl(cell, outputs["parameters"])
             return total + outputs["loss"], {**outputs, "latent_kl": latent_kl}
 
-        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
-        total, records = scan_frames(
-            frame,
-            num_frames,
-            tf.zeros([batch]),
-            names if training else [*names, "latent_kl"],
-        )
-        outputs = self.decomposition(
-            records, shared["variance"], with_components=not training
-        )
-        if not training:
-            outputs["latent_kl"] = records["latent_kl"]
-        return {**outputs, "loss": total}
+        return scan_frames(frame, num_frames, tf.zeros([batch]), names)
 
     def _noise(self, inputs, num_slots):
         return CellNoise(
@@ -583,14 +604,13 @@ class IODINE(IterativeModel):
             "units": self.units,
             "lstm_initializer": self.lstm_initializer,
             "forget_offset": self.forget_offset,
-            "component": self.component,
             "parameterization": self.parameterization,
             "refinement_inputs": self.all_inputs,
             "without": self.without,
-            "affine_norm": self.affine_norm,
             "step_weights": self.step_weights,
             "update_rule": self.update_rule,
             "prior_variance": self.prior_variance,
+            "variance_floor": self.variance_floor,
             "latent_constant": self.latent_constant,
             "vector_constant": self.vector_constant,
             "initial_range": self.initial_range,

@@ -4,7 +4,7 @@ The posterior q(z) = N(lambda) of every slot is refined cell by cell:
 
     z ~ q_lambda                      sample
     mu, logits = g(z, context)        decode
-    L = beta NLL + psi KL + gamma H   score
+    L = -beta log p(x | z) + psi KL(q || p) + gamma H    score
     lambda <- lambda + f(a, state)    refine
 
 `a` holds, besides lambda and the pictures, the gradients of L. Those by the
@@ -21,8 +21,12 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import (
+    DiagonalGaussian,
+    check_parameterization,
+)
 from tfdecomp.distributions.pixel_mixture import (
     PixelMixture,
     density_constant,
@@ -30,11 +34,14 @@ from tfdecomp.distributions.pixel_mixture import (
     mask_entropy_gradient,
     through_softmax,
 )
+from tfdecomp.layers.conv import Halves
 from tfdecomp.models import base
 from tfdecomp.models.frames import open_shape
 from tfdecomp.ops.coords import cosine_grid, pixel_grid
 from tfdecomp.ops.normalization import standardize
 from tfdecomp.ops.rematerialize import rematerialize
+
+tfd = tfp.distributions
 
 # Picture-sized inputs that all slots and refinements of a frame share ...
 SHARED_INPUTS = (
@@ -54,10 +61,15 @@ SLOT_INPUTS = {
     "mask_logit_gradient": True,
     "mask_posterior": False,
     "pixel_log_likelihood": True,
+    "pixel_likelihood": True,
     "leave_one_out": True,
     "leave_one_out_ratio": True,
+    "leave_one_out_likelihood": True,
 }
+# Normalised inputs that are no gradients score a frame, be it a predicted one.
+GRADIENT_INPUTS = ("mean_gradient", "mask_gradient", "mask_logit_gradient")
 _CONSTANT = 0.5  # the value of the input of that name (IODINE's code)
+_EPSILON = 1e-5  # of the layer norm
 
 
 class IterativeModel(base.DecompositionModel):
@@ -84,8 +96,16 @@ class IterativeModel(base.DecompositionModel):
             `SLOT_INPUTS`.
         affine_norm: Whether normalised inputs get a trainable scale and
             offset per channel.
-        flat_mask_posterior: Feeds the published code's softmax of likelihood
-            values instead of the posterior ratio.
+        flat_mask_posterior: Feeds a softmax of likelihood values instead of
+            the posterior ratio, as PROVIDE's published code does.
+        mask_posterior_floor: Added to the sum of densities below that ratio:
+            1e-6 in IODINE's published code, where a pixel that no slot
+            explains belongs to none.
+        batch_mean_gradients: Normalises the gradients of the mean over the
+            batch, as the published codes do (a micro-batch is what they have
+            on one device), in place of those of the sum. They are smaller by
+            the batch then, and the norm's epsilon damps them where little is
+            left to explain; a clip's result depends on the batch it is in.
         reconstruction_weight: beta.
         kl_weight: psi.
         entropy_weight: gamma; positive values sharpen the masks.
@@ -132,6 +152,8 @@ class IterativeModel(base.DecompositionModel):
         rematerialize,
         component="normal",
         affine_norm=False,
+        mask_posterior_floor=0.0,
+        batch_mean_gradients=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -146,9 +168,9 @@ class IterativeModel(base.DecompositionModel):
         self.granularity = granularity
         self.component = component
         self.affine_norm = affine_norm
-        self.parameterization = gaussians.check_parameterization(
-            parameterization
-        )
+        self.mask_posterior_floor = mask_posterior_floor
+        self.batch_mean_gradients = batch_mean_gradients
+        self.parameterization = check_parameterization(parameterization)
         self.refinement_inputs = tuple(refinement_inputs)
         self.flat_mask_posterior = flat_mask_posterior
         self.reconstruction_weight = reconstruction_weight
@@ -266,12 +288,45 @@ class IterativeModel(base.DecompositionModel):
         """A scope in which the layers compute with these tensors."""
         return keras.StatelessScope(list(zip(self.variables, weights)))
 
+    # ---- the distributions -------------------------------------------------
+
+    def posterior(self, inputs, **options):
+        """q(z | x) = N(lambda). Event `[D]`, batch `[..., K]`.
+
+        Args:
+            inputs: lambda, `[..., K, 2 D]`; or a batch as for `call`, from
+                which it is inferred: `[B, T, K, 2 D]`.
+            **options: Those of `call`.
+
+        Returns:
+            A `DiagonalGaussian`.
+        """
+        if isinstance(inputs, dict):
+            inputs = self.infer(inputs, **options)
+        return DiagonalGaussian(inputs, self.parameterization)
+
+    def cell_prior(self, cell):
+        """p(z) in a cell. Event `[D]`, batch `[B, K]`."""
+        return DiagonalGaussian.of(
+            cell["prior_mean"], cell["prior_log_variance"]
+        )
+
+    def mixture(self, means, logits, variance=None):
+        """p(x | z) of decoded slots, a `PixelMixture`.
+
+        Event `[H, W, C]`, batch `[B]`.
+        """
+        variance = self.variance if variance is None else variance
+        return PixelMixture(
+            means, logits, variance, self.granularity, self.component
+        )
+
     # ---- one cell ----------------------------------------------------------
 
     def sample(self, cell, parameters):
         """z ~ q, `[B, K, D]`, by the cell's noise."""
         noise = tf.stop_gradient(cell["noise"])
-        return gaussians.sample(parameters, noise, self.parameterization)
+        return self.posterior(parameters).from_noise(noise)
 
     def decode_latents(self, latents, context=None):
         """Draws latents.
@@ -289,40 +344,33 @@ class IterativeModel(base.DecompositionModel):
         means, logits = self.decoder(merge_slots(latents))
         return split_slots(means, num_slots), split_slots(logits, num_slots)
 
-    def mixture(self, means, logits, variance=None):
-        """The likelihood of decoded slots, a `PixelMixture`."""
-        variance = self.variance if variance is None else variance
-        return PixelMixture(
-            means, logits, variance, self.granularity, self.component
-        )
-
     def objective(self, cell, means, logits, parameters):
         """Scores a decode.
 
+            L = -beta log p(x | z) + psi sum_k KL(q_k || p_k) + gamma H(m)
+
         Returns:
-            A dictionary of terms in nats per clip, `[B]`: `loss` (the cell's
-            beta NLL + psi KL + gamma H), `nll` (without its constant), `kl`,
-            `entropy`; and the mixture with its score, for the gradients.
+            A dictionary of terms in nats per clip, `[B]`: `loss`, L; `nll`,
+            without the density's constant, so that zero is a perfect picture;
+            `kl`; `entropy`. And the mixture with its score, for the
+            gradients.
         """
-        mixture = self.mixture(means, logits, cell["variance"])
-        score = mixture.score(tf.stop_gradient(cell["frame"]))
-        divergence = gaussians.kl_divergence(
-            parameters,
-            cell["prior_mean"],
-            cell["prior_log_variance"],
-            self.parameterization,
+        frame = tf.stop_gradient(cell["frame"])
+        likelihood = self.mixture(means, logits, cell["variance"])
+        divergence = tfd.kl_divergence(
+            self.posterior(parameters), self.cell_prior(cell)
         )
         terms = {
-            "nll": score.nll,
+            "nll": -likelihood.unnormalized_log_prob(frame),
             "kl": tf.reduce_sum(divergence, axis=1),
-            "entropy": mask_entropy(mixture.masks),
+            "entropy": mask_entropy(likelihood.masks),
         }
         terms["loss"] = (
             cell["reconstruction_weight"] * terms["nll"]
             + cell["kl_weight"] * terms["kl"]
             + cell["entropy_weight"] * terms["entropy"]
         )
-        return terms, mixture, score
+        return terms, likelihood, likelihood.score(frame)
 
     def decode_cell(self, arguments, saved=None):
         """The decode-only last cell of a frame: nothing refined, no tape."""
@@ -404,20 +452,23 @@ class IterativeModel(base.DecompositionModel):
             parameters,
             output_gradients=(gradients["means"], gradients["logits"]),
         )
-        of_kl = gaussians.kl_gradient(
-            parameters,
-            cell["prior_mean"],
-            cell["prior_log_variance"],
-            self.parameterization,
-        )
+        of_kl = self.posterior(parameters).kl_gradient(self.cell_prior(cell))
         gradient = through_decoder + cell["kl_weight"] * of_kl
-        return tf.stop_gradient(standardize(gradient, axes=[2]))
+        return tf.stop_gradient(self._normalized_gradient(gradient, axes=[2]))
+
+    def _normalized_gradient(self, gradient, axes):
+        """Layer norm of a gradient of the batch's sum, or of its mean."""
+        if not self.batch_mean_gradients:
+            return standardize(gradient, axes, _EPSILON)
+        # Of g / B, without a pass over the maps to divide them.
+        batch = tf.cast(tf.shape(gradient)[0], tf.float32)
+        return standardize(gradient, axes, _EPSILON * tf.square(batch))
 
     def slot_maps(self, mixture, score, logits, gradients):
         """The picture-sized inputs that differ per slot, `[B, K, H, W, c]`.
 
-        `gradients=None` makes all normalised inputs exactly zero: prediction,
-        where nothing was observed.
+        `gradients=None` makes the gradients exactly zero: prediction, where a
+        frame stands in for what was not observed (PROVIDE, section 3.2.3).
         """
         num_slots = tf.shape(logits)[1]
         values = {
@@ -427,16 +478,16 @@ class IterativeModel(base.DecompositionModel):
             "mean_gradient": lambda: gradients["means"],
             "mask_gradient": lambda: gradients["masks"],
             "mask_logit_gradient": lambda: gradients["logits"],
-            "mask_posterior": (
-                score.flat_mask_posterior
-                if self.flat_mask_posterior
-                else score.mask_posterior
-            ),
+            "mask_posterior": lambda: self._mask_posterior(score),
             "pixel_log_likelihood": lambda: tf.repeat(
                 score.pixel_log_likelihood, num_slots, axis=1
             ),
+            "pixel_likelihood": lambda: tf.repeat(
+                score.pixel_likelihood(), num_slots, axis=1
+            ),
             "leave_one_out": score.leave_one_out,
             "leave_one_out_ratio": score.leave_one_out_ratio,
+            "leave_one_out_likelihood": score.leave_one_out_likelihood,
         }
         maps = []
         for name in self.refinement_inputs:
@@ -444,14 +495,23 @@ class IterativeModel(base.DecompositionModel):
                 continue
             if not SLOT_INPUTS[name]:
                 maps.append(values[name]())
-            elif gradients is None:
+            elif gradients is None and name in GRADIENT_INPUTS:
                 channels = self._input_channels(name)
                 maps.append(tf.repeat(tf.zeros_like(logits), channels, -1))
             else:
                 value = tf.stop_gradient(values[name]())
-                value = standardize(value, axes=[2, 3, 4])
-                maps.append(self._affine(name, value))
+                maps.append(self._affine(name, self._normalized(name, value)))
         return tf.concat(maps, axis=-1)
+
+    def _normalized(self, name, value):
+        if name in GRADIENT_INPUTS:
+            return self._normalized_gradient(value, axes=[2, 3, 4])
+        return standardize(value, [2, 3, 4], _EPSILON)
+
+    def _mask_posterior(self, score):
+        if self.flat_mask_posterior:
+            return score.flat_mask_posterior()
+        return score.mask_posterior(self.mask_posterior_floor)
 
     def shared_maps(self, frame):
         """The shared part of the first refinement convolution."""
@@ -639,8 +699,12 @@ class IterativeModel(base.DecompositionModel):
             "latent_dim": self.latent_dim,
             "variance": self.variance,
             "granularity": self.granularity,
+            "component": self.component,
+            "affine_norm": self.affine_norm,
             "refinement_inputs": self.refinement_inputs,
             "flat_mask_posterior": self.flat_mask_posterior,
+            "mask_posterior_floor": self.mask_posterior_floor,
+            "batch_mean_gradients": self.batch_mean_gradients,
             "reconstruction_weight": self.reconstruction_weight,
             "kl_weight": self.kl_weight,
             "entropy_weight": self.entropy_weight,
@@ -672,16 +736,9 @@ def split_slots(values, num_slots):
     return tf.reshape(values, [-1, num_slots, *values.shape[1:]])
 
 
-def update_initializer(bias, latent_dim):
+def update_initializer(bias):
     """Bias initializer of an update head; see `IterativeModel`."""
-    if bias is None:
-        return "fan_in_uniform"
-    values = np.repeat(np.asarray(bias, np.float32), latent_dim)
-
-    def initialize(shape, dtype=None):
-        return tf.reshape(tf.cast(values, dtype or tf.float32), shape)
-
-    return initialize
+    return "fan_in_uniform" if bias is None else Halves(*bias)
 
 
 def check_slots(num_slots, default):

@@ -10,7 +10,8 @@
     q(l_i | l_<i, x) ~ exp h over the pixels not used yet
     q(z_i | l_i, x) = N(mu, v),  (mu, v) = appearance_net(x) at l_i
 
-    loss = NLL + KL_locations + KL_appearances + KL_count
+    loss = -log p(x | lambda)
+           + KL(q(l | n, x) || p(l | n)) + KL(q(z | l, x) || p(z)) - log p(n)
            + weight (|u - divergence map of an auxiliary VAE|^2),  h = gamma u
 
 References:
@@ -24,14 +25,19 @@ import gin
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import bernoulli, gaussians, locations
+from tfdecomp.distributions import locations
+from tfdecomp.distributions.bernoulli import ClippedBernoulli
 from tfdecomp.layers.location_appearance import AppearanceNet, LocationNet
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
 from tfdecomp.layers.sprite_decoder import SpriteDecoder
 from tfdecomp.models import base, scenes
 from tfdecomp.models.frames import FrameNoise, split_frames
+from tfdecomp.models.scene_distributions import ScenePosterior, ScenePrior
 from tfdecomp.ops import peaks, placement
+
+tfd = tfp.distributions
 
 LOG_VARIANCE_LIMIT = 10.0
 # What a frame's noise is for; see `frames.frame_noise`. The auxiliary VAE has
@@ -228,6 +234,38 @@ class LAVAE(base.DecompositionModel):
 
     # ---- the generative model ----------------------------------------------
 
+    def prior(self, count_probs=None):
+        """p(n, l, z), a `ScenePrior`.
+
+        Args:
+            count_probs: Probabilities of 0...M objects in place of a.
+        """
+        log_count = self.log_count_prior()
+        if count_probs is not None:
+            log_count = tf.math.log(self._check_probs(count_probs))
+        return ScenePrior(log_count, self._num_pixels, self.latent_dim)
+
+    def likelihood(self, scene, epsilon=None):
+        """p(x | l, z). Event `[H, W, C]`, batch `[N]`.
+
+        Args:
+            scene: A `scenes.Scene`, such as one that a prior or a posterior
+                samples.
+            epsilon: Bound of pixel means away from 0 and 1; by default that
+                of evaluation.
+        """
+        sprites = self.draw_sprites(scene.latents, scene.present)
+        intensity = placement.place_hard(
+            sprites, scene.order, self.image_size, scene.present
+        )
+        return self.pixels(
+            intensity, self.epsilon if epsilon is None else epsilon
+        )
+
+    def pixels(self, intensity, epsilon):
+        """p(x | lambda), independent pixels. Event `[H, W, C]`."""
+        return tfd.Independent(ClippedBernoulli(intensity, epsilon), 3)
+
     def log_count_prior(self):
         """`log a` `[M + 1]`, nats."""
         return tf.nn.log_softmax(tf.convert_to_tensor(self.count_logits))
@@ -268,12 +306,19 @@ class LAVAE(base.DecompositionModel):
         shape = tf.concat([tf.shape(present), tf.shape(sprites)[1:]], axis=0)
         return placement.hide_absent(tf.reshape(sprites, shape), present)
 
-    def negative_log_likelihood(self, frames, intensity, epsilon):
-        """Nats per frame: `[N]`."""
-        terms = bernoulli.negative_log_likelihood(frames, intensity, epsilon)
-        return tf.reduce_sum(terms, [1, 2, 3])
-
     # ---- inference ---------------------------------------------------------
+
+    def posterior(self, frames, training=False):
+        """q(n, l, z | x), a `ScenePosterior`.
+
+        Args:
+            frames: `[N, H, W, C]`; or a batch as for `call`, `N = B T`.
+            training: Whether in training mode.
+        """
+        if isinstance(frames, dict):
+            frames = self._frames(frames)[0]
+        logits, maps = self.read(frames, training)
+        return ScenePosterior(_flat(logits), maps, *self.count(logits))
 
     def count(self, logits):
         """Peaks of the location logits.
@@ -288,7 +333,7 @@ class LAVAE(base.DecompositionModel):
         logits = tf.stop_gradient(logits)
         threshold = self.count_threshold * self.logit_scale
         if self.count_reference == "median":
-            threshold += median(logits)
+            threshold += median(_flat(logits))[..., None]
         return peaks.find_peaks(
             logits, threshold, self.max_objects, self.peak_window
         )
@@ -303,10 +348,6 @@ class LAVAE(base.DecompositionModel):
         )
         maps = tf.concat([mean, log_variance], axis=-1)
         return logits, _flat(maps)
-
-    def kl_count(self, count):
-        """`-log a[n]`, nats `[N]`; the posterior of n is a point."""
-        return -tf.gather(self.log_count_prior(), count)
 
     def _gumbel(self, noise, purpose):
         """Gumbel noise for `M` draws: `[N, M, H W]`."""
@@ -335,26 +376,26 @@ class LAVAE(base.DecompositionModel):
 
     def _train(self, inputs, frames, noise):
         """One relaxed sample of the loss, by frame."""
-        logits, maps = self.read(frames, training=True)
-        count, _ = self.count(logits)
+        q = self.posterior(frames, training=True)
         share = self.weight(inputs, "forced_share")
         is_forced = noise.uniform(_FORCE, ()) < share
-        number = tf.where(is_forced, 1, count)
+        number = tf.where(is_forced, 1, q.count)
         draws = tf.maximum(tf.reduce_max(number), 1)
         present = tf.sequence_mask(number, draws)
         gumbel = self._gumbel(noise, _GUMBEL)
         gumbel = gumbel[:, :draws]
-        order, open_logits = locations.draw(_flat(logits), gumbel)
-        weights = locations.relaxed(
+        places = q.locations(draws)
+        order, open_logits = places.draw(gumbel)
+        weights = places.relaxed(
             open_logits, gumbel, self.weight(inputs, "temperature")
         )
         is_hard = self.estimator == "straight_through"
         if is_hard:
             hard = tf.one_hot(order, self._num_pixels)
             weights += tf.stop_gradient(hard - weights)
-        parameters = tf.matmul(weights, maps)  # [N, K, 2 L]
+        appearance = q.blended_appearance(weights)
         normal = noise.normal(_APPEARANCE, self._latent_shape)[:, :draws]
-        latents = gaussians.sample(parameters, normal)
+        latents = appearance.from_noise(normal)
         sprites = self.draw_sprites(latents, present, training=True)
         weights = tf.reshape(weights, [-1, draws, *self.image_size])
         intensity = (
@@ -362,11 +403,12 @@ class LAVAE(base.DecompositionModel):
             if is_hard
             else placement.place_soft(sprites, weights, present)
         )
-        nll = self.negative_log_likelihood(
-            frames, intensity, self.weight(inputs, "train_epsilon")
+        p = self.pixels(intensity, self.weight(inputs, "train_epsilon"))
+        nll = -p.log_prob(frames)
+        terms = self._divergences(
+            q.count, present, places.conditional(open_logits), appearance
         )
-        terms = self._divergences(count, present, open_logits, parameters)
-        auxiliary = self._auxiliary(inputs, frames, logits, noise)
+        auxiliary = self._auxiliary(inputs, frames, q.logits, noise)
         kl = tf.add_n(list(terms.values()))
         return {
             "recon": tf.clip_by_value(intensity, 0.0, 1.0),
@@ -375,26 +417,33 @@ class LAVAE(base.DecompositionModel):
             "kl": kl,
             **terms,
             **auxiliary,
-            "count": tf.cast(count, tf.float32),
-            "median_logit": median(logits)[:, 0, 0],
-            "largest_logit": tf.reduce_max(logits, [1, 2]),
+            "count": tf.cast(q.count, tf.float32),
+            "median_logit": median(q.logits)[:, 0],
+            "largest_logit": tf.reduce_max(q.logits, axis=1),
         }
 
-    def _divergences(self, count, present, open_logits, parameters):
+    def _divergences(self, count, present, places, appearance):
         """The KL terms of every frame, `[N]` each.
 
-        `kl_count` uses what was counted, also where one object is forced, so
-        that `a` learns the distribution of the data.
+        Args:
+            count: `[N]`, what was counted. `kl_count` uses it also where one
+                object is forced, so that `a` learns the distribution of the
+                data; the posterior of n is a point.
+            present: `[N, K]`, which objects there are.
+            places: q(l_i | l_<i, x) of the draws.
+            appearance: q(z_i | l_i, x) of the draws.
         """
+        p = self.prior()
+        uniform = p.locations(tf.shape(present)[1]).conditional()
         by_slot = {
-            "kl_locations": locations.kl_terms(open_logits),
-            "kl_appearances": gaussians.kl_divergence(parameters, 0.0, 0.0),
+            "kl_locations": tfd.kl_divergence(places, uniform),
+            "kl_appearances": tfd.kl_divergence(appearance, p.appearance),
         }
         terms = {
             name: tf.reduce_sum(tf.where(present, value, 0.0), axis=1)
             for name, value in by_slot.items()
         }
-        return {**terms, "kl_count": self.kl_count(count)}
+        return {**terms, "kl_count": -p.count.log_prob(count)}
 
     def _auxiliary(self, inputs, frames, logits, noise):
         """The warm-up: the logits imitate where a plain VAE pays nats."""
@@ -408,8 +457,8 @@ class LAVAE(base.DecompositionModel):
                 if self.auxiliary_target == "scaled"
                 else (1.0 / self.logit_scale)
             )
-            error = scale * logits - tf.stop_gradient(target)
-            distance = tf.reduce_sum(tf.square(error), [1, 2])
+            error = scale * logits - tf.stop_gradient(_flat(target))
+            distance = tf.reduce_sum(tf.square(error), axis=1)
             return loss + weight * distance, distance
 
         zeros = tf.zeros([tf.shape(frames)[0]])
@@ -420,60 +469,41 @@ class LAVAE(base.DecompositionModel):
 
     def _decompose(self, frames, noise):
         """The common contract, by frame; see the class."""
-        logits, maps = self.read(frames)
-        count, order = self.count(logits)
-        scene, parameters = self._scene(count, order, maps)
+        q = self.posterior(frames)
+        scene = q.mode()
         drawn = self.draw(scene)
-        latent_kl = gaussians.kl_terms(parameters, 0.0, 0.0)
+        latent_kl = q.appearance(scene.order).kl_terms(self.prior().appearance)
         latent_kl = tf.where(scene.present[..., None], latent_kl, 0.0)
         return {
             **drawn,
             **scenes.public(scene, self.image_size),
             "latent_kl": tf.pad(latent_kl, [(0, 0), (1, 0), (0, 0)]),
-            **self._elbo(frames, logits, maps, count, noise),
+            **self._elbo(frames, q, noise),
         }
-
-    def _scene(self, count, order, maps):
-        """Objects at the peaks, with their mean appearances."""
-        present = tf.sequence_mask(count, self.max_objects)
-        parameters = tf.gather(maps, order, batch_dims=1)
-        means = parameters[..., : self.latent_dim]
-        return scenes.Scene(order, means, present), parameters
 
     def draw(self, scene):
         """Draws a scene: `recon`, `masks`, `components`, `boxes`."""
         sprites = self.draw_sprites(scene.latents, scene.present)
         return scenes.draw(sprites, scene, self.image_size)
 
-    def _sample(self, logits, maps, count, gumbel, normal):
-        """Hard locations and appearances: `(scene, parameters, open h)`."""
-        draws = tf.shape(gumbel)[1]
-        present = tf.sequence_mask(count, draws)
-        order, open_logits = locations.draw(_flat(logits), gumbel)
-        parameters = tf.gather(maps, order, batch_dims=1)
-        latents = gaussians.sample(parameters, normal)
-        scene = scenes.Scene(order, latents, present)
-        return scene, parameters, open_logits
-
-    def _sampled_nll(self, frames, scene):
-        sprites = self.draw_sprites(scene.latents, scene.present)
-        intensity = placement.place_hard(
-            sprites, scene.order, self.image_size, scene.present
-        )
-        return self.negative_log_likelihood(frames, intensity, self.epsilon)
-
-    def _elbo(self, frames, logits, maps, count, noise):
+    def _elbo(self, frames, q, noise):
         """One sample of the bound, with hard locations."""
-        draws = tf.maximum(tf.reduce_max(count), 1)
-        gumbel = self._gumbel(noise, _GUMBEL)
-        normal = noise.normal(_APPEARANCE, self._latent_shape)
-        scene, parameters, open_logits = self._sample(
-            logits, maps, count, gumbel[:, :draws], normal[:, :draws]
-        )
-        nll = self._sampled_nll(frames, scene)
-        terms = self._divergences(count, scene.present, open_logits, parameters)
+        gumbel, normal = self._noise(noise, q, _GUMBEL, _APPEARANCE)
+        scene = q.from_noise(gumbel, normal)
+        nll = -self.likelihood(scene).log_prob(frames)
+        places = q.locations(tf.shape(scene.order)[1])
+        places = places.conditional(places.open_logits(scene.order))
+        appearance = q.appearance(scene.order)
+        terms = self._divergences(q.count, scene.present, places, appearance)
         kl = tf.add_n(list(terms.values()))
         return {"loss": nll + kl, "nll": nll, "kl": kl, **terms}
+
+    def _noise(self, noise, q, of_locations, of_appearances):
+        """Noise for as many objects as there are in any frame."""
+        draws = tf.maximum(tf.reduce_max(q.count), 1)
+        gumbel = self._gumbel(noise, of_locations)[:, :draws]
+        normal = noise.normal(of_appearances, self._latent_shape)[:, :draws]
+        return gumbel, normal
 
     def log_likelihood_bound(self, inputs, num_samples=100):
         """Importance-weighted bound of `log p(x)`.
@@ -488,22 +518,14 @@ class LAVAE(base.DecompositionModel):
             `[B]` nats per clip, the sum over its frames.
         """
         frames, noise, shape = self._frames(inputs)
-        logits, maps = self.read(frames)
-        count, _ = self.count(logits)
-        draws = tf.maximum(tf.reduce_max(count), 1)
-        kl_count = self.kl_count(count)
+        p, q = self.prior(), self.posterior(frames)
 
         def one(sample):
-            gumbel = self._gumbel(noise, _BOUND + 2 * sample)
-            normal = noise.normal(_BOUND + 2 * sample + 1, self._latent_shape)
-            scene, parameters, open_logits = self._sample(
-                logits, maps, count, gumbel[:, :draws], normal[:, :draws]
-            )
-            ratio = locations.uniform_log_prob(draws, self._num_pixels)
-            ratio -= locations.log_prob(open_logits, scene.order)
-            ratio += gaussians.log_ratio(scene.latents, parameters)
-            ratio = tf.reduce_sum(tf.where(scene.present, ratio, 0.0), 1)
-            return ratio - self._sampled_nll(frames, scene) - kl_count
+            purpose = _BOUND + 2 * sample
+            drawn = self._noise(noise, q, purpose, purpose + 1)
+            scene = q.from_noise(*drawn)
+            log_ratio = p.log_prob(scene) - q.log_prob(scene)
+            return log_ratio + self.likelihood(scene).log_prob(frames)
 
         def body(sample, total):
             return sample + 1, logaddexp(total, one(sample))
@@ -562,22 +584,7 @@ class LAVAE(base.DecompositionModel):
         Raises:
             ValueError: If `count_probs` are no `M + 1` probabilities.
         """
-        log_count = self.log_count_prior()
-        if count_probs is not None:
-            log_count = tf.math.log(self._check_probs(count_probs))
-        seeds = tf.random.split(seed, 3)
-        count = tf.random.stateless_categorical(
-            log_count[None], num_samples, seeds[0], dtype=tf.int32
-        )[0]
-        shape = [num_samples, self.max_objects, self._num_pixels]
-        uniform = tf.random.stateless_uniform(shape, seeds[1])
-        blank = tf.zeros([num_samples, self._num_pixels])
-        order, _ = locations.draw(blank, locations.gumbel(uniform))
-        latents = tf.random.stateless_normal(
-            [num_samples, *self._latent_shape], seeds[2]
-        )
-        present = tf.sequence_mask(count, self.max_objects)
-        scene = scenes.Scene(order, latents, present)
+        scene = self.prior(count_probs).sample(num_samples, seed)
         return {**self.draw(scene), **scenes.public(scene, self.image_size)}
 
     def _check_probs(self, count_probs):
@@ -696,8 +703,7 @@ class LAVAE(base.DecompositionModel):
         return self._frames(last)[0]
 
     def _infer(self, frames):
-        logits, maps = self.read(frames)
-        return self._scene(*self.count(logits), maps)[0]
+        return self.posterior(frames).mode()
 
     def _draw_rows(self, rows):
         """Lists of lists of scenes -> `[N, rows, columns, H, W, C]`."""
@@ -724,10 +730,10 @@ class LAVAE(base.DecompositionModel):
 
 
 def median(logits):
-    """The median of every map: `[N, H, W]` -> `[N, 1, 1]`."""
-    flat = _flat(tf.stop_gradient(logits))
-    half = (flat.shape[1] + 1) // 2
-    return tf.math.top_k(flat, half).values[:, -1, None, None]
+    """The median of every map: `[N, H W]` -> `[N, 1]`."""
+    logits = tf.stop_gradient(logits)
+    half = (logits.shape[1] + 1) // 2
+    return tf.math.top_k(logits, half).values[:, -1:]
 
 
 def _flat(maps):

@@ -5,7 +5,9 @@
     p(x_t | z_t, past) = prod_i sum_k m_k N(x_i; mu_k, s),
         mu_k, m_k = g(z_k, h_{t-1})                                   (eq. 6)
     lambda_{t,r+1} = lambda_{t,r} + f(a_{t,r}, h_{t,r-1}, h_{t-1})    (eq. 4)
-    loss = sum_t sum_r w_{t,r} (beta NLL + psi KL + gamma H)          (eq. 7)
+    L_{t,r} = -beta log p(x_t | z_{t,r}, past)
+        + psi sum_k KL(q_{t,r} || p(z_t | past)) + gamma H(m)
+    loss = sum_t sum_r w_{t,r} L_{t,r}                           (eqs. 3, 7)
 
 Frame t takes max(R - t, 1) refinements and one decode more: the grid of cells
 is a triangle, then a strip, and costs O(R^2 + T).
@@ -20,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
@@ -42,7 +44,10 @@ STEP_WEIGHTS = ("per_frame", "global", "skip_uninformed")
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
 class PROVIDE(IterativeModel):
-    """PROVIDE; the defaults are the paper's, sized for 64x64 frames.
+    """PROVIDE, sized for 64x64 frames.
+
+    The presets `gin/papers/provide_*_paper.gin` follow the text, those that
+    end in `_reference` the published code.
 
     Args:
         decoder: See `IterativeModel`.
@@ -56,14 +61,17 @@ class PROVIDE(IterativeModel):
         extra_refinement: Refines once more after a frame's last decode, from
             the second frame on, as the published code does.
         step_weights: Weight of decode r = 1..D in its frame: `"per_frame"`
-            r / D, `"global"` r / R (published code), `"skip_uninformed"` as
-            `"per_frame"`, but (r - 1) / (D - 1) in a video's first frame,
-            whose first decode knows nothing.
+            r / D, over the frame's own steps as in the paper; `"global"`
+            r / R (published code); `"skip_uninformed"` as `"per_frame"`, but
+            (r - 1) / (D - 1) in a video's first frame, whose first decode
+            knows nothing.
         share_first_noise: The first sample of every frame uses the clip's
             one noise; else fresh noise.
         stop_first_gradient: Cuts dL/d lambda to its KL part in a frame's
-            first cell, as in the published code, where the first sample is a
-            constant.
+            first cell, as in the published code: the first sample is no
+            function of the frame's own lambda, but of a second reading of
+            lambda_0, which the loss still trains.
+        separate_biases: See `layers.LSTM2DCell`; so in the published code.
         **kwargs: See `IterativeModel`.
 
     Call arguments:
@@ -109,6 +117,7 @@ class PROVIDE(IterativeModel):
         step_weights="per_frame",
         share_first_noise=True,
         stop_first_gradient=False,
+        separate_biases=False,
         refinement_inputs=(
             "frame",
             "means",
@@ -174,10 +183,11 @@ class PROVIDE(IterativeModel):
         self.step_weights = step_weights
         self.share_first_noise = share_first_noise
         self.stop_first_gradient = stop_first_gradient
-        self.lstm = LSTM2DCell(units, name="lstm")
+        self.separate_biases = separate_biases
+        self.lstm = LSTM2DCell(units, separate_biases, name="lstm")
         self.head = Dense(
             2 * latent_dim,
-            bias=update_initializer(update_bias, latent_dim),
+            bias=update_initializer(update_bias),
             dtype="float32",
             name="update",
         )
@@ -215,28 +225,33 @@ class PROVIDE(IterativeModel):
             split_slots(log_variance, num_slots),
         )
 
-    def prior(self, hidden):
-        """p(z_t | past). Event `[Z]`, batch `[B, K]`.
+    def prior(self, hidden=None):
+        """p(z_t | past) (eq. 5). Event `[Z]`, batch `[B, K]`.
 
         Args:
-            hidden: `[B, K, U]`, the temporal state; zeros before frame 1.
+            hidden: `[B, K, U]`, the temporal state; by default that before
+                frame 1 of one slot, zeros `[1, 1, U]`.
+
+        Returns:
+            A `DiagonalGaussian`.
         """
-        return gaussians.gaussian(tf.concat(self.prior_parameters(hidden), -1))
+        hidden = tf.zeros([1, 1, self.units]) if hidden is None else hidden
+        return DiagonalGaussian.of(*self.prior_parameters(hidden))
 
-    def posterior(self, parameters):
-        """q(z_t | x_{<=t}). Event `[Z]`, batch `[B, K]`."""
-        return gaussians.gaussian(parameters)
-
-    def likelihood(self, latents, hidden):
+    def likelihood(self, latents, hidden=None):
         """p(x_t | z_t, past), mixed over slots (eq. 6).
 
         Args:
-            latents: `[B, K, Z]`.
-            hidden: `[B, K, U]`.
+            latents: `[B, K, Z]`, of one frame.
+            hidden: `[B, K, U]`, the temporal state; zeros by default, as
+                before frame 1.
 
         Returns:
-            A `PixelMixture`; its `distribution()` is the TFP object.
+            A `PixelMixture`. Event `[H, W, C]`, batch `[B]`.
         """
+        if hidden is None:
+            batch, num_slots = tf.shape(latents)[0], tf.shape(latents)[1]
+            hidden = tf.zeros([batch, num_slots, self.units])
         means, logits = self.decode_latents(latents, self._context(hidden))
         return self.mixture(means, logits)
 
@@ -265,8 +280,11 @@ class PROVIDE(IterativeModel):
         latents = super().sample(cell, parameters)
         if not self.stop_first_gradient:
             return latents
-        constant = tf.stop_gradient(latents)
-        return tf.where(cell["is_first"] > 0.5, constant, latents)
+        # lambda_0 once more, as a tensor of its own: the gradient that is fed
+        # to the refinement does not see it, that of the loss does.
+        initial = tf.convert_to_tensor(self.initial_parameters)[None, None]
+        first = super().sample(cell, initial)
+        return tf.where(cell["is_first"] > 0.5, first, latents)
 
     def update(self, cell, parameters, gradient, code, state):
         """f of eq. 4: the 2D-LSTM and the linear head.
@@ -319,6 +337,27 @@ class PROVIDE(IterativeModel):
     def call(
         self, inputs, training=False, num_slots=None, num_refinements=None
     ):
+        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
+        more = [] if training else ["context", "latent_kl"]
+        state, total, records = self._observe(
+            inputs, [*names, *more], num_slots, num_refinements
+        )
+        outputs = self.decomposition(
+            records,
+            self.weight(inputs, "variance"),
+            with_components=not training,
+        )
+        outputs |= {name: records[name] for name in more}
+        return {**outputs, "loss": total, "state": state}
+
+    def infer(self, inputs, num_slots=None, num_refinements=None):
+        """lambda of every frame after its refinements, `[B, T, K, 2 Z]`."""
+        return self._observe(
+            inputs, ["parameters"], num_slots, num_refinements
+        )[2]["parameters"]
+
+    def _observe(self, inputs, names, num_slots, num_refinements):
+        """All frames: `(state, loss [B], records of these names)`."""
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
         num_refinements = check_refinements(
@@ -355,11 +394,8 @@ class PROVIDE(IterativeModel):
                 self.extra_cell(number, num_refinements),
             )
             after = tuple(split_slots(v, num_slots) for v in outputs["state"])
-            latent_kl = gaussians.kl_terms(
-                outputs["parameters"],
-                cell["prior_mean"],
-                cell["prior_log_variance"],
-            )
+            q = self.posterior(outputs["parameters"])
+            latent_kl = q.kl_terms(self.cell_prior(cell))
             records = {
                 **outputs,
                 "context": temporal[0],
@@ -367,24 +403,13 @@ class PROVIDE(IterativeModel):
             }
             return (after, total + outputs["loss"]), records
 
-        names = ["nll", "kl", "entropy", "means", "masks", "parameters"]
         num_frames = tf.shape(video)[1]
         total = tf.zeros(tf.shape(video)[:1])
-        (temporal, total), records = scan_frames(
-            frame,
-            num_frames,
-            (temporal, total),
-            names if training else [*names, "context", "latent_kl"],
+        ((h, c), total), records = scan_frames(
+            frame, num_frames, (temporal, total), names
         )
-        outputs = self.decomposition(
-            records, scalars["variance"], with_components=not training
-        )
-        if not training:
-            outputs["context"] = records["context"]
-            outputs["latent_kl"] = records["latent_kl"]
-        h, c = temporal
         state = {"h": h, "c": c, "frame": first + num_frames}
-        return {**outputs, "loss": total, "state": state}
+        return state, total, records
 
     def initial_state(self, inputs, num_slots):
         """The temporal state `(h, c)` and the first frame's number."""
@@ -402,9 +427,10 @@ class PROVIDE(IterativeModel):
     ):
         """Continues a video; all dynamics live in the temporal state.
 
-        A predicted frame decodes a latent once, stands in for the observed
-        frame, and is refined with its gradient inputs at zero; the refined
-        lambda is dropped, the recurrent state goes on (section 3.4).
+        A predicted frame decodes a latent once and stands in for the observed
+        one, in all inputs of the refinement but the three gradients, which
+        are zero (section 3.2.3); the refined lambda is dropped, the recurrent
+        state goes on.
 
         Args:
             state: The `state` of an earlier output.
@@ -458,7 +484,7 @@ class PROVIDE(IterativeModel):
             initial = tf.convert_to_tensor(self.initial_parameters)
             parameters = tf.tile(initial[None, None], [batch, num_slots, 1])
         state, nothing = self.zero_state(batch * num_slots), None
-        cell["is_first"] = tf.constant(1.0)
+        cell["is_first"] = tf.constant(0.0)  # `parameters` hold lambda_0
         for _ in range(num_refinements):
             decoded = parameters
             means, logits = self.decode_latents(
@@ -568,6 +594,7 @@ class PROVIDE(IterativeModel):
             "step_weights": self.step_weights,
             "share_first_noise": self.share_first_noise,
             "stop_first_gradient": self.stop_first_gradient,
+            "separate_biases": self.separate_biases,
         }
 
 

@@ -2,7 +2,8 @@
 
     z_j ~ q_{lambda_j}, decode, score on frame j      (next-frame prediction)
     lambda_{j+1} = lambda_j + f(a_j, h_j),  a_j from frame j
-    loss = sum_j w_j (NLL_j + KL_j),  w_j = j / (T - 1)
+    L_j = -log p(x_j | z_j) + sum_k KL(q_j(z_k) || p(z_k))
+    loss = sum_j w_j L_j,  w_j = j / (T - 1)
 
 lambda and the recurrent state are carried through the clip.
 
@@ -83,13 +84,35 @@ class SequentialIODINE(IODINE):
 
     def call(self, inputs, training=False, num_slots=None):
         self.check_video(inputs["video"])
-        num_slots = check_slots(num_slots, self.num_slots)
-        video = base.without_gradient(inputs["video"])
-        if training and video.shape[1] == 1:
+        if training and inputs["video"].shape[1] == 1:
             raise ValueError(
                 "SequentialIODINE learns to predict the next frame and needs "
                 "clips of at least 2 frames, got 1; set CLIP_LENGTH"
             )
+        names = _RECORDS if training else [*_RECORDS, "latent_kl"]
+        state, total, records = self._observe(inputs, names, num_slots)
+        outputs = self.decomposition(
+            records,
+            self.weight(inputs, "variance"),
+            with_components=not training,
+        )
+        if not training:
+            outputs["latent_kl"] = records["latent_kl"]
+        return {**outputs, "loss": total, "state": state}
+
+    def infer(self, inputs, num_slots=None):
+        """lambda of every frame, as `masks_from` says: `[B, T, K, 2 Z]`."""
+        self.check_video(inputs["video"])
+        names = ["parameters", "latent_kl"]
+        return self._observe(inputs, names, num_slots)[2]["parameters"]
+
+    def _observe(self, inputs, names, num_slots):
+        """All frames: `(state, loss [B], records of these names)`.
+
+        Without `latent_kl`, records are those of the predictive decodes.
+        """
+        num_slots = check_slots(num_slots, self.num_slots)
+        video = base.without_gradient(inputs["video"])
         batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]
         carry, first = self.initial_state(inputs, batch, num_slots)
         weights = self.read_weights()
@@ -110,7 +133,7 @@ class SequentialIODINE(IODINE):
                 weights, cell, parameters, state
             )
             total += self.frame_weight(t, num_frames) * records["loss"]
-            if not training:
+            if "latent_kl" in names:
                 if self.masks_from == "filtered":
                     # It follows a refinement, in the first frame as well.
                     refined = {"noise": drawn[:, 1], "is_first": tf.zeros([])}
@@ -122,22 +145,14 @@ class SequentialIODINE(IODINE):
             return (after, state, total), records
 
         (parameters, state, total), records = scan_frames(
-            frame,
-            num_frames,
-            (*carry, tf.zeros([batch])),
-            _RECORDS if training else [*_RECORDS, "latent_kl"],
+            frame, num_frames, (*carry, tf.zeros([batch])), names
         )
-        outputs = self.decomposition(
-            records, shared["variance"], with_components=not training
-        )
-        if not training:
-            outputs["latent_kl"] = records["latent_kl"]
         state = {
             "parameters": parameters,
             "recurrent": state,
             "frame": first + num_frames,
         }
-        return {**outputs, "loss": total, "state": state}
+        return state, total, records
 
     def initial_state(self, inputs, batch, num_slots):
         """`((lambda, recurrent state), number of the first frame)`."""

@@ -12,10 +12,13 @@ presences have a prior on their number, the rest static normal ones. A copy
 of the propagation that sees no frame is a second, learned prior; it can go on
 where frames end.
 
-    loss = NLL + KL_discovery + KL_propagation + KL_learned_prior
-           + KL_count + KL_presence_prior
+    loss = -log p(x | z) + sum_objects presence [
+               KL(q_discovered || p_discovered)
+               + KL(q_propagated || p_propagated)
+               + KL(q_propagated || p_expected) ]
+           + KL(q_presences || p_presences) + KL(q_stays || p_stays)
 
-where the middle three are weighted by each object's presence.
+with p_propagated the static prior and p_expected the learned one.
 
 References:
     Crawford and Pineau, Exploiting Spatial Invariance for Scalable
@@ -26,10 +29,14 @@ import functools
 
 import gin
 import keras
-import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import concrete, gaussians, object_count
+from tfdecomp.distributions import object_count
+from tfdecomp.distributions.bernoulli import ClippedBernoulli
+from tfdecomp.distributions.concrete import BinaryConcrete, Presence
+from tfdecomp.distributions.gaussians import DiagonalGaussian
+from tfdecomp.distributions.object_count import ObjectCount
 from tfdecomp.layers.cell_backbone import CellBackbone
 from tfdecomp.layers.discovery import Discovery
 from tfdecomp.layers.mlp import MLP
@@ -48,8 +55,11 @@ from tfdecomp.ops import (
     track_numbers,
 )
 
-PRESENT = 0.5  # presence above which an object counts and has a track
+tfd = tfp.distributions
+
+PRESENT = 0.5  # presence above which the prior on their number counts one
 _CONDITIONS = ("own_sample", "exact")
+_POSITIONS = ("scene", "relative")
 _PARTS = (
     "backbone",
     "discovery",
@@ -65,6 +75,8 @@ _VALUES = (
     "anchor",
     "attention_scale",
     "attention_hidden",
+    "attention_position",
+    "attention_peak",
     "max_neighbours",
     "independent_propagation",
     "mask_empty_slots",
@@ -75,6 +87,7 @@ _VALUES = (
     "what_deviation",
     "discovery_dropout",
     "sample_in_evaluation",
+    "presence_threshold",
     "epsilon",
     "count_odds",
     "training_wheels",
@@ -102,6 +115,12 @@ class SILOT(object_scenes.ObjectScenes):
         anchor: Side in pixels of the unit of boxes, or `(h, w)`.
         attention_scale: Deviation of attention's kernel, in anchors.
         attention_hidden: Hidden widths of attention's networks.
+        attention_position: What attention knows of where objects are:
+            `"scene"`: as in the authors' code, their places in the scene
+            beside those relative to whom they are seen from; `"relative"`:
+            as in the paper, the latter alone. What an object knows of itself
+            is the same.
+        attention_peak: See `layers.SpatialAttention.initial_peak`.
         max_neighbours: See `layers.SpatialAttention`. Combine it with
             `mask_empty_slots`: empty slots, all in one corner, would exceed it.
         independent_propagation: Whether an object's propagation looks at no
@@ -122,8 +141,10 @@ class SILOT(object_scenes.ObjectScenes):
         what_deviation: Prior deviation of the change of appearance.
         discovery_dropout: Probability that a frame of training, other than
             the first, discovers nothing.
-        sample_in_evaluation: Whether to sample outside of training; else
-            means and noiseless presences are used.
+        sample_in_evaluation: Whether to sample outside of training, and in
+            rollouts; else means and noiseless presences are used.
+        presence_threshold: Presence above which an object counts and has a
+            track.
         epsilon: Added to the probabilities of pixels, inside of logarithms.
         count_odds: Odds of one more object under the count's prior.
         training_wheels: 1 keeps gradients from where, depth and presence, 0
@@ -183,6 +204,8 @@ class SILOT(object_scenes.ObjectScenes):
         anchor=48,
         attention_scale=0.1,
         attention_hidden=(64, 64),
+        attention_position="scene",
+        attention_peak=None,
         max_neighbours=None,
         independent_propagation=True,
         mask_empty_slots=False,
@@ -194,6 +217,7 @@ class SILOT(object_scenes.ObjectScenes):
         what_deviation=0.4,
         discovery_dropout=0.5,
         sample_in_evaluation=False,
+        presence_threshold=0.5,
         epsilon=1e-9,
         count_odds=0.0125,
         training_wheels=0.0,
@@ -207,6 +231,8 @@ class SILOT(object_scenes.ObjectScenes):
         self.anchor = _pair(anchor)
         self.attention_scale = attention_scale
         self.attention_hidden = tuple(attention_hidden)
+        self.attention_position = attention_position
+        self.attention_peak = attention_peak
         self.max_neighbours = max_neighbours
         self.independent_propagation = independent_propagation
         self.mask_empty_slots = mask_empty_slots
@@ -218,6 +244,7 @@ class SILOT(object_scenes.ObjectScenes):
         self.what_deviation = what_deviation
         self.discovery_dropout = discovery_dropout
         self.sample_in_evaluation = sample_in_evaluation
+        self.presence_threshold = presence_threshold
         self.epsilon = epsilon
         self.count_odds = count_odds
         self.training_wheels = training_wheels
@@ -238,6 +265,16 @@ class SILOT(object_scenes.ObjectScenes):
                 f"prior_condition must be one of {_CONDITIONS}, got "
                 f"{prior_condition!r}"
             )
+        if not 0.0 <= presence_threshold < 1.0:
+            raise ValueError(
+                "presence_threshold must be from 0 to below 1, got "
+                f"{presence_threshold}"
+            )
+        if attention_position not in _POSITIONS:
+            raise ValueError(
+                f"attention_position must be one of {_POSITIONS}, got "
+                f"{attention_position!r}"
+            )
         self.check_background()
         silot_parts.check(self)
         # Of propagated objects on the grid, and of objects on each other.
@@ -246,6 +283,7 @@ class SILOT(object_scenes.ObjectScenes):
             self.features,
             self.attention_hidden,
             max_neighbours,
+            attention_peak,
             name="grid_attention",
         )
         self.object_network = MLP(
@@ -261,6 +299,7 @@ class SILOT(object_scenes.ObjectScenes):
                 self.features,
                 self.attention_hidden,
                 max_neighbours,
+                attention_peak,
                 name="pair_attention",
             )
 
@@ -270,26 +309,32 @@ class SILOT(object_scenes.ObjectScenes):
             return
         frames = (None, *self.image_size, self.channels)
         places = (None, None, 2)
-        width = 2 * self.propagation.use_position
-        width += 2 + self.what_dim + 2 + self.units
-        objects = (None, None, width)
+        width = 2 + self.what_dim + 2 + self.units
+        own = (None, None, width + 2 * self.propagation.use_position)
+        others = (None, None, width + 2 * self.shows_places)
         parts = {
             self.backbone: (frames,),
             self.discovery: (),
             self.propagation: (),
             self.prior: (),
             self.renderer: ({"what": (None, None, self.what_dim)},),
-            self.object_network: (objects,),
-            self.grid_attention: (places, places, objects),
+            self.object_network: (own,),
+            self.grid_attention: (places, places, others),
         }
         if self.pair_attention is not None:
             known = (None, None, self.features)
-            parts[self.pair_attention] = (places, places, objects, known)
+            parts[self.pair_attention] = (places, places, others, known)
         for part, shapes in parts.items():
             if not part.built:  # a reloaded child arrives built
                 part.build(*shapes)
         self.build_background()
         self.built = True
+
+    @property
+    def shows_places(self):
+        """Whether others see an object's place in the scene."""
+        is_shown = self.attention_position == "scene"
+        return self.propagation.use_position and is_shown
 
     @property
     def largest_box(self):
@@ -310,18 +355,100 @@ class SILOT(object_scenes.ObjectScenes):
 
     # ---- the generative model ----------------------------------------------
 
-    def log_count_rate(self, inputs):
-        """`log rho` of the prior on the number of objects."""
-        return object_count.log_rate(self.weight(inputs, "count_odds"))
+    def likelihood(self, recon, epsilon=None):
+        """p(x | z): Bernoulli pixels, event `[T, H, W, C]`, batch `[B]`.
 
-    def negative_log_likelihood(self, video, recon, epsilon):
-        """Nats per clip of Bernoulli pixels, `[B]`."""
-        p = tf.clip_by_value(recon, 0.0, 1.0)  # rounding may leave [0, 1]
-        log_p = video * tf.math.log(p + epsilon)
-        log_p += (1.0 - video) * tf.math.log(1.0 - p + epsilon)
-        return -tf.reduce_sum(log_p, [1, 2, 3, 4])
+        Args:
+            recon: Pictures that were drawn, `[B, T, H, W, C]`.
+            epsilon: By default the model's.
+        """
+        epsilon = self.epsilon if epsilon is None else epsilon
+        pixels = ClippedBernoulli(recon, epsilon, form="shifted")
+        return tfd.Independent(pixels, 4)
+
+    def static_priors(self):
+        """p of `discovered` and `propagated` objects, without a batch."""
+        return silot_parts.static_priors(self)
+
+    def priors(self, inputs, training=False, num_slots=None):
+        """p(z): what latents of a clip follow, given those before them.
+
+        Those before are what `posterior` draws of the same inputs. The part
+        `prior` is the network of the learned one.
+
+        Args:
+            inputs: As of `call`.
+            training: As of `call`.
+            num_slots: As of `call`.
+
+        Returns:
+            `silot_parts.Latents`.
+        """
+        records = self._infer(inputs, training, num_slots)
+        return self._priors(inputs, records)
+
+    def _priors(self, inputs, records):
+        kept = self._split(records, "propagated")
+        new = self._split(records, "discovered")
+        odds = self.weight(inputs, "count_odds")
+        is_on = tf.concat([kept["presence"], new["presence"]], axis=2) > PRESENT
+        count = ObjectCount(_size(is_on, 2), object_count.log_rate(odds))
+        is_on = tf.cast(is_on[..., 0], tf.float32)
+        relaxation = self.propagation.relaxation
+        return self.static_priors()._replace(
+            expected=DiagonalGaussian.of_deviation(
+                kept["prior_mean"], kept["prior_deviation"]
+            ),
+            presences=count.conditional(is_on),
+            stays=BinaryConcrete(kept["prior_logit"][..., 0], relaxation),
+        )
 
     # ---- inference ---------------------------------------------------------
+
+    def posterior(self, inputs, training=False, num_slots=None):
+        """q(z | x): what latents of a clip are, given those before them.
+
+        Args:
+            inputs: As of `call`.
+            training: As of `call`.
+            num_slots: As of `call`.
+
+        Returns:
+            `silot_parts.Latents`.
+
+        Example:
+
+        >>> q, p = model.posterior(batch), model.priors(batch)
+        >>> tfd.kl_divergence(q.discovered, p.discovered).shape
+        TensorShape([8, 8, 16])
+        """
+        return self._posterior(self._infer(inputs, training, num_slots))
+
+    def _posterior(self, records):
+        kept = self._split(records, "propagated")
+        new = self._split(records, "discovered")
+        logits = tf.concat([kept["logit"], new["logit"]], axis=2)[..., 0]
+        propagated = DiagonalGaussian.of_deviation(
+            kept["mean"], kept["deviation"]
+        )
+        return silot_parts.Latents(
+            discovered=DiagonalGaussian.of_deviation(
+                new["mean"], new["deviation"]
+            ),
+            propagated=propagated,
+            expected=propagated,
+            presences=Presence(logits=logits),
+            stays=BinaryConcrete(
+                kept["logit"][..., 0], self.propagation.relaxation
+            ),
+        )
+
+    def _infer(self, inputs, training, num_slots):
+        """The records of a clip; see `ops.frame_records`."""
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        state = self._start(inputs, num_slots)
+        return self._scan(inputs, video, state, training, None)[0]
 
     def call(self, inputs, training=False, num_slots=None, prior_start=None):
         self.check_video(inputs["video"])
@@ -336,10 +463,11 @@ class SILOT(object_scenes.ObjectScenes):
         selected = self._split(records, "selected")
         recon = self._draw(selected, background)
         epsilon = self.weight(inputs, "epsilon")
-        nll = self.negative_log_likelihood(video, recon, epsilon)
+        nll = -self.likelihood(recon, epsilon).log_prob(video)
         terms = {**self._divergences(inputs, records), **terms}
         kl = tf.add_n(list(terms.values()))
-        count = tf.cast(selected["presence"][..., 0] > PRESENT, tf.float32)
+        is_there = selected["presence"][..., 0] > self.presence_threshold
+        count = tf.cast(is_there, tf.float32)
         outputs = {
             "recon": recon,
             "loss": nll + kl,
@@ -392,7 +520,8 @@ class SILOT(object_scenes.ObjectScenes):
         grid = self.backbone.grid(video.shape[2:4])
         cells = grid[0] * grid[1]
         seen = self.backbone(tf.reshape(video, [-1, *video.shape[2:]]))
-        seen = tf.reshape(seen, [batch, num_frames, *grid, self.features])
+        width = self.backbone.features
+        seen = tf.reshape(seen, [batch, num_frames, *grid, width])
         count = _size(state["box"], 1)
         first = tf.cast(state["frame"], tf.int32)
         wheels = self.weight(inputs, "training_wheels") if training else None
@@ -502,7 +631,7 @@ class SILOT(object_scenes.ObjectScenes):
         ids, last, shown = track_numbers.give(
             carry["track_ids"],
             carry["last_id"],
-            presence[..., 0] > PRESENT,
+            presence[..., 0] > self.presence_threshold,
             is_new,
         )
         return {"track_ids": ids, "last_id": last}, shown[..., None]
@@ -520,18 +649,25 @@ class SILOT(object_scenes.ObjectScenes):
             return known
         places = objects["box"][..., :2]
         weights = objects["used"] if self.mask_empty_slots else None
-        return self.pair_attention(places, places, features, known, weights)
+        shown = self._shown(objects, hidden)
+        return self.pair_attention(places, places, shown, known, weights)
+
+    def _shown(self, objects, hidden):
+        """What others see of objects, `[B, K, F]`."""
+        return object_record.features(objects, hidden, self.shows_places)
 
     def _known_on_grid(self, objects, places, seen):
         """What cells know of propagated objects: as `seen`."""
-        features = object_record.features(
-            objects, "hidden", self.propagation.use_position
-        )
         weights = objects["used"] if self.mask_empty_slots else None
         known = self.grid_attention(
-            places, objects["box"][..., :2], features, None, weights
+            places,
+            objects["box"][..., :2],
+            self._shown(objects, "hidden"),
+            None,
+            weights,
         )
-        return tf.reshape(known, tf.shape(seen))
+        grid = tf.shape(seen)[:-1]
+        return tf.reshape(known, tf.concat([grid, [self.features]], axis=0))
 
     def _overflow(self, selected, size):
         """Cells and objects that saw too few neighbours, per frame, `[B]`."""
@@ -556,77 +692,34 @@ class SILOT(object_scenes.ObjectScenes):
 
     # ---- the objective -----------------------------------------------------
 
-    def static_priors(self):
-        """`(mean, log-variance)` of discovery and of propagation.
-
-        Of where (4), what (A) and depth (1), each `[4 + A + 1]`.
-        """
-        size = [self.size_mean] * 2
-        zeros = [0.0] * (self.what_dim + 1)
-        discovery = (
-            [0.0, 0.0, *size, *zeros],
-            [1.0, 1.0, *[self.size_deviation] * 2, *[1.0] * len(zeros)],
-        )
-        change = [self.what_deviation] * self.what_dim + [1.0]
-        is_absolute = self.propagation.size_prior == "absolute"
-        by_size = self.size_deviation if is_absolute else self.move_deviation
-        propagation = (
-            [0.0, 0.0, *(size if is_absolute else [0.0, 0.0]), *zeros],
-            [*[self.move_deviation] * 2, by_size, by_size, *change],
-        )
-        return tuple(
-            (np.float32(mean), np.float32(2.0 * np.log(deviation)))
-            for mean, deviation in (discovery, propagation)
-        )
-
-    def _static_kl(self, found, prior):
-        q = gaussians.from_deviation(found["mean"], found["deviation"])
-        return gaussians.kl_terms(q, *prior)
-
     def _divergences(self, inputs, records):
         """The KL terms, nats per clip, `[B]` each."""
+        q, p = self._posterior(records), self._priors(inputs, records)
         kept = self._split(records, "propagated")
         new = self._split(records, "discovered")
-        of_new, of_kept = self.static_priors()
-        expected = 2.0 * tf.math.log(kept["prior_deviation"])
-        learned = self._static_kl(kept, (kept["prior_mean"], expected))
+        is_kept, is_new = kept["presence"][..., 0], new["presence"][..., 0]
+        stays = kept["sample"][..., 0]
+        kl = tfd.kl_divergence
         terms = {
-            "kl_discovery": new["presence"] * self._static_kl(new, of_new),
-            "kl_propagation": kept["presence"] * self._static_kl(kept, of_kept),
-            "kl_learned_prior": kept["presence"] * learned,
-            "kl_count": self._count_kl(inputs, kept, new),
-            "kl_presence_prior": concrete.sampled_kl(
-                kept["sample"],
-                kept["logit"],
-                kept["prior_logit"],
-                self.propagation.relaxation,
-            ),
+            "kl_discovery": is_new * kl(q.discovered, p.discovered),
+            "kl_propagation": is_kept * kl(q.propagated, p.propagated),
+            "kl_learned_prior": is_kept * kl(q.expected, p.expected),
+            "kl_count": kl(q.presences, p.presences),
+            "kl_presence_prior": q.stays.kl_sampled(p.stays, stays),
         }
         return {
-            name: tf.reduce_sum(value, axis=[1, 2, 3])
+            name: tf.reduce_sum(value, axis=[1, 2])
             for name, value in terms.items()
         }
 
-    def _count_kl(self, inputs, kept, new):
-        """Of all presences from the prior on their number, `[B, T, N, 1]`."""
-        presence = tf.concat([kept["presence"], new["presence"]], axis=2)
-        logit = tf.concat([kept["logit"], new["logit"]], axis=2)
-        is_on = tf.cast(presence[..., 0] > PRESENT, tf.float32)
-        table = object_count.conditionals(
-            _size(presence, 2), self.log_count_rate(inputs)
-        )
-        prior = object_count.prior_probs(is_on, table)
-        return concrete.bernoulli_kl(logit, prior[..., None])
-
     def _latent_kl(self, records, selected):
         """KL of the appearance from its static prior, `[B, T, K + 1, A]`."""
-        parts = [
-            self._static_kl(self._split(records, name), prior)
-            for name, prior in zip(
-                ("propagated", "discovered"), self.static_priors()[::-1]
-            )
+        q, p = self._posterior(records), self.static_priors()
+        kl = [
+            q.propagated.kl_terms(p.propagated),
+            q.discovered.kl_terms(p.discovered),
         ]
-        kl = tf.concat(parts, axis=2)[..., 4 : 4 + self.what_dim]
+        kl = tf.concat(kl, axis=2)[..., 4 : 4 + self.what_dim]
         source = tf.cast(selected["source"][..., 0], tf.int32)
         kl = tf.gather(kl, source, batch_dims=2)
         return with_background(kl * selected["presence"])
@@ -634,7 +727,7 @@ class SILOT(object_scenes.ObjectScenes):
     # ---- beyond the observed frames ----------------------------------------
 
     def predict_frames(
-        self, state, seed, num_frames, use_means=True, image_size=None
+        self, state, seed, num_frames, use_means=None, image_size=None
     ):
         """Continues a video by the learned prior; nothing is discovered.
 
@@ -642,12 +735,15 @@ class SILOT(object_scenes.ObjectScenes):
             state: The `state` of an earlier output.
             seed: `[B, 2]`, the clip's seeds.
             num_frames: Number of frames to predict.
-            use_means: Takes means in place of samples.
+            use_means: Takes means in place of samples; by default unless
+                `sample_in_evaluation`.
             image_size: `(H, W)` of the frames; by default that of training.
 
         Returns:
             A `Decomposition` of the predicted frames, with `state`.
         """
+        if use_means is None:
+            use_means = not self.sample_in_evaluation
         first = tf.cast(state["frame"], tf.int32)
         count = _size(state["box"], 1)
         noise = object_noise.none

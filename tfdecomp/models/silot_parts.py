@@ -1,9 +1,70 @@
-"""Whether the parts of a SILOT fit together."""
+"""What a SILOT is made of: latents, and parts that fit together."""
+
+from typing import NamedTuple
 
 import keras
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfdecomp.distributions.gaussians import DiagonalGaussian
+
+tfd = tfp.distributions
 
 _SHARED = ("what_dim", "units", "features", "size_range")
 _OF_PROPAGATION = ("use_position", "size_prior", "relaxation")
+
+
+class Latents(NamedTuple):
+    """Distributions of a clip's latents, batch `[B, T, n]`.
+
+    Posteriors q or priors p, each given the latents before it. The event of
+    the first three is `[4 + A + 1]`: where, what and depth.
+
+    Attributes:
+        discovered: Of what each of the `n` cells of the grid finds; p is
+            static, without a batch.
+        propagated: Of what becomes of the `n = K` known objects; p is static.
+            Of what and depth, and possibly size, it is the change.
+        expected: The same; p is the learned prior, which sees no frame.
+        presences: Binary, of the `n = K` propagated objects and then of the
+            cells; p is that of their number.
+        stays: Binary concrete, of whether the `n = K` known objects stay; p
+            is the learned prior.
+    """
+
+    discovered: tfd.Distribution
+    propagated: tfd.Distribution
+    expected: tfd.Distribution | None = None
+    presences: tfd.Distribution | None = None
+    stays: tfd.Distribution | None = None
+
+
+def static_priors(model) -> Latents:
+    """The priors that nothing is learned of, `discovered` and `propagated`.
+
+    Args:
+        model: A `models.SILOT`.
+    """
+    size = [model.size_mean] * 2
+    zeros = [0.0] * (model.what_dim + 1)
+    discovered = (
+        [0.0, 0.0, *size, *zeros],
+        [1.0, 1.0, *[model.size_deviation] * 2, *[1.0] * len(zeros)],
+    )
+    change = [model.what_deviation] * model.what_dim + [1.0]
+    is_absolute = model.propagation.size_prior == "absolute"
+    by_size = model.size_deviation if is_absolute else model.move_deviation
+    propagated = (
+        [0.0, 0.0, *(size if is_absolute else [0.0, 0.0]), *zeros],
+        [*[model.move_deviation] * 2, by_size, by_size, *change],
+    )
+    return Latents(*(_normal(*moments) for moments in (discovered, propagated)))
+
+
+def _normal(mean, deviation):
+    return DiagonalGaussian.of(
+        np.float32(mean), np.float32(2.0 * np.log(deviation))
+    )
 
 
 def check(model):
@@ -25,10 +86,12 @@ def check(model):
             "propagation must see frames and prior must not: set "
             "prior/layers.Propagation.is_prior = True and no other"
         )
-    if model.backbone.features != model.features:
+    read = model.discovery.seen_features or model.features
+    if model.backbone.features != read:
         raise ValueError(
-            f"discovery reads {model.features} features of a cell, the "
-            f"backbone gives {model.backbone.features}; set both alike"
+            f"discovery reads {read} features of a cell, the backbone gives "
+            f"{model.backbone.features}; set layers.Discovery.seen_features "
+            "(or features) and layers.CellBackbone.features alike"
         )
     readers = [model.discovery, model.propagation, model.prior]
     drawers = [model.renderer]

@@ -3,7 +3,7 @@
     p(z) = N(0, I)
     p(x | z) = N(x; mu(z), s I)
     q(z | x) = N(m(x), diag v(x))
-    loss = beta NLL + psi KL(q || p)
+    loss = -beta log p(x | z) + psi KL(q(z | x) || p(z))
 
 The baseline of object-centred models: it has no slots to assign pixels to,
 so it returns no masks, and its one "slot" describes the scene.
@@ -20,13 +20,16 @@ import gin
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfdecomp.distributions import gaussians
+from tfdecomp.distributions.gaussians import DiagonalGaussian, NormalPixels
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.conv import Conv2D, Dense, initial_values
 from tfdecomp.models import base
-from tfdecomp.models.frames import clip_noise, split_frames
+from tfdecomp.models.frames import clip_noise
 from tfdecomp.models.iterative import sweep
+
+tfd = tfp.distributions
 
 
 @gin.register(module="models")
@@ -144,12 +147,36 @@ class VAE(base.DecompositionModel):
     # ---- the generative model ----------------------------------------------
 
     def prior(self):
-        """p(z). Event `[D]`, no batch."""
-        return gaussians.gaussian(tf.zeros([2 * self.latent_dim]))
+        """p(z) = N(0, I), a `DiagonalGaussian`. Event `[D]`, no batch."""
+        return DiagonalGaussian.standard(self.latent_dim)
 
-    def posterior(self, parameters):
-        """q(z | x). Event `[D]`, batch `[B, T]`."""
-        return gaussians.gaussian(parameters)
+    def posterior(self, inputs):
+        """q(z | x), a `DiagonalGaussian`. Event `[D]`, batch `[...]`.
+
+        Args:
+            inputs: Parameters `[..., 2 D]`; or a batch as for `call`, from
+                which they are inferred: batch `[B, T]`.
+        """
+        if not isinstance(inputs, dict):
+            return DiagonalGaussian(inputs)
+        self.check_video(inputs["video"])
+        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
+        parameters = self.infer(tf.reshape(video, [-1, *video.shape[2:]]))
+        shape = [*_leading(video), 2 * self.latent_dim]
+        return DiagonalGaussian(tf.reshape(parameters, shape))
+
+    def likelihood(self, latents):
+        """p(x | z), `NormalPixels`. Event `[H, W, C]`, batch `[...]`.
+
+        Args:
+            latents: `[..., D]`.
+        """
+        recon = self.decode(latents)["recon"]
+        lead = tf.shape(latents)[:-1]
+        recon = tf.reshape(recon, tf.concat([lead, tf.shape(recon)[1:]], 0))
+        size = (*self.image_size, self.channels)
+        recon = tf.ensure_shape(recon, [*latents.shape[:-1], *size])
+        return NormalPixels(recon, self.variance)
 
     def infer(self, frames):
         """Means and log-variances of q: `[N, H, W, C]` -> `[N, 2 D]`."""
@@ -176,9 +203,10 @@ class VAE(base.DecompositionModel):
         Returns:
             As `decode`, with `slots` `[N, 1, D]`.
         """
-        latents = tf.random.stateless_normal(
+        noise = tf.random.stateless_normal(
             [num_samples, 1, self.latent_dim], seed
         )
+        latents = self.prior().from_noise(noise)
         recon = tf.clip_by_value(self.decode(latents)["recon"], 0.0, 1.0)
         return {"recon": recon, "slots": latents}
 
@@ -186,39 +214,25 @@ class VAE(base.DecompositionModel):
 
     def call(self, inputs, training=False):
         del training
-        self.check_video(inputs["video"])
+        q, p = self.posterior(inputs), self.prior()  # [B, T], then []
         video = base.as_float(tf.convert_to_tensor(inputs["video"]))
-        batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]
-        size = (*self.image_size, self.channels)
-        parameters = self.infer(tf.reshape(video, [-1, *size]))
-        noise = self._noise(inputs, num_frames)  # [B T, D]
-        latents = gaussians.sample(parameters, noise)
-        recon = self.decode(latents)["recon"]
-        recon = tf.reshape(recon, [batch, num_frames, *size])
-        parameters = tf.reshape(
-            parameters, [batch, num_frames, 1, 2 * self.latent_dim]
-        )
-        nll = self.negative_log_likelihood(video, recon)
-        latent_kl = gaussians.kl_terms(parameters, 0.0, 0.0)
-        kl = tf.reduce_sum(latent_kl, [1, 2, 3])
+        latents = q.from_noise(self._noise(inputs, tf.shape(video)[1]))
+        likelihood = self.likelihood(latents)
+        nll = -tf.reduce_sum(likelihood.log_prob(video), axis=1)
+        kl = tf.reduce_sum(tfd.kl_divergence(q, p), axis=1)
         loss = self.weight(inputs, "reconstruction_weight") * nll
         loss += self.weight(inputs, "kl_weight") * kl
         return {
-            "recon": recon,
-            "slots": parameters[..., : self.latent_dim],
-            "latent_kl": latent_kl,
+            "recon": likelihood.mean(),
+            "slots": q.loc[:, :, None],
+            "latent_kl": q.kl_terms(p)[:, :, None],
             "loss": loss,
             "nll": nll,
             "kl": kl,
         }
 
-    def negative_log_likelihood(self, video, recon):
-        """Nats per clip, `[B]`."""
-        terms = tf.square(video - recon) / self.variance
-        terms += math.log(2 * math.pi * self.variance)
-        return 0.5 * tf.reduce_sum(terms, [1, 2, 3, 4])
-
     def _noise(self, inputs, num_frames):
+        """Standard normal, `[B, T, D]`."""
         seeds = base.clip_seeds(inputs)
         first = tf.cast(inputs.get("first_frame", 0), tf.int32)
         noise = tf.map_fn(
@@ -226,17 +240,11 @@ class VAE(base.DecompositionModel):
             first + tf.range(num_frames),
             fn_output_signature=tf.float32,
         )
-        noise = tf.transpose(noise, [1, 0, 2])  # [B, T, D]
-        return tf.reshape(noise, [-1, self.latent_dim])
+        return tf.transpose(noise, [1, 0, 2])
 
     def encode(self, inputs):
         """Posterior means `slots` `[B, T, 1, D]`."""
-        self.check_video(inputs["video"])
-        video = base.as_float(tf.convert_to_tensor(inputs["video"]))
-        size = (*self.image_size, self.channels)
-        means = self.infer(tf.reshape(video, [-1, *size]))
-        means = means[:, None, : self.latent_dim]
-        return split_frames({"slots": means}, tf.shape(video)[:2])
+        return {"slots": self.posterior(inputs).loc[:, :, None]}
 
     def traverse(self, inputs, slot=0, dims=None, values=None):
         """Sweeps latents of the last frame.
@@ -290,3 +298,9 @@ class VAE(base.DecompositionModel):
             config["decoder"]
         )
         return cls(**config)
+
+
+def _leading(values):
+    """`[B, T]` of `[B, T, ...]`, numbers where they are known."""
+    shape = tf.shape(values)
+    return [n or shape[i] for i, n in enumerate(values.shape[:2])]

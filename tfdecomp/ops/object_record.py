@@ -95,20 +95,6 @@ def hold(value, training_wheels):
     return training_wheels * blocked + (1.0 - training_wheels) * value
 
 
-def draw(mean, deviation, noise):
-    """`mean + deviation noise`; the mean where there is no noise."""
-    return mean if noise is None else mean + deviation * noise
-
-
-def gaussian(raw, training_wheels=None):
-    """Mean and deviation of a raw output, held back by training wheels."""
-    mean, spread = tf.split(raw, 2, axis=-1)
-    return (
-        hold(mean, training_wheels),
-        hold(deviation(spread), training_wheels),
-    )
-
-
 def bounded_logit(raw, temperature, training_wheels=None):
     """The logit of presence of a raw output."""
     logit = hold(raw, training_wheels) / temperature

@@ -8,6 +8,7 @@ from tfdecomp.ops import schedules as schedules_lib
 
 MODES = {"max": 1.0, "min": -1.0}
 WAYS = ("continue", "restart", "final")
+SCOPES = ("run", "stage")
 _END = 2**31 - 1  # a step at which every schedule has reached its end
 
 
@@ -15,8 +16,8 @@ _END = 2**31 - 1  # a step at which every schedule has reached its end
 class EarlyStopping:
     """Stops where a score no longer gets better, possibly several times.
 
-    After all but the last stop training goes on from the best weights so far,
-    with a lower learning rate and an optimizer that has forgotten everything.
+    After all but the last stop training goes on from the best weights, with a
+    lower learning rate and an optimizer that has forgotten everything.
     Steps and the position in the data count on. After the last one the best
     weights are those of the last checkpoint; a run whose `num_steps` end
     before keeps its last weights, as without this.
@@ -35,6 +36,10 @@ class EarlyStopping:
             stop: `"continue"`, `"restart"` from step 0 at every stop,
             `"final"`: the value that its schedule ends with, or a schedule of
             the steps since the last stop. Those not named continue.
+        best_of: Among which scores the best one is looked for: `"run"`: all
+            that count so far, or `"stage"`: those since the last stop. A
+            stage then begins by scoring the weights that it goes on from,
+            and what came before is forgotten.
         longest: Steps after which a stage is stopped anyway; `None` for no
             limit. Looked at, as the score is, at evaluations.
 
@@ -61,6 +66,7 @@ class EarlyStopping:
         num_stops=1,
         rate_factor=1.0 / 3.0,
         schedules=None,
+        best_of="run",
         longest=None,
     ):
         self.metric = (metric,) if isinstance(metric, str) else tuple(metric)
@@ -70,6 +76,7 @@ class EarlyStopping:
         self.num_stops = num_stops
         self.rate_factor = rate_factor
         self.schedules = dict(schedules or {})
+        self.best_of = best_of
         self.longest = longest
         self._check()
 
@@ -78,6 +85,11 @@ class EarlyStopping:
             raise ValueError(
                 "training.EarlyStopping.mode must be 'max' or 'min', got "
                 f"{self.mode!r}"
+            )
+        if self.best_of not in SCOPES:
+            raise ValueError(
+                f"training.EarlyStopping.best_of must be one of {SCOPES}, got "
+                f"{self.best_of!r}"
             )
         least = {"patience": 0, "start": 0, "num_stops": 1, "longest": 1}
         for name, lowest in least.items():

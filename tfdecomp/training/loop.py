@@ -342,6 +342,16 @@ class _Watch:
             f"{state.step}; the best weights, of step {best_step(state)}, go "
             f"on with {float(rule.rate(state.stops)):.3g} of the learning rate"
         )
+        if rule.best_of == "stage":
+            self._score_stage()
+
+    def _score_stage(self):
+        """Begins a stage's scores with that of the weights it begins with."""
+        self.state.best = None
+        self.evaluate()
+        # They may stay the best of the stage; the checkpoint of this step
+        # still has those that the stage before ended with.
+        self.session.checkpoints.save(again=True)
 
     def call_size(self):
         """Steps up to the next thing to do, and not for too long."""
