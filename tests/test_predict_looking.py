@@ -5,6 +5,7 @@ import pytest
 
 from tests.data import video_files as files
 from tfdecomp.data import errors, video_io
+from tfdecomp.motion.background import light_steps
 from tfdecomp.prediction import looking
 from tfdecomp.prediction.footage import Footage
 from tfdecomp.prediction.view import View
@@ -216,3 +217,19 @@ def test_runs_have_the_size_of_the_view(videos):
 )
 def test_a_scaled_frame_has_at_least_a_pixel(scale, expected):
     assert looking.scaled((30, 50), scale) == expected
+
+
+def test_the_light_is_that_of_most_pixels_not_of_what_marches_over_them(
+    tmp_path,
+):
+    video = np.full((40, 96, 128, 3), 30, np.uint8)
+    for t, frame in enumerate(video):
+        frame[::8, 4 * (t % 16) :: 64] = 255  # a formation, in step
+    np.save(tmp_path / "march.npy", video)
+    (levels,) = looking.glance([Footage(tmp_path / "march.npy")]).levels
+    assert np.ptp(levels) < 0.01 * levels[0]
+    assert not len(light_steps(levels))
+    dimmed = np.concatenate([video, video // 6])
+    np.save(tmp_path / "dimmed.npy", dimmed)
+    (levels,) = looking.glance([Footage(tmp_path / "dimmed.npy")]).levels
+    assert light_steps(levels).tolist() == [40]

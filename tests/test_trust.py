@@ -313,7 +313,7 @@ def test_a_fitted_model_is_not_advised_to_be_fitted():
     assert "tfdecomp fit" not in trust.judge(figures, False)["sentence"]
 
 
-def tracked(*frames, errors=None, explained=None):
+def tracked(*frames, errors=None, explained=None, blobs=()):
     """What tracking leaves; a frame is a list of `(box, area)`.
 
     An area of None is a place that was filled in.
@@ -335,7 +335,10 @@ def tracked(*frames, errors=None, explained=None):
         detections=detections,
         slots=[],
         maps=None,
-        baseline=[],
+        baseline=[
+            types.SimpleNamespace(boxes=np.array(b, float).reshape(-1, 4))
+            for b in blobs
+        ],
         errors=[0.1] * count if errors is None else errors,
         explained=[1.0] * count if explained is None else explained,
         full=[False] * count,
@@ -358,6 +361,18 @@ def test_objects_in_the_place_of_another_are_doubled():
     options = runner.Options()
     verdict = trust.verdict(tracked(both, both), options)
     assert verdict["alarm"] and "66.7 % of the objects" in verdict["sentence"]
+
+
+def test_a_place_inside_of_a_blob_was_not_filled_in_where_nothing_is():
+    frames = [(HERE, 50), (NEAR, None)], [(HERE, None), (THERE, 50)]
+    blobs = [HERE], [(0, 30, 10, 40)]
+    figures = trust.figures_of(tracked(*frames, blobs=blobs))
+    assert figures["shared"] == figures["filled"] == 1 / 4
+    options = runner.Options()
+    most = tracked(*3 * [[(HERE, None), (NEAR, None)]], blobs=3 * [[HERE]])
+    verdict = trust.verdict(most, options)
+    assert verdict["level"] == "doubtful" and not verdict["alarm"]
+    assert "told apart inside of a blob" in verdict["sentence"]
 
 
 def test_the_figures_of_tracks_are_shares_of_all_places():

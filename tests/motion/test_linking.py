@@ -1,12 +1,18 @@
 """Identities of drawn animals, scored by py-motmetrics."""
 
+import dataclasses
 import time
 
 import numpy as np
 import pytest
 
 from tests.motion import animals
-from tfdecomp.motion import link_clean, link_measure
+from tfdecomp.motion import (
+    link_clean,
+    link_fast,
+    link_measure,
+    link_tracklets,
+)
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.motion.linking import Linker, episodes, link
 
@@ -411,3 +417,53 @@ def test_a_box_without_a_pixel_of_its_own_is_no_second_object():
     cleaned, numbers = link_clean.clean(found[0], scale)
     assert numbers.tolist() == [0, 2]
     assert cleaned.boxes.tolist() == boxes[[0, 2]].tolist()
+
+
+def test_cars_that_move_by_their_own_length_in_a_frame_are_one_track_each():
+    found = []
+    for step in range(60):
+        # One behind the other, 60 px apart, 17 px a frame; walkers beside.
+        left = [17.0 * step - 60.0 * k for k in range(15)]
+        boxes = [[50, x, 64, x + 19] for x in left if 0 < x < 221]
+        boxes += [_box(100 + 20 * k, 30 + 1.5 * step, 9) for k in range(4)]
+        found.append(animals.found(boxes, [200] * len(boxes)))
+    linked = link(found, frame_size=(240, 240))
+    places = [
+        {
+            int(i): 17.0 * t - b[1]
+            for i, b in zip(frame.ids, frame.boxes)
+            if b[0] == 50
+        }
+        for t, frame in enumerate(linked)
+    ]
+    cars = {}
+    for frame in places:
+        for number, car in frame.items():
+            cars.setdefault(number, set()).add(round(car))
+    # Each number stays with one car, and each car has one.
+    assert all(len(seen) == 1 for seen in cars.values())
+    assert len(set.union(*cars.values())) == len(cars) == 15
+
+
+def test_three_frames_say_nothing_where_two_ways_are_as_straight():
+    # A row in which everybody may have moved one place to either side.
+    found = [
+        animals.found([_box(50, 20 + 15 * k, 10) for k in range(8)])
+        for _ in range(3)
+    ]
+    scale = link_measure.measure(found)
+    pieces = [
+        link_tracklets.Tracklet(
+            t,
+            frame.boxes[k : k + 1],
+            np.array([k]),
+            np.ones(1),
+            np.zeros(1),
+            np.zeros((1, 0)),
+        )
+        for t, frame in enumerate(found)
+        for k in range(8)
+    ]
+    groups = link_fast.chain(pieces, dataclasses.replace(scale, leap=100.0))
+    # At the ends of the row, standing still is the only way.
+    assert all(g in ([0, 8, 16], [7, 15, 23]) for g in groups)

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from tfdecomp.motion import link_fast
 from tfdecomp.motion.detections import Detections
 from tfdecomp.motion.link_measure import (
     SPANS,
@@ -120,7 +121,18 @@ def build(
         open_, before = now, (boxes, velocity, fresh)
     done += open_
     done.sort(key=lambda run: (run[0], run[1][0]))
-    return [_tracklet(frames, *run, scale) for run in done]
+    pieces = [_tracklet(frames, *run, scale) for run in done]
+    groups = link_fast.chain(pieces, scale)
+    if not groups:
+        return pieces
+    used = {number for group in groups for number in group}
+    runs = [run for number, run in enumerate(done) if number not in used]
+    runs += [
+        (done[g[0]][0], [source for n in g for source in done[n][1]])
+        for g in groups
+    ]
+    runs.sort(key=lambda run: (run[0], run[1][0]))
+    return [_tracklet(frames, *run, scale) for run in runs]
 
 
 def _centre(box):

@@ -11,6 +11,9 @@ from tfdecomp.prediction.view import View
 SIDE = 640  # pixels of the longer side at which videos are looked at
 _SCATTERED = 100
 _RUNS, _LENGTH = 12, 8  # runs of consecutive frames
+_SPARSE = 64  # rows and columns, about, that tell the light
+_FEW_LIT = 0.2  # share of the pixels
+_DARK = 8  # grey levels below which a pixel tells nothing of the light
 
 
 @dataclasses.dataclass
@@ -22,7 +25,8 @@ class Glance:
         size: `(h, w)` of the frames here.
         scattered: `[N, h, w, 3]` uint8, evenly spaced.
         runs: List of `[R, h, w, 3]`, consecutive frames.
-        levels: Per video `[T]` mean grey level of every frame.
+        levels: Per video `[T]` grey level of every frame, from the change of
+            most pixels since the one before: who moves does not count.
         rate: Frames per second.
         num_frames: Of all videos together.
     """
@@ -74,12 +78,12 @@ def glance(footages, progress=None, should_stop=None, is_strict=True) -> Glance:
         single = _evenly(count, num_single)
         starts = _evenly(max(1, count - _LENGTH + 1), num_runs)
         own = {start: [] for start in starts}
-        level = []
+        level, before = [], None
         try:
             with contextlib.closing(footage.frames()) as frames:
                 for number, frame in enumerate(frames):
                     done += 1
-                    level.append(float(frame.pixels[::8, ::8].mean()))
+                    before = _sparse(frame.pixels, before, level)
                     wants = [s for s in starts if s <= number < s + _LENGTH]
                     if wants or number in single:
                         small = view.small(frame.pixels)
@@ -105,6 +109,21 @@ def glance(footages, progress=None, should_stop=None, is_strict=True) -> Glance:
         float(footages[0].rate),
         total,
     )
+
+
+def _sparse(frame, before, level):
+    """Some of a frame's pixels; adds its grey level to `level`, `[]`."""
+    step = max(1, min(frame.shape[:2]) // _SPARSE)
+    here = frame[::step, ::step].astype(np.float32)
+    if before is None:
+        level.append(float(here.mean()))
+        return here
+    lit = (before > _DARK) | (here > _DARK)
+    if lit.mean() < _FEW_LIT:  # they may be what moves in the dark
+        lit[:] = True
+    ratio = np.median((here[lit] + 1) / (before[lit] + 1))
+    level.append(level[-1] * float(ratio))
+    return here
 
 
 def _evenly(count, wanted):

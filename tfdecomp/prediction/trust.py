@@ -8,7 +8,9 @@
                 moves, over that of the model's own test data
     full      = share of the frames in which no slot was free
     blank     = share of the frames in which nothing is to be seen
-    filled    = share of the places that nothing was found at
+    filled    = share of the places at which nothing was found, nor moves
+    shared    = share of the places inside of a blob that several share, where
+                bodies were fitted to its pixels
     doubled   = share of the objects that were found where another one is
 
 The model that meets pictures unlike its own leaves most of what moves
@@ -50,12 +52,13 @@ LIMITS = {
     "error": (1.0, 2.0),
     "full": (0.05, 0.5),
     "filled": (0.1, 0.4),
+    "shared": (0.5, 1.01),  # places are right, numbers may change: doubtful
     "doubled": (0.05, 0.25),
 }
 # Of pictures that the model sees one by one, whose own data are not known.
 _UNMEASURED = {"drawn": (0.5, 0.1), "blank": (0.1, 0.5)}
 _LOW = ("drawn", "explained")  # the less, the worse
-_SHARES = ("explained", "empty", "full", "filled", "doubled")  # of tracks
+_SHARES = ("explained", "empty", "full", "filled", "shared", "doubled")
 _WORDS = {
     "blank": "of the frames show nothing",
     "drawn": "of what the pictures show is in the model's drawing of them",
@@ -64,6 +67,7 @@ _WORDS = {
     "error": "times the error of the model's own data",
     "full": "of the frames have no slot left for another object",
     "filled": "of the places were filled in where nothing was found",
+    "shared": "of the places were told apart inside of a blob of several",
     "doubled": "of the objects overlap another one of the same place",
 }
 
@@ -268,8 +272,13 @@ def figures_of(tracked, reference=None) -> dict:
 def _counts(tracked):
     """Name -> `[T]` numbers of each frame."""
     found, rows = tracked.found, collections.defaultdict(list)
-    for linked, detections in zip(tracked.linked, found.detections):
+    for time, (linked, detections) in enumerate(
+        zip(tracked.linked, found.detections)
+    ):
         own = linked.sources != FILLED
+        if found.baseline:
+            blobs = found.baseline[time].boxes
+            rows["shared"].append(_inside(linked.boxes[~own], blobs))
         rows["seen"].append(len(own))
         rows["own"].append(own.sum())
         areas = detections.areas[linked.sources[own]]
@@ -279,6 +288,13 @@ def _counts(tracked):
     rows["error"] = found.errors
     rows["full"] = found.full
     return {name: np.array(row, float) for name, row in rows.items()}
+
+
+def _inside(boxes, blobs):
+    """How many boxes `[n, 4]` have their middle in a blob's."""
+    middle = 0.5 * (boxes[:, None, :2] + boxes[:, None, 2:])
+    inside = (middle >= blobs[None, :, :2]) & (middle <= blobs[None, :, 2:])
+    return int(inside.all(-1).any(1).sum())
 
 
 def _doubled(boxes):
@@ -302,7 +318,11 @@ def _measures(counts):
     seen, own = counts["seen"].sum(), counts["own"].sum()
     if seen:
         result["empty"] = counts["empty"].sum() / seen
-        result["filled"] = (seen - own) / seen
+        shared = 0.0
+        if "shared" in counts:
+            shared = counts["shared"].sum()
+            result["shared"] = shared / seen
+        result["filled"] = (seen - own - shared) / seen
         result["doubled"] = counts["doubled"].sum() / seen
     if len(counts["full"]):
         result["full"] = float(counts["full"].mean())

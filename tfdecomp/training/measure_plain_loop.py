@@ -58,12 +58,16 @@ class PlainLoop(keras.Model):
                         keras.layers.Dense(dynamics.units, "selu")
                         for _ in range(dynamics.depth)
                     ),
-                    keras.layers.Dense(2 * self.dim),
+                    keras.layers.Dense(
+                        2 * self.dim, dynamics.output_activation
+                    ),
                 ]
             )
             for _ in range(self.num_factors)
         ]
-        self.readers = [keras.layers.Dense(size) for _ in range(3)]
+        head = model.head
+        self.readers = [keras.layers.Dense(size) for _ in head.readers]
+        self.is_leaky = head.output_activation == "leaky_relu"
         self.mix = keras.layers.Dense(size)
         self.mean = keras.layers.Dense(size)
         self.log_variance = keras.layers.Dense(size)
@@ -103,8 +107,12 @@ class PlainLoop(keras.Model):
             self.leaky(layer(value))
             for layer, value in zip(self.readers, inputs)
         ]
+        read += inputs[len(read) :]
         hidden = self.leaky(self.mix(tf.concat(read, 1)))
-        return self.mean(hidden), _clamp(self.log_variance(hidden))
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        if self.is_leaky:
+            mean, log_variance = self.leaky(mean), self.leaky(log_variance)
+        return mean, _clamp(log_variance)
 
     def _transition(self, latents):
         means, log_variances = [], []
