@@ -20,7 +20,14 @@ PACKAGE = ROOT / "tfdecomp"
 
 ROWS = (
     ("types",),
-    ("motion", "ops", "simulation"),
+    (
+        "motion",
+        "ops",
+        "simulation",
+        "model_files",
+        "config_data",
+        "shipped",
+    ),
     ("distributions", "data", "metrics", "visualization"),
     ("layers",),
     ("models",),
@@ -68,7 +75,8 @@ ALLOWED = {
     "simulation": {"numpy", "gin", "sklearn"},
     "distributions": TENSORS | {"tensorflow_probability"},
     "data": TENSORS
-    | {"tensorflow_datasets", "av", "h5py", "apache_beam", "scipy"},
+    | {"tensorflow_datasets", "av", "h5py", "apache_beam", "scipy"}
+    | {"PIL", "tifffile"},
     "metrics": {"numpy", "gin", "scipy", "sklearn"},
     "motion": {"numpy", "gin", "scipy"},
     "visualization": {"numpy", "gin", "matplotlib"},
@@ -82,6 +90,9 @@ ALLOWED = {
     "builders": {"tensorflow_datasets", "tqdm"},
     "saving": {"numpy", "tensorflow", "keras"},
     "model_info": set(),
+    "model_files": {"numpy", "h5py"},
+    "config_data": {"gin"},
+    "shipped": set(),
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
     "commands": {"absl", "tqdm"},
     "tracking_flags": {"absl"},
@@ -102,6 +113,7 @@ DATASET_PACKAGES = {"numpy", "tensorflow_datasets", "h5py", "apache_beam"}
 
 # Import names that are not those of their distributions.
 DISTRIBUTIONS = {
+    "PIL": "pillow",
     "absl": "absl-py",
     "gin": "gin-config",
     "sklearn": "scikit-learn",

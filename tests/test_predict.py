@@ -18,6 +18,7 @@ from tfdecomp.prediction import runner
 from tfdecomp.visualization import palette
 
 OUTPUTS = [
+    "frames.csv",
     "latents.npz",
     "masks",
     "overlay.mp4",
@@ -242,6 +243,7 @@ def test_what_a_model_does_not_give_has_no_file(dvip, tmp_path):
     video = balls(3, 24, 24)
     dvip.predict(video, tmp_path / "out")
     assert names(tmp_path / "out") == [
+        "frames.csv",
         "latents.npz",
         "prediction.json",
         "slots.mp4",
@@ -344,8 +346,8 @@ def test_an_unreadable_video_leaves_no_folder(provide, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"chunk": 0}, "chunk must be at least 1"),
-        ({"num_future": -1}, "must not be negative"),
+        ({"chunk": 0}, "chunk must be a positive number without"),
+        ({"num_future": -1}, "num_future must be a number from 0"),
         ({"fit": "zoom"}, "letterbox, crop, stretch"),
         ({"num_slots": 1}, "num_slots must be at least 2"),
     ],

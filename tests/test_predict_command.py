@@ -46,6 +46,25 @@ def test_errors_of_files_are_one_line(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--seed=4294967296", "seed must be a number from 0"),
+        ("--num_slots=0", "num_slots must be a positive number"),
+        ("--fps=nan", "fps must be a positive number"),
+        ("--min_area=-1", "min_area must be a positive number"),
+    ],
+)
+def test_flags_are_checked_as_options_are(flag, words, tmp_path):
+    files.write(tmp_path / "a.mp4", 2)
+    out = tmp_path / "out"
+    message = error(
+        MODEL, f"--input={tmp_path / 'a.mp4'}", f"--output={out}", flag
+    )
+    assert message.startswith(f"error: {words}")
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_an_unknown_model_is_one_line(tmp_path):
     files.write(tmp_path / "a.mp4", 2)

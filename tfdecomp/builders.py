@@ -7,6 +7,7 @@ TensorFlow.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import difflib
 import importlib
@@ -23,12 +24,16 @@ import types
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfdecomp.data import builder_base, building, errors, naming
+from tfdecomp.data import builder_base, building, errors, naming, stored_records
 
 _PACKAGE = "tfdecomp.builders_data"
 # Fields of a config that do not change the content of the dataset.
 _FREE_FIELDS = ("block_size", "workers", "use_beam", "description", "tags")
 REBUILD_PREFIX = ".rebuild-"
+_OLD = "old"  # inside of such a folder
+_INFO_NAME = "dataset_info.json"
+# Of Linux' renameat2: paths as they stand, and what it is to do.
+_HERE, _EXCHANGE = -100, 2
 
 
 def folder() -> pathlib.Path:
@@ -253,6 +258,11 @@ def prepare(
         )
     root = pathlib.Path(builder.data_dir_root)
     root.mkdir(parents=True, exist_ok=True)
+    if not is_prepared(builder):
+        for beside in root.glob(f"{REBUILD_PREFIX}*"):
+            put_back(root, beside)
+        if is_prepared(builder) and not overwrite:
+            return make(name, data_dir, config)
     estimate = building.estimate(builder, download_config)
     building.check_disk(builder, root, estimate)
     if progress:
@@ -270,13 +280,13 @@ def prepare(
         if is_prepared(builder):
             _rebuild(builder, root, watch, options)
         else:
-            watch(builder).download_and_prepare(**options)
+            _build(builder, watch, options)
     return make(name, data_dir, config)
 
 
 def is_prepared(builder):
     """Whether the data of a builder are complete on the disk."""
-    return (builder.data_path / "dataset_info.json").exists()
+    return (builder.data_path / _INFO_NAME).exists()
 
 
 def _check_prepared(builder):
@@ -355,6 +365,16 @@ def _progress(builder, total, show, workers):
         print(f"{building.label(builder)}: done in {took}", file=sys.stderr)
 
 
+def _build(builder, watch, options):
+    """Builds a set that is not there; another process may do so meanwhile."""
+    try:
+        watch(builder).download_and_prepare(**options)
+    except Exception:
+        # Whole sets appear by a rename, which fails where one is already.
+        if not is_prepared(builder):
+            raise
+
+
 def _rebuild(builder, root, watch, options):
     """Builds into a folder beside the old data, then swaps the two."""
     beside = pathlib.Path(tempfile.mkdtemp(prefix=REBUILD_PREFIX, dir=root))
@@ -363,16 +383,72 @@ def _rebuild(builder, root, watch, options):
             type(builder)(data_dir=str(beside), config=builder.builder_config)
         )
         new.download_and_prepare(**options)
-        target = pathlib.Path(builder.data_dir)
-        old = beside / "old"
-        os.replace(target, old)
-        try:
-            os.replace(new.data_dir, target)
-        except OSError:
-            os.replace(old, target)
-            raise
+        _swap(pathlib.Path(new.data_dir), pathlib.Path(builder.data_dir), root)
     finally:
+        put_back(root, beside)
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _swap(new, target, root):
+    """Puts a folder in place of another one, at one instant if possible."""
+    if _exchange(new, target):
+        return
+    old = new.parents[2] / _OLD / target.relative_to(root)
+    old.parent.mkdir(parents=True)
+    os.replace(target, old)  # killed from here on, `put_back` has it
+    os.replace(new, target)
+
+
+def _exchange(one, other):
+    """Swaps two folders; false where the system has no such call."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    return rename(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0
+
+
+def put_back(root, beside):
+    """Returns the old data of a rebuild that was killed between its renames.
+
+    Args:
+        root: Folder of all prepared sets.
+        beside: What a rebuild has left there.
+    """
+    old = pathlib.Path(beside) / _OLD
+    for info in old.glob(f"**/{_INFO_NAME}"):
+        target = pathlib.Path(root) / info.parent.relative_to(old)
+        if not target.exists():
+            os.replace(info.parent, target)
+
+
+def check(name, data_dir=None, config=None):
+    """Reads every record of a prepared set.
+
+    Args:
+        name: Such as `"bouncing_balls/color4"`.
+        data_dir: Where prepared data are; by default as TFDS has it.
+        config: See `make`.
+
+    Returns:
+        Split -> number of its records.
+
+    Raises:
+        MissingFileError: If the set, or one of its files, is not there.
+        LayoutError: If a record is damaged, or one is lacking.
+    """
+    builder = make(name, data_dir, config)
+    if not is_prepared(builder):
+        raise errors.MissingFileError(
+            f"it has not been prepared in {builder.data_path.parent}",
+            dataset=building.label(builder),
+            path=str(builder.data_path),
+            expected="prepared data",
+            found="none",
+            hint="build it by the same command without --check",
+        )
+    return stored_records.check(builder)
 
 
 def fresh_clips(name, split="test", *, seed, num_clips, config=None):

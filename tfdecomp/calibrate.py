@@ -65,10 +65,10 @@ def _calibrate():
     from tfdecomp.prediction import trust
 
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
-    info_file = folder / hub.INFO_NAME
-    info = json.loads(info_file.read_text()) if info_file.is_file() else {}
     configs.restore(folder)
     loaded = hub.load(folder)
+    info_file = folder / hub.INFO_NAME
+    info = loaded.info if info_file.is_file() else {}
     dataset = _DATASET.value or loaded.trained_on
     if dataset is None:
         clips, source = _cut_clips()

@@ -6,7 +6,6 @@ flags is reported at once.
 
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import sys
@@ -113,12 +112,12 @@ def open_model(folder, bindings=()) -> Opened:
     from tfdecomp import configs
 
     configs.restore(folder, bindings)
-    _refuse_footage(folder)
+    _refuse_footage(configs, folder)
 
     from tfdecomp import hub
 
     loaded = hub.load(folder)
-    trained_on = configs.parameter("training.run.dataset")
+    trained_on = configs.literal("training.run.dataset")
     return Opened(
         model=loaded.model,
         name=loaded.info.get("name"),
@@ -127,12 +126,8 @@ def open_model(folder, bindings=()) -> Opened:
     )
 
 
-def _refuse_footage(folder):
-    from tfdecomp import configs, model_info
-
-    config = (pathlib.Path(folder) / configs.CONFIG_NAME).read_text()
-    dataset = model_info.setting(config, "training.run.dataset") or ""
-    if "data.moving_clips" in dataset:
+def _refuse_footage(configs, folder):
+    if configs.refers_to("training.run.dataset", "data.moving_clips"):
         raise ValueError(
             f"{folder} was fitted to footage, which has no labels to score "
             "it by; predict a video whose tracks are known, and score that: "
@@ -179,14 +174,14 @@ def score(opened, protocol, data_dir=None, **options) -> dict:
 
 
 def _run_info(folder, info):
-    from tfdecomp import configs
+    from tfdecomp import configs, model_files
     from tfdecomp.training import workdir
 
-    asked, _ = configs.split_operative(
-        (folder / configs.CONFIG_NAME).read_text()
-    )
-    run_file = folder / workdir.RUN_NAME
-    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
+    asked, _ = configs.split_operative(configs.saved(folder))
+    try:
+        run = model_files.read_json(folder / workdir.RUN_NAME)
+    except FileNotFoundError:
+        run = {}
     return {
         "workdir": str(folder.resolve()),
         "seed": run.get("seed", info.get("seed")),

@@ -82,13 +82,14 @@ def _compare():
 
 def _setup(subject, result):
     """The name of a model in the table, and what else it is made of."""
-    from tfdecomp import configs, model_info, saving
+    from tfdecomp import configs, model_files, model_info, saving
 
     kind, _, name = subject.partition("=")
     is_run = kind == "--workdir"
     folder = commands.model_folder(*((name, None) if is_run else (None, name)))
-    content = json.loads((folder / saving.MODEL_NAME).read_text())
-    config = (folder / configs.CONFIG_NAME).read_text()
+    content = model_files.read_json(folder / saving.MODEL_NAME)
+    model_files.check_model(folder / saving.MODEL_NAME, content)
+    config = configs.saved(folder) or ""
     label = result["model"]
     if is_run:
         label += f" ({folder.name})"

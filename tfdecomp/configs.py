@@ -15,8 +15,11 @@ import pathlib
 import pkgutil
 import pprint
 import re
+import tokenize
 
 import gin
+
+from tfdecomp import config_data, model_files
 
 # Importing these registers what a gin file may name. They are looked up by
 # name, since a config knows what exists and not how it works.
@@ -94,6 +97,9 @@ def register():
 def parse(files=(), bindings=()):
     """Replaces the active config by these files and bindings, and locks it.
 
+    The files are the user's own: they may include and import. One that came
+    with a model is for `restore`.
+
     Args:
         files: Paths, as `find` takes them; later ones override earlier ones.
         bindings: Lines such as `"NUM_SLOTS = 8"`; they override the files.
@@ -103,11 +109,19 @@ def parse(files=(), bindings=()):
     """
     paths = [find(path) for path in files]
     register()
-    gin.clear_config()
     _search_in_root()
+    _replace(
+        [lambda p=path: gin.parse_config_file(str(p)) for path in paths],
+        bindings,
+    )
+
+
+def _replace(steps, bindings):
+    """Makes what these steps parse, and bindings, the active config."""
+    gin.clear_config()
     try:
-        for path in paths:
-            _parse_with_hints(lambda p=path: gin.parse_config_file(str(p)))
+        for step in steps:
+            _parse_with_hints(step)
         _check_macro_names(bindings)
         _parse_with_hints(lambda: gin.parse_config(list(bindings)))
         _check_parameters()
@@ -176,6 +190,37 @@ def macro(name, default=gin.REQUIRED):
     return value
 
 
+def literal(name):
+    """Value bound to `module.configurable.parameter`, if nothing builds it.
+
+    Returns:
+        The value; None if it is not bound or is a reference to something.
+    """
+    try:
+        value = gin.query_parameter(name)
+        while isinstance(value, gin.config.ConfigurableReference):
+            inner = repr(value)
+            value = _macros()[inner[1:]] if inner.startswith("%") else None
+    except (ValueError, KeyError):
+        return None
+    return value
+
+
+def refers_to(name, configurable) -> bool:
+    """Whether a reference to a configurable is bound to a parameter."""
+    try:
+        value = gin.query_parameter(name)
+    except ValueError:
+        return False
+    macros = _macros()
+    while isinstance(value, gin.config.ConfigurableReference):
+        inner = repr(value)
+        if not inner.startswith("%"):
+            return value.configurable.selector == configurable
+        value = macros.get(inner[1:])
+    return False
+
+
 def parameter(name, default=None):
     """Value bound to `module.configurable.parameter`, built if a reference."""
     try:
@@ -217,20 +262,42 @@ def operative() -> str:
 def restore(workdir, bindings=()):
     """Makes the config of a work directory the active one.
 
+    The folder may be a stranger's, so its config is read as data: nothing in
+    it is imported, included or registered.
+
     Args:
         workdir: Folder of a run or of shipped weights.
         bindings: Lines that override it.
 
     Raises:
-        ConfigError: If there is no config in the folder.
+        ConfigError: If there is no config in the folder, or it holds more
+            than settings of this package; see `config_data.check`.
     """
-    path = pathlib.Path(os.path.expanduser(workdir)) / CONFIG_NAME
-    if not path.is_file():
+    text = saved(workdir)
+    if text is None:
         raise ConfigError(
             f"{workdir} is not the work directory of a run: it has no "
             f"{CONFIG_NAME}; give the folder that was --workdir in training"
         )
-    parse([path], bindings)
+    register()
+    path = pathlib.Path(os.path.expanduser(workdir)) / CONFIG_NAME
+    _parse_with_hints(lambda: config_data.check(text, path))
+    _replace([lambda: gin.parse_config(text)], bindings)
+
+
+def saved(workdir) -> str | None:
+    """Text of the config of a folder; None if it has none.
+
+    Raises:
+        ConfigError: If it is no text, or too much for a config.
+    """
+    path = pathlib.Path(os.path.expanduser(workdir)) / CONFIG_NAME
+    try:
+        return model_files.read_text(path, config_data.MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except model_files.ModelFileError as error:
+        raise ConfigError(str(error)) from None
 
 
 def difference(old: str, new: str, old_name="before", new_name="now") -> str:
@@ -323,11 +390,28 @@ def _parse_with_hints(action):
     except SyntaxError as error:
         where = f" in {error.filename}" if error.filename else ""
         raise ConfigError(
-            f"cannot read the config{where}, line {error.lineno}: {error.msg}: "
-            f"{(error.text or '').strip()}"
+            f"cannot read the config{where}, line {error.lineno}: "
+            f"{model_files.printable(_first_line(error.msg))}: "
+            f"{model_files.printable((error.text or '').strip(), 100)}"
         ) from None
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
+    except tokenize.TokenError as error:
+        what, (line, _) = error.args
+        raise ConfigError(
+            f"cannot read the config: {what}, from line {line}; a bracket or "
+            "a quote is not closed"
+        ) from None
+    except (
+        ValueError,
+        ImportError,
+        OSError,
+        RuntimeError,
+        TypeError,
+    ) as error:
         raise ConfigError(_explain(str(error))) from None
+
+
+def _first_line(text):
+    return str(text).partition("\n")[0]
 
 
 def _explain(message):

@@ -14,7 +14,6 @@ repository. Nothing here reads or changes the active gin config.
 
 import dataclasses
 import difflib
-import json
 import os
 import pathlib
 import re
@@ -24,9 +23,17 @@ import numpy as np
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import configs, model_info, saving
+from tfdecomp import (
+    configs,
+    model_files,
+    model_info,
+    packing,
+    saving,
+    shipped,
+)
 from tfdecomp.packing import FILES, INFO_NAME, WEIGHTS_NAME, HubError, pack
 from tfdecomp.prediction import (
+    arrays,
     choosing,
     looking,
     runner,
@@ -37,6 +44,7 @@ from tfdecomp.prediction import (
 )
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
+from tfdecomp.prediction import options as options_lib
 
 __all__ = [
     "INFO_NAME",
@@ -55,6 +63,7 @@ AUTO_FIT = "auto"
 HUGGING_FACE = "hf://"
 # Of a pixel that is known to move: an object's masks are soft at its borders.
 _LEAST_SHARE = 0.1
+_MOST_COMPILED = 4  # numbers of slots and refinements; each is a graph
 _FITTED = ("objects", "object_size", "min_area", "max_area", "region")
 _REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
 
@@ -75,8 +84,7 @@ class Loaded:
     config: str = ""
 
     def __post_init__(self):
-        self._compiled = tf.function(self._call, autograph=False)
-        self._streams = {}
+        self._streams, self._clips = {}, {}
 
     def decompose(
         self, video, num_slots=None, num_refinements=None, seed=0, **fitting
@@ -89,8 +97,9 @@ class Loaded:
 
         Args:
             video: `[T, H, W, C]`, or `[B, T, H, W, C]` of the model's size;
-                uint8, or floating point in `[0, 1]`: what the model reads, so
-                of one that `sees` differences they are such pictures. Or what
+                uint8, uint16, bool, or floating point in `[0, 1]`: what the
+                model reads, so of one that `sees` differences they are such
+                pictures. Or what
                 `tfdecomp.prediction.footage.Footage` takes: the path of a
                 video, a folder of frames, a picture, a `.npy` file.
             num_slots: `K`; by default the model's.
@@ -110,31 +119,31 @@ class Loaded:
             HubError: If the video does not fit the model.
             DatasetInputError: If it cannot be read.
         """
+        options = self._options(
+            num_slots=num_slots,
+            num_refinements=num_refinements,
+            seed=seed,
+            **fitting,
+        )
+        video = arrays.source(video)
         if fitting or not self._fits(video):
-            options = self._options(
-                num_slots=num_slots,
-                num_refinements=num_refinements,
-                seed=seed,
-                **fitting,
-            )
             if self._tracks(options):
                 return tracking.decompose(self.job(video, options))
             return runner.decompose(
                 self._stream(options), video, options, self.reference
             )
-        video = np.asarray(video)
         has_batch = video.ndim == 5
         clips = self._checked(video if has_batch else video[None])
+        options_lib.check_slots(
+            options.num_slots,
+            self.model.image_size,
+            clips.shape[0] * clips.shape[1],
+        )
         count = len(clips)
-        seeds = np.stack([np.full(count, seed), np.arange(count)], axis=-1)
-        inputs = {
-            "video": tf.constant(clips),
-            "seed": tf.constant(seeds, tf.int32),
-        }
-        changed = {"num_slots": num_slots, "num_refinements": num_refinements}
-        changed = {k: v for k, v in changed.items() if v is not None}
-        outputs = self._compiled(inputs, **changed)
-        outputs = tf.nest.map_structure(lambda t: t.numpy(), outputs)
+        seeds = np.stack(
+            [np.full(count, options.seed), np.arange(count)], axis=-1
+        )
+        outputs = self._of_clips(options)(clips, seeds)
         if has_batch:
             return outputs
         return tf.nest.map_structure(
@@ -173,6 +182,8 @@ class Loaded:
             ValueError: If the folder or an option does not suit.
         """
         options = self._options(**options)
+        source = arrays.source(source)
+        options_lib.check_calls(progress=progress, should_stop=should_stop)
         rest = {
             "info": self._summary(),
             "overwrite": overwrite,
@@ -203,6 +214,7 @@ class Loaded:
             The `tfdecomp.prediction.trust.Gauge` of the whole video.
         """
         options = self._options(**options)
+        source = arrays.source(source)
         return runner.gauge(self._stream(options), source, options)
 
     @property
@@ -251,10 +263,10 @@ class Loaded:
                 "link, or take a model such as 'silot_motion' or "
                 "'background_subtraction'"
             )
-        footage = source
-        if not isinstance(source, footage_lib.Footage):
+        footage = arrays.source(source)
+        if not isinstance(footage, footage_lib.Footage):
             footage = footage_lib.Footage(
-                source, options.fps, options.source_fps
+                footage, options.fps, options.source_fps
             )
         if options.num_future:
             raise HubError(
@@ -283,6 +295,8 @@ class Loaded:
             given = stream.given_of(choice.view.scene)
         names = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
         size = choice.view.size
+        tile = [min(side, tiles.SIDE) for side in size]
+        options_lib.check_slots(options.num_slots, tile, working=0)
         if self._takes_tiles(num_slots, size):
             overlap = 2 * int(np.ceil(model.largest_box))
             model_stream = tiles.TiledStream(
@@ -365,17 +379,28 @@ class Loaded:
         return model_info.trained_on(self.config)
 
     def _options(self, fit=AUTO_FIT, **options):
-        if fit == AUTO_FIT:
+        if isinstance(fit, str) and fit == AUTO_FIT:
             crop = model_info.setting(self.config, "data.make_dataset.crop")
             fit = "letterbox" if crop in (None, "None") else "crop"
-        return runner.Options(fit=fit, **options)
+        options_lib.check_names(options)
+        return options_lib.Options(fit=fit, **options)
 
     def _stream(self, options):
         """The compiled model, the same for all videos."""
+        return self._kept(self._streams, stream.Stream, options)
+
+    def _of_clips(self, options):
+        """The same for clips that are the model's as they are."""
+        return self._kept(self._clips, stream.Clips, options)
+
+    def _kept(self, kept, make, options):
+        """What was compiled for these options; of many, the last ones."""
         key = options.num_slots, options.num_refinements
-        if key not in self._streams:
-            self._streams[key] = stream.Stream(self.model, *key)
-        return self._streams[key]
+        options_lib.check_slots(options.num_slots, self.model.image_size)
+        kept[key] = kept.pop(key, None) or make(self.model, *key)
+        if len(kept) > _MOST_COMPILED:
+            del kept[next(iter(kept))]
+        return kept[key]
 
     def _summary(self):
         """What of `info` tells models apart."""
@@ -385,14 +410,11 @@ class Loaded:
 
     def _fits(self, video):
         """Whether it is an array that the model can take as it is."""
-        if isinstance(video, (str, os.PathLike)):
+        if not isinstance(video, np.ndarray):
             return False
         shape = np.shape(video)
         size = (*self.model.image_size, self.model.channels)
         return len(shape) == 5 or (len(shape) == 4 and shape[1:] == size)
-
-    def _call(self, inputs, **changed):
-        return self.model(inputs, training=False, **changed)
 
     def _checked(self, clips):
         """The clips `[B, T, H, W, C]`, if the model can read them."""
@@ -409,20 +431,7 @@ class Loaded:
                 f"the video is empty: {clips.shape[0]} clips of "
                 f"{clips.shape[1]} frames"
             )
-        if clips.dtype == np.uint8:
-            return clips
-        if not np.issubdtype(clips.dtype, np.floating):
-            raise HubError(
-                f"a video is uint8, or floating point in [0, 1]; got "
-                f"{clips.dtype}; cast it with .astype('uint8')"
-            )
-        low, high = float(np.min(clips)), float(np.max(clips))
-        if not (low >= 0.0 and high <= 1.0):
-            raise HubError(
-                f"a floating point video is in [0, 1]; got values from {low:g} "
-                f"to {high:g}; divide by 255 or pass uint8"
-            )
-        return clips.astype(np.float32)
+        return arrays.for_model(clips)
 
 
 def folder() -> pathlib.Path:
@@ -433,7 +442,7 @@ def folder() -> pathlib.Path:
 def list_models() -> dict[str, dict]:
     """Name -> `info.json` of the models that `load` knows by name."""
     found = sorted(folder().glob(f"*/{INFO_NAME}"))
-    return {path.parent.name: json.loads(path.read_text()) for path in found}
+    return {path.parent.name: model_files.read_json(path) for path in found}
 
 
 def table() -> str:
@@ -445,9 +454,7 @@ def table() -> str:
             {
                 "name": name,
                 "system": info["model"],
-                "trained on": model_info.trained_on(
-                    (path / configs.CONFIG_NAME).read_text()
-                ),
+                "trained on": model_info.trained_on(configs.saved(path) or ""),
                 "score": model_info.main_score(info),
                 "size": model_info.size(path / file for file in FILES),
                 "licence": info["licence"],
@@ -472,29 +479,37 @@ def load(name_or_dir) -> Loaded:
         CheckpointError: If a work directory has nothing to restore.
     """
     path = resolve(name_or_dir)
-    config = path / configs.CONFIG_NAME
-    config = config.read_text() if config.is_file() else ""
-    if not (path / INFO_NAME).is_file():
-        return Loaded(*saving.restore_model(path), config)
     try:
-        info = json.loads((path / INFO_NAME).read_text())
-        _check_sums(path, info)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise HubError(
-            f"{path / INFO_NAME} cannot be read ({error!r}); copy the folder "
-            "again, whole"
-        ) from error
-    try:
-        model = saving.load_model(path)
-        model.load_weights(path / WEIGHTS_NAME)
-    except (ValueError, TypeError, KeyError, ImportError, OSError) as error:
-        raise HubError(
-            f"{path} was written by tfdecomp {info.get('version', '?')}, and "
-            f"this is {tfdecomp.__version__}, which cannot read it: "
-            f"{str(error).strip().splitlines()[0]}; install the other "
-            "version, or train the model again"
-        ) from error
+        config = configs.saved(path) or ""
+        if not os.path.lexists(path / INFO_NAME):
+            return Loaded(*saving.restore_model(path), config)
+        info = packing.read_info(path)
+        packing.check_sums(path, _expected_sums(path, info))
+        model = saving.load_packed(path, WEIGHTS_NAME)
+    except (configs.ConfigError, saving.CheckpointError) as error:
+        if not os.path.lexists(path / INFO_NAME):
+            raise
+        raise HubError(_with_version(str(error), path)) from error
     return Loaded(model, info, config)
+
+
+def _expected_sums(path, info):
+    """Checksums of a folder: of a shipped model those in the code."""
+    is_shipped = path.resolve().parent == folder().resolve()
+    known = shipped.SUMS.get(path.name) if is_shipped else None
+    return known or info["sha256"]
+
+
+def _with_version(message, path):
+    """The message, and which version wrote the folder if it was another."""
+    version = str(packing.read_info(path).get("version", "?"))
+    if version == tfdecomp.__version__:
+        return message
+    return (
+        f"{message} (written by tfdecomp "
+        f"{model_files.printable(version, 40)}, and this is "
+        f"{tfdecomp.__version__})"
+    )
 
 
 def resolve(name_or_dir) -> pathlib.Path:
@@ -555,15 +570,3 @@ def _downloaded(name):
             "expected one made by 'python -m tfdecomp.publish'"
         )
     return path
-
-
-def _check_sums(path, info):
-    for file, expected in info["sha256"].items():
-        if not (path / file).is_file():
-            raise HubError(f"{path} lacks {file}; copy the folder again, whole")
-        found = saving.sha256(path / file)
-        if found != expected:
-            raise HubError(
-                f"{path / file} is damaged: its sha256 is {found}, "
-                f"{INFO_NAME} says {expected}; copy the folder again"
-            )

@@ -26,6 +26,8 @@ from absl import app, flags
 
 from tfdecomp import commands
 
+_LONGEST_NAME = 200  # characters; `tfdecomp.load` refuses longer ones
+
 _FROM = flags.DEFINE_enum(
     "from",
     None,
@@ -59,13 +61,32 @@ def main(argv):
     return commands.finish(_import)
 
 
-def _import():
-    output = pathlib.Path(os.path.expanduser(_OUTPUT.value)).absolute()
+def _output():
+    """`(folder to write, name of the model)`, before anything is read."""
+    given = pathlib.Path(os.path.expanduser(_OUTPUT.value)).absolute()
+    name = given.name if _NAME.value is None else _NAME.value
+    if not name or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"a model's name is one line of at most {_LONGEST_NAME} "
+            f"characters, got {name!r}; set --name"
+        )
+    output = given.resolve()  # a link stays one
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise ValueError(
             f"{output} exists and is not an empty folder; choose another "
             "--output"
         )
+    above = next(folder for folder in output.parents if folder.exists())
+    if not above.is_dir():
+        raise ValueError(
+            f"{above} is a file, so {output} cannot be made; choose another "
+            "--output"
+        )
+    return output, name
+
+
+def _import():
+    output, name = _output()
 
     import tempfile
 
@@ -79,7 +100,7 @@ def _import():
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         made = pathlib.Path(scratch) / output.name
         made.mkdir()
-        info = folders.write(imported, made, _NAME.value or output.name)
+        info = folders.write(imported, made, name)
         hub.load(made)  # believed only after a reload
         if output.exists():
             output.rmdir()

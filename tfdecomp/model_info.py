@@ -18,6 +18,7 @@ _TRAINING = {
     "clips of a step": "batch_size",
     "frames of a clip": "clip_length",
 }
+_MACROS = 8  # that name each other; a circle has no value
 _DIFFERENCES = "tfdecomp_moving_things/"  # a dataset of difference pictures
 _CARD = """\
 ---
@@ -64,13 +65,16 @@ def setting(config, name) -> str | None:
         config: The text.
         name: Such as `"training.run.dataset"`.
     """
-    found = re.search(rf"^{re.escape(name)} = (.*)$", config, re.M)
-    if found is None:
-        return None
-    value = found[1].strip()
-    if value.startswith("%"):
-        return setting(config, value[1:])
-    return value
+    value = f"%{name}"
+    for _ in range(_MACROS):
+        name = re.escape(value[1:])
+        found = re.search(rf"^{name} = (.*)$", config, re.M)
+        if found is None:
+            return None
+        value = found[1].strip()
+        if not value.startswith("%"):
+            return value
+    return None
 
 
 def sees(config) -> str:
@@ -106,6 +110,7 @@ def setup(model, config) -> dict[str, str]:
         Name -> value, as a table shows them; without what does not apply.
     """
     own = model["config"]
+    own = own if isinstance(own, dict) else {}
     parts = {
         name: part
         for name, part in own.items()
@@ -123,9 +128,9 @@ def setup(model, config) -> dict[str, str]:
 
 def _drawing(part) -> str:
     """A part that draws: its class and the widths of its layers."""
-    own = part.get("config", {})
+    own = part.get("config") or {}
     widths = [f"{name} {own[name]}" for name in _WIDTHS if own.get(name)]
-    return " ".join([part["class_name"], *widths])
+    return " ".join([str(part.get("class_name", "?")), *widths])
 
 
 def main_score(info) -> str | None:

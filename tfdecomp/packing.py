@@ -6,7 +6,6 @@ checksums).
 """
 
 import io
-import json
 import os
 import pathlib
 import tempfile
@@ -15,12 +14,13 @@ import h5py
 import numpy as np
 
 import tfdecomp
-from tfdecomp import configs, saving
+from tfdecomp import configs, model_files, saving
 
 WEIGHTS_NAME = "weights.weights.h5"
 INFO_NAME = "info.json"
 FILES = (saving.MODEL_NAME, WEIGHTS_NAME, configs.CONFIG_NAME)
 LICENCE = "Apache-2.0"
+_SEEN = ("frames", "difference", "background")
 
 
 class HubError(ValueError):
@@ -68,10 +68,10 @@ def pack(
     model, source = saving.restore_model(workdir, which, weights)
     output.mkdir(parents=True, exist_ok=True)
     for file in (saving.MODEL_NAME, configs.CONFIG_NAME):
-        saving.atomic_write(output / file, (workdir / file).read_bytes())
+        content = _content(workdir / file)
+        saving.atomic_write(output / file, content)
     saving.atomic_write(output / WEIGHTS_NAME, _stored_weights(model, storage))
-    run = workdir / "run.json"
-    run = json.loads(run.read_text()) if run.is_file() else {}
+    run = _content_of_run(workdir)
     info = {
         "name": name,
         "licence": LICENCE,
@@ -90,6 +90,98 @@ def pack(
     }
     saving.write_json(output / INFO_NAME, info)
     return info
+
+
+def _content(path):
+    try:
+        return model_files.read_bytes(path)
+    except FileNotFoundError:
+        raise HubError(
+            f"there is no {path}; a folder of weights is made of a whole work "
+            "directory: restore the file, or train again"
+        ) from None
+    except model_files.ModelFileError as error:
+        raise HubError(str(error)) from error
+
+
+def _content_of_run(workdir):
+    try:
+        return model_files.read_json(workdir / "run.json")
+    except FileNotFoundError:
+        return {}
+    except model_files.ModelFileError as error:
+        raise HubError(str(error)) from error
+
+
+def read_info(folder) -> dict:
+    """What `info.json` of a folder of weights says.
+
+    Raises:
+        HubError: If it cannot be read, or has no checksums.
+    """
+    path = pathlib.Path(folder) / INFO_NAME
+    try:
+        info = model_files.read_json(path)
+    except (FileNotFoundError, model_files.ModelFileError) as error:
+        raise HubError(str(error)) from error
+    sums = info.get("sha256")
+    if not isinstance(sums, dict) or not set(FILES) <= set(sums):
+        raise HubError(
+            f"{path} lacks checksums: expected 'sha256' to have one for each "
+            f"of {', '.join(FILES)}; copy the folder again, whole, or publish "
+            "the run again"
+        )
+    if info.get("sees") not in (None, *_SEEN):
+        raise HubError(
+            f"{path} says the model sees "
+            f"{model_files.printable(repr(info['sees']), 60)}; expected one "
+            f"of {', '.join(_SEEN)}; copy the folder again"
+        )
+    for name in ("name", "licence", "version", "model", "weights"):
+        value = info.get(name)
+        if value is not None and not _is_word(value):
+            raise HubError(
+                f"{path} says {name} = {model_files.printable(value, 80)!r}; "
+                "expected one line of at most 200 characters; copy the folder "
+                "again"
+            )
+    return info
+
+
+def _is_word(value):
+    """Whether a value may be shown in a table or on a terminal."""
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
+
+
+def check_sums(folder, sums):
+    """Compares the files of a folder of weights with their checksums.
+
+    Args:
+        folder: The folder.
+        sums: File -> checksum. Each of `FILES` has one; no others are read.
+
+    Raises:
+        HubError: If a file or its checksum is missing, or they differ.
+    """
+    for file in FILES:
+        path = pathlib.Path(folder) / file
+        try:
+            most = model_files.MOST_TEXT
+            if file == WEIGHTS_NAME:
+                most = model_files.MOST_WEIGHTS
+            found = saving.sha256(model_files.check_file(path, most))
+        except FileNotFoundError:
+            raise HubError(
+                f"{folder} lacks {file}; copy the folder again, whole"
+            ) from None
+        except model_files.ModelFileError as error:
+            raise HubError(str(error)) from error
+        expected = sums.get(file)
+        if found != expected:
+            raise HubError(
+                f"{path} is damaged: its sha256 is {found}, expected "
+                f"{model_files.printable(expected, 80)}; copy the folder again"
+            )
 
 
 def _stored_weights(model, storage) -> bytes:

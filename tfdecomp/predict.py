@@ -18,6 +18,8 @@ The output folder then holds
                        presence, filled, doubt
     tracks.json        the same after COCO, with bbox and run-length masks;
                        what shows no pixel is in tracks.csv alone
+    frames.csv         a row for each frame: its number, time and picture in
+                       the input
     latents.npz        slots [T, K, D], frame [T], time [T]
     future.mp4, .npz   predicted frames, with --future
     prediction.json    model, options, how far it came, and under trust how
@@ -80,6 +82,13 @@ _SOURCE_FPS = flags.DEFINE_float(
     10.0,
     "Frames per second of folders and arrays, which do not say.",
 )
+_RANGE = flags.DEFINE_string(
+    "range",
+    "auto",
+    "Values shown as black and white where pictures have more than eight bits:"
+    " auto (the camera's depth, or what is used if that is less than a tenth), "
+    "full (all that the file could hold), or LOW,HIGH.",
+)
 _FIT = flags.DEFINE_enum(
     "fit",
     "auto",
@@ -119,9 +128,12 @@ def _predict():
     from tfdecomp.prediction import folder as folder_lib
     from tfdecomp.prediction import footage
 
-    # What is wrong with files shows before TensorFlow is loaded.
+    # What is wrong with files and flags shows before TensorFlow is loaded.
+    options = _options()
     folder_lib.check(_OUTPUT.value, _OVERWRITE.value)
-    source = footage.Footage(_INPUT.value, _FPS.value, _SOURCE_FPS.value)
+    source = footage.Footage(
+        _INPUT.value, _FPS.value, _SOURCE_FPS.value, _RANGE.value
+    )
 
     from tfdecomp import hub
     from tfdecomp.training.callbacks import StopOnSignal
@@ -137,15 +149,8 @@ def _predict():
             overwrite=_OVERWRITE.value,
             progress=lambda done, total: bar.update(done),
             should_stop=lambda: stop.requested,
-            fps=_FPS.value,
-            source_fps=_SOURCE_FPS.value,
             fit=_FIT.value,
-            num_slots=_NUM_SLOTS.value,
-            num_refinements=_NUM_REFINEMENTS.value,
-            seed=_SEED.value,
-            chunk=_CHUNK.value,
-            num_future=_FUTURE.value,
-            **tracking_flags.options(),
+            **options,
         )
     done, total = record["num_frames"], source.num_frames
     if record["state"] != folder_lib.FINISHED:
@@ -158,6 +163,24 @@ def _predict():
     if "trust" in record:
         print(f"{record['trust']['level']}: {record['trust']['sentence']}")
     return 0
+
+
+def _options():
+    """Fields of `prediction.options.Options`, checked; without `fit`."""
+    from tfdecomp.prediction.options import Options
+
+    options = {
+        "fps": _FPS.value,
+        "source_fps": _SOURCE_FPS.value,
+        "num_slots": _NUM_SLOTS.value,
+        "num_refinements": _NUM_REFINEMENTS.value,
+        "seed": _SEED.value,
+        "chunk": _CHUNK.value,
+        "num_future": _FUTURE.value,
+        **tracking_flags.options(),
+    }
+    Options(**options)
+    return options
 
 
 def run():

@@ -5,6 +5,7 @@
     python -m tfdecomp.prepare multi_object/tetrominoes
     python -m tfdecomp.prepare bouncing_balls --config='{"name": "mine", \\
         "base": "color3_quick", "speed": 0.8}'
+    python -m tfdecomp.prepare bouncing_balls/color4 --check
     python -m tfdecomp.prepare list
     python -m tfdecomp.prepare info bouncing_balls/color4
     python -m tfdecomp.prepare clean
@@ -61,6 +62,8 @@ def _parse(argv):
 
         # Processes that simulate; the content does not depend on it.
         workers: int = simple_parsing.field(default=1)
+        # Build nothing; read every record of what is there.
+        check: bool = simple_parsing.field(default=False)
 
     # Not TFDS's own parser: that one adds all absl flags of the process,
     # which clash with these where a training command is loaded too.
@@ -179,6 +182,10 @@ def _configs(name, args):
 def _prepare_one(job, args, progress=True):
     name, config = job
     data_dir = args.paths.data_dir.expanduser()
+    if args.check:
+        counts = builders.check(name, data_dir, config)
+        _print_sizes(builders.make(name, data_dir, config), counts, "whole, ")
+        return
     builder = builders.make(name, data_dir, config)
     exists = builders.is_prepared(builder)
     if exists and args.debug.fail_if_exists:
@@ -204,8 +211,12 @@ def _prepare_one(job, args, progress=True):
         builder = builders.prepare(name, data_dir, progress, **options)
     _publish(builder, args)
     splits = {s: info.num_examples for s, info in builder.info.splits.items()}
+    _print_sizes(builder, splits)
+
+
+def _print_sizes(builder, splits, found=""):
     sizes = ", ".join(f"{split} {n:,}" for split, n in splits.items())
-    print(f"{builder.data_path}: {sizes}")
+    print(f"{builder.data_path}: {found}{sizes}")
 
 
 def _download_config(args, builder):
@@ -346,6 +357,8 @@ def _clean(argv):
     for path in left:
         if not path.exists():
             continue
+        if path.name.startswith(builders.REBUILD_PREFIX):
+            builders.put_back(root, path)
         age = time.time() - _last_change(path)
         if age < _STALE and not args.force:
             print(f"left {path}: changed {age:.0f} s ago; --force removes it")

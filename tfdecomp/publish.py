@@ -85,7 +85,7 @@ def _publish():
             score=_score(result),
         )
         loaded = hub.load(made)  # believed only after a reload
-        config = (made / configs.CONFIG_NAME).read_text()
+        config = configs.saved(made)
         card = model_info.card(info, loaded.model, config)
         saving.atomic_write(made / CARD_NAME, card.encode())
         if output.exists():

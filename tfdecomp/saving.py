@@ -9,8 +9,10 @@ import contextlib
 import errno
 import hashlib
 import importlib
+import inspect
 import io
 import json
+import math
 import os
 import pathlib
 import re
@@ -19,11 +21,18 @@ import zipfile
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+from tfdecomp import model_files
 
 MODEL_NAME = "model.json"
 CHECKPOINT_FOLDER = "checkpoints"
 _CHECKPOINT = re.compile(r"step_(\d{9})\.npz$")
 _META = "meta"
+# Numbers of a model whose weights are not there to compare it with: 1 GiB.
+_MOST_NUMBERS = 2**28
+# What a model may have beside its stored weights: states of its seeds.
+_MORE_NUMBERS, _MORE_ARRAYS = 2**16, 256
 
 
 class CheckpointError(RuntimeError):
@@ -106,45 +115,163 @@ def save_model(folder, model):
     )
 
 
-def load_model(folder):
+def load_model(folder, held=None):
     """Builds the model that `save_model` described; its weights are fresh.
 
-    Does not read or change the active gin config. Imports the modules of
-    this package whose classes the file names.
+    Does not read or change the active gin config. The folder may be a
+    stranger's: only layers and models of this package are built, and no more
+    than the weights beside it fill.
 
     Args:
         folder: Where `model.json` is.
+        held: How many numbers its weights have, and in how many arrays, where
+            that is known: more are not built.
 
     Raises:
         CheckpointError: If there is no readable `model.json`.
     """
     path = pathlib.Path(folder) / MODEL_NAME
     try:
-        content = json.loads(path.read_text())
-        policy, config = content["dtype_policy"], content["model"]
+        content = model_files.read_json(path)
+        model_files.check_model(path, content, _is_known)
     except FileNotFoundError:
         raise CheckpointError(
             f"there is no model in {folder}: expected {MODEL_NAME}; give the "
             "work directory of a run or a folder made by publishing one"
         ) from None
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    for module in sorted(_modules(config)):
-        importlib.import_module(module)
-    with dtype_policy(policy):
-        return build(keras.saving.deserialize_keras_object(config))
+    except model_files.ModelFileError as error:
+        raise CheckpointError(str(error)) from error
+    policy, config = content["dtype_policy"], content["model"]
+    try:
+        _import_classes(path, config)
+        with dtype_policy(policy), _bounded(path, held):
+            return build(keras.saving.deserialize_keras_object(config))
+    except CheckpointError:
+        raise
+    # Constructors meet values of any kind here, and say so in any way.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} describes no model that this version can build: "
+            f"{model_files.reason(error)}; install the version that wrote it, "
+            "or train the model again"
+        ) from error
 
 
-def _modules(config):
-    """Modules of this package that a serialised object is made of."""
+def _is_known(value):
+    """Whether the running program has registered this very class."""
+    name = value.get("registered_name")
+    if not isinstance(name, str):
+        return False
+    found = keras.saving.get_registered_object(name)
+    return (
+        isinstance(found, type)
+        and issubclass(found, keras.layers.Layer)
+        and found.__name__ == value.get("class_name")
+        and found.__module__ == value.get("module")
+    )
+
+
+def load_packed(folder, weights_name):
+    """The model of a folder of weights, with its weights.
+
+    Args:
+        folder: Where `model.json` is.
+        weights_name: Name of its Keras weights file.
+
+    Raises:
+        CheckpointError: If either cannot be read or they do not belong
+            together.
+    """
+    path = pathlib.Path(folder) / weights_name
+    try:
+        held = model_files.check_weights(path)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} lacks {weights_name}; copy the folder again, whole"
+        ) from None
+    except model_files.ModelFileError as error:
+        raise CheckpointError(str(error)) from error
+    model = load_model(folder, held)
+    try:
+        model.load_weights(path)
+    except Exception as error:  # h5py's and Keras' are of many kinds
+        raise CheckpointError(
+            f"{path} does not hold the weights of {MODEL_NAME} beside it: "
+            f"{model_files.reason(error)}; copy the folder again, whole"
+        ) from error
+    for variable in model.variables:
+        if not np.isfinite(np.asarray(variable.numpy(), np.float64)).all():
+            raise CheckpointError(
+                f"{path} has weights that are no finite numbers, in "
+                f"{variable.path}; copy the folder again, or take an earlier "
+                "checkpoint of the training"
+            )
+    return model
+
+
+def _import_classes(path, config):
+    """Imports the modules of the classes, and checks that they have them."""
+    for module, registered in sorted(_classes(config)):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise CheckpointError(
+                f"{path} names the module {module!r}, which this version of "
+                f"tfdecomp does not have ({model_files.reason(error)})"
+            ) from None
+        found = keras.saving.get_registered_object(registered)
+        if found is None or found.__module__ != module:
+            raise CheckpointError(
+                f"{path} names the class {registered!r} of {module}, which "
+                "this version of tfdecomp does not have"
+            )
+
+
+def _classes(config):
+    """`(module, registered name)` of our parts of a serialised object."""
     if isinstance(config, dict):
         module = config.get("module")
         if isinstance(module, str) and module.startswith("tfdecomp."):
-            yield module
+            yield module, config["registered_name"]
         config = list(config.values())
     if isinstance(config, list):
         for value in config:
-            yield from _modules(value)
+            yield from _classes(value)
+
+
+@contextlib.contextmanager
+def _bounded(path, held):
+    """Refuses to create more weights than a model's files hold."""
+    most, arrays = held or (_MOST_NUMBERS, model_files.MOST_ARRAYS)
+    most, arrays = most + _MORE_NUMBERS, arrays + _MORE_ARRAYS
+    created = [0, 0]
+
+    def create(next_creator, **options):
+        created[0] += _numbers_of(options.get("initial_value"))
+        created[1] += 1
+        if created[0] > most or created[1] > arrays:
+            raise CheckpointError(
+                f"{path} describes a model of at least {created[0]} weights in "
+                f"{created[1]} arrays, and its files hold {most} in {arrays} "
+                "at most: they do not belong together; copy the folder again"
+            )
+        return next_creator(**options)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def _numbers_of(initial):
+    """Size of a variable that Keras is about to create.
+
+    The shape must be known before the values are drawn; Keras hands over a
+    function that draws them for a variable with the shape.
+    """
+    shape = getattr(initial, "shape", None)
+    if callable(initial):
+        cells = inspect.getclosurevars(initial).nonlocals
+        shape = getattr(cells.get("self"), "_shape", None)
+    return math.prod(int(side) for side in shape or ())
 
 
 def checkpoint_path(folder, step) -> pathlib.Path:
@@ -183,6 +310,7 @@ def read_checkpoint(path):
         CheckpointError: If the file is damaged.
     """
     try:
+        model_files.check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop(_META).tobytes())
@@ -242,7 +370,8 @@ def restore_model(workdir, which="latest", weights="auto"):
     """
     workdir = pathlib.Path(os.path.expanduser(workdir))
     arrays, meta, path = _choose(workdir / CHECKPOINT_FOLDER, which)
-    model = load_model(workdir)
+    held = sum(a.size for a in arrays.values()), len(arrays)
+    model = load_model(workdir, held)
     has_ema = any(name.startswith("ema/") for name in arrays)
     if weights == "ema" and not has_ema:
         raise CheckpointError(

@@ -40,6 +40,12 @@ _SEED = flags.DEFINE_integer(
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
+_EXTEND = flags.DEFINE_bool(
+    "extend",
+    False,
+    "Lets the config ask for more steps than a run had, finished or not: "
+    "--extend --gin_param='NUM_STEPS = 20000'.",
+)
 
 
 def main(argv):
@@ -57,12 +63,18 @@ def _train():
     configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
     from tfdecomp import training
 
-    result = training.run(
-        workdir,
-        seed=_SEED.value,
-        data_dir=_DATA_DIR.value,
-        command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
-    )
+    try:
+        result = training.run(
+            workdir,
+            seed=_SEED.value,
+            data_dir=_DATA_DIR.value,
+            command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
+            extend=_EXTEND.value,
+            may_exit=True,
+        )
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from what is saved")
+        return 130
     return 0 if result["state"] == "finished" else 130
 
 

@@ -11,6 +11,7 @@ from tfdecomp.data import (
     builder_base,
     building,
     errors,
+    levels,
     manual,
     video_folders,
     video_sampling,
@@ -36,6 +37,9 @@ class VideoFolderConfig(builder_base.Config):
             chunks, that is the test split.
         unreadable: `"fail"`: the first video that cannot be read ends the
             build; `"skip"`: such videos are left out and named at the end.
+        range: Values shown as black and white where pictures have more than
+            eight bits: `"auto"`, `"full"` or `[low, high]`, see
+            `tfdecomp.data.levels.choose`.
         size: Short for `height` and `width`: one number or two.
         clip_length: Another name of `num_frames`.
     """
@@ -52,6 +56,7 @@ class VideoFolderConfig(builder_base.Config):
     chunk_frames: int = 1000
     test_share: float = 0.2
     unreadable: str = "fail"
+    range: str | tuple = "auto"
     size: dataclasses.InitVar[int | tuple | None] = None
     clip_length: dataclasses.InitVar[int | None] = None
 
@@ -77,6 +82,7 @@ class VideoFolderConfig(builder_base.Config):
                     f"{name} is {getattr(self, name)!r}, expected one of "
                     f"{list(allowed)}"
                 )
+        levels.parse(self.range)
         for name in ("frame_rate", "source_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1e5:
@@ -111,6 +117,7 @@ class VideoFolderConfig(builder_base.Config):
             test_share=self.test_share,
             seed=self.seed,
             skip=self.unreadable == "skip",
+            range=levels.parse(self.range),
         )
 
 

@@ -2,11 +2,15 @@
 
 import json
 import os
+import random
+import subprocess
+import sys
 import time
 
 import pytest
 
 from tfdecomp import builders, prepare
+from tfdecomp.data import errors, pipeline, stored_records
 
 FEW = json.dumps(
     {
@@ -156,3 +160,131 @@ def test_clean_removes_what_a_killed_build_left_behind(run, tmp_path):
     assert not new.exists()
     assert (config / "1.0.0" / "dataset_info.json").is_file()
     assert "nothing to remove" in run("clean")[1]
+
+
+def records(folder):
+    return sorted(folder.glob("tfdecomp_bouncing_balls/few/*/*.tfrecord*"))
+
+
+def test_check_names_the_file_whose_record_was_flipped(run, tmp_path):
+    run("bouncing_balls", f"--config={FEW}")
+    code, out, _ = run("bouncing_balls/few", "--check")
+    assert code == 0 and "whole, train 6, validation 2, test 2" in out
+    path = records(tmp_path)[-1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, _, shown = run("bouncing_balls/few", "--check")
+    assert code == 2
+    assert f"{path} is damaged" in shown and "--overwrite" in shown
+    assert "Traceback" not in shown
+
+
+def test_check_misses_no_record_and_no_file(run, tmp_path):
+    run("bouncing_balls", f"--config={FEW}")
+    path = records(tmp_path)[0]
+    path.write_bytes(b"")
+    assert "has 0 records" in run("bouncing_balls/few", "--check")[2]
+    path.unlink()
+    assert "is not there" in run("bouncing_balls/few", "--check")[2]
+
+
+def test_check_of_what_is_not_prepared_says_so(run):
+    code, _, shown = run("bouncing_balls/color4_tiny", "--check")
+    assert code == 2 and "has not been prepared" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_rebuild_killed_at_its_renames_keeps_a_whole_set(exchange, tmp_path):
+    def call(*arguments):
+        return [
+            *(sys.executable, "-c", KILLED_REBUILD, str(exchange)),
+            *("bouncing_balls", f"--config={FEW}", f"--data_dir={tmp_path}"),
+            *arguments,
+        ]
+
+    subprocess.run(call(), check=True, capture_output=True)
+    done = subprocess.run(call("--overwrite"), capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    again = subprocess.run(call(), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "building" not in again.stderr  # a whole set was there
+    assert sum(builders.check("bouncing_balls/few", tmp_path).values()) == 10
+
+
+# Kills itself after the first rename of a rebuild.
+KILLED_REBUILD = """
+import os, signal, sys
+from tfdecomp import builders, prepare
+from tfdecomp.data import errors, pipeline, stored_records
+can_exchange, replace = sys.argv[1] == "True", os.replace
+exchange = builders._exchange
+
+def killed(function):
+    def run(*arguments):
+        result = function(*arguments)
+        if "--overwrite" in sys.argv and ".rebuild-" in str(arguments[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return run
+
+if can_exchange:
+    swap = builders._swap
+    builders._swap = lambda *a: (swap(*a), os.kill(os.getpid(), 9))
+else:
+    builders._exchange = lambda *a: False
+    os.replace = killed(replace)
+sys.exit(prepare.main(["prepare", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.slow
+def test_two_first_builds_at_once_both_succeed(tmp_path):
+    command = [
+        *(sys.executable, "-m", "tfdecomp.prepare", "bouncing_balls"),
+        *(f"--config={FEW}", f"--data_dir={tmp_path}"),
+    ]
+    processes = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in processes:
+        _, shown = process.communicate(timeout=300)
+        assert process.returncode == 0, shown
+    assert sum(builders.check("bouncing_balls/few", tmp_path).values()) == 10
+
+
+def test_reading_a_flipped_record_says_how_to_find_it(run, tmp_path):
+    run("bouncing_balls", f"--config={FEW}")
+    path = records(tmp_path)[-1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    split = path.name.split("-")[1].split(".")[0]
+    dataset = pipeline.make_dataset(
+        "bouncing_balls/few", split, data_dir=tmp_path, batch_size=1
+    )
+    with pytest.raises(errors.LayoutError, match="damaged.*--check.*--overw"):
+        with stored_records.explained("bouncing_balls/few"):
+            list(dataset.take(20))
+
+
+@pytest.mark.slow
+def test_builds_killed_at_any_time_leave_a_set_that_can_be_built(tmp_path):
+    command = [
+        *(sys.executable, "-m", "tfdecomp.prepare", "bouncing_balls"),
+        *(f"--config={FEW}", f"--data_dir={tmp_path}"),
+    ]
+    rng = random.Random(0)
+    for number in range(6):
+        more = ["--overwrite"] if number % 2 else []
+        process = subprocess.Popen([*command, *more], stderr=subprocess.DEVNULL)
+        # Importing takes some seconds, which nothing can harm.
+        while process.poll() is None and not list(tmp_path.glob("*")):
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, 4.0))
+        process.kill()
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert sum(builders.check("bouncing_balls/few", tmp_path).values()) == 10

@@ -127,3 +127,14 @@ def test_pixels_are_normal_by_themselves_and_summed_over_a_clip():
     for axes in (3, 4):
         found = NormalPixels(means, 0.3, event_ndims=axes).log_prob(video)
         assert_close(found, tf.reduce_sum(each, list(range(-axes, 0))), 1e-5)
+
+
+def test_raw_parameters_have_two_halves():
+    with pytest.raises(ValueError, match=r"as many raw scales.*\(4, 5\)"):
+        DiagonalGaussian(tf.zeros([4, 5]))
+
+
+def test_the_divergence_of_pixels_asks_for_events_of_as_many_axes():
+    q, p = (NormalPixels(draw(2, 4, 4, 1), 0.3, axes) for axes in (3, 4))
+    with pytest.raises(ValueError, match="event_ndims of 3 and 4"):
+        tfd.kl_divergence(q, p)

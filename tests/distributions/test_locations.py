@@ -226,3 +226,20 @@ def test_the_divergence_asks_for_sequences_of_one_kind():
     for other in (UniformLocations(D, 2), UniformLocations(D + 1, N)):
         with pytest.raises(ValueError, match="3 of 5 locations and"):
             tfd.kl_divergence(q, other)
+
+
+def test_only_sequences_without_repetition_have_a_probability():
+    p = UniformLocations(D, N)
+    every = np.array(list(itertools.product(range(-1, D + 1), repeat=N)))
+    chances = tf.exp(p.log_prob(every.astype(np.int32)))
+    np.testing.assert_allclose(tf.reduce_sum(chances), 1.0, rtol=1e-5)
+    assert np.count_nonzero(chances) == len(ORDERS)
+
+
+def test_there_are_at_most_as_many_draws_as_locations():
+    for make in (
+        lambda: UniformLocations(3, 4),
+        lambda: LocationsWithoutReplacement(tf.zeros([2, 3]), tf.constant(4)),
+    ):
+        with pytest.raises(ValueError, match="at most .* 3,.*got 4"):
+            make()

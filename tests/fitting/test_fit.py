@@ -43,8 +43,10 @@ def _scores(folder, truth):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"minutes": 0}, "minutes must be positive"),
-        ({"minutes": float("nan")}, "minutes must be positive"),
+        ({"minutes": 0}, "minutes must be a positive number"),
+        ({"minutes": float("nan")}, "minutes must be a positive number"),
+        ({"minutes": "a"}, "minutes must be a positive number"),
+        ({"seed": 2**32}, "seed must be a number from 0"),
         ({"inputs": "frames"}, "inputs must be one of"),
     ],
 )

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfdecomp
 from tests.importing import checkpoint_writer, layouts, torch_writer
@@ -119,6 +120,27 @@ def test_truncated_and_missing_checkpoints(sonnet_arrays, tmp_path):
         tensorflow_files.read(tmp_path / "empty")
 
 
+def test_a_few_bytes_that_promise_a_great_array_are_refused(tmp_path):
+    """One value of a variable that is said to be split into 10^12."""
+    prefix = str(tmp_path / "model.ckpt-1000")
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=["weight"],
+        shape_and_slices=["1000000000000 0,1"],
+        tensors=[np.ones(1, "float32")],
+    )
+    with pytest.raises(ImportRefusedError, match="1,000,000,000,000 numbers"):
+        tensorflow_files.read(prefix)
+
+
+def test_values_beyond_float32_are_not_finite():
+    model = tfdecomp.load("iodine_balls_quick").model
+    weight = next(w for w in model.weights if len(w.shape) == 1)
+    arrays = {"x": np.full(weight.shape, 1e300)}
+    with pytest.raises(ImportRefusedError, match="x has values.*not finite"):
+        rules.values(arrays, [rules.same(weight, "x")], "IODINE")
+
+
 def test_what_an_optimizer_keeps_is_left_out(sonnet_arrays, tmp_path):
     prefix = checkpoint_writer.write(tmp_path, sonnet_arrays)
     found = tensorflow_files.read(prefix)
@@ -165,6 +187,42 @@ def test_the_command_writes_a_folder_that_loads(sonnet_arrays, tmp_path):
     assert tfdecomp.load(output).info["name"] == "sprites"
     again = _run(*flags)
     assert again.returncode == 1 and "not an empty folder" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, flags, words",
+    [
+        ("file", (), "not an empty folder"),
+        ("file/deeper", (), "is a file"),
+        ("new", ("--name=two\nlines",), "one line"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_refused_before_reading(
+    name, flags, words, tmp_path
+):
+    (tmp_path / "file").write_text("kept")
+    done = _run(
+        "--from=iodine",
+        f"--input={tmp_path / 'none'}",
+        f"--output={tmp_path / name}",
+        *flags,
+    )
+    assert done.returncode == 1 and words in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.slow
+def test_a_link_to_an_empty_folder_stays_a_link(sonnet_arrays, tmp_path):
+    prefix = checkpoint_writer.write(tmp_path / "theirs", sonnet_arrays)
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "sprites"
+    link.symlink_to("disk")
+    done = _run("--from=iodine", f"--input={prefix}", f"--output={link}")
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink()
+    assert tfdecomp.load(link).info["name"] == "sprites"
 
 
 @pytest.mark.slow

@@ -606,6 +606,22 @@ def test_latents_have_the_shapes_of_objects(model, inputs):
         assert np.all(np.isfinite(getattr(p, name).log_prob(drawn)))
 
 
+def test_latents_are_drawn_together_and_by_seed(model, inputs):
+    q, p = model.posterior(inputs), model.priors(inputs)
+    drawn, again = q.sample(seed=3), q.sample(seed=3)
+    for name, value in drawn._asdict().items():
+        one = getattr(q, name)
+        assert value.shape == [*one.batch_shape, *one.event_shape]
+        np.testing.assert_array_equal(value, getattr(again, name))
+        assert np.all(np.isfinite(getattr(p, name).log_prob(value)))
+    np.testing.assert_array_equal(drawn.expected, drawn.propagated)
+    assert np.any(drawn.discovered != q.sample(seed=4).discovered)
+    imagined = p.sample(3, seed=3)
+    assert imagined.discovered.shape == [3, 5 + A]
+    assert np.any(imagined.expected != imagined.propagated[:, None, None, None])
+    assert model.static_priors().sample(seed=1).stays is None
+
+
 @pytest.mark.slow
 def test_presences_above_the_threshold_count_and_have_tracks(inputs):
     shown = {}

@@ -137,6 +137,9 @@ class Scored(Evaluator):
     def _refreshed(self):
         return None
 
+    def check(self):
+        """No clip is read."""
+
     def evaluate(self):
         self._runner = self
         return super().evaluate()

@@ -246,23 +246,29 @@ def test_two_hosts_train_as_one_does(tmp_path):
 
 def run_on_two_hosts(command):
     """Runs a command twice, as two hosts of one run; what both printed."""
+    processes = start_two_hosts(command)
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    return outputs
+
+
+def start_two_hosts(command, other=None):
+    """Processes of two hosts of one run; `other` is the second's command."""
     hosts = [f"localhost:{port}" for port in free_ports(2)]
     processes = []
-    for index in range(2):
+    for index, asked in enumerate((command, other or command)):
         task = {"type": "worker", "index": index}
         cluster = {"cluster": {"worker": hosts}, "task": task}
         processes.append(
             subprocess.Popen(
-                command,
+                asked,
                 env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
         )
-    outputs = [process.communicate(timeout=600)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    return outputs
+    return processes
 
 
 def free_ports(count):

@@ -10,6 +10,8 @@ from absl import logging
 
 from tfdecomp.data import (
     errors,
+    levels,
+    picture_files,
     streaming,
     video_frames,
     video_io,
@@ -19,9 +21,11 @@ from tfdecomp.data import (
 FEW_FILES = 5  # with fewer, parts of files make the test split
 _LISTED = 20  # videos left out that are named at the end
 LAYOUT = """\
-Expected: a folder with video files (mp4, m4v, mov, avi, mkv, webm, gif, mpg)
-or with folders of numbered pictures (png, jpg, bmp, tif, webp, pgm, ppm), each
-of which is a video. Folders in it are searched, too; hidden files are not.
+Expected: a folder with video files (mp4, mov, avi, mkv, webm, gif, mpg, ts,
+wmv, flv, ogv and others), with pictures that hold several frames (tif, png,
+webp), or with folders of numbered pictures (png, jpg, bmp, tif, webp, avif,
+pgm, ppm), each of which is a video. Folders in it are searched, linked ones
+too; hidden files are not.
 Name it in the config, --config='{"name": "street", "folder": "~/videos"}', or
 by --manual_dir."""
 
@@ -79,6 +83,7 @@ class Settings:
             split.
         seed: Seed of the choice.
         skip: Whether videos that cannot be read are left out.
+        range: Which values are black and white, see `levels.choose`.
     """
 
     sampling: video_sampling.Sampling
@@ -88,6 +93,7 @@ class Settings:
     test_share: float = 0.2
     seed: int = 0
     skip: bool = False
+    range: str | tuple = levels.AUTO
 
 
 def find(folder, dataset=None):
@@ -98,8 +104,8 @@ def find(folder, dataset=None):
         dataset: Name of the dataset, for messages.
 
     Returns:
-        List of paths: video files, and folders of pictures that hold no video
-        file.
+        List of paths: video files, pictures of several frames, and folders
+        of pictures that hold neither.
 
     Raises:
         MissingFileError: If there is no such folder or no video in it.
@@ -115,19 +121,7 @@ def find(folder, dataset=None):
             found=what,
             hint=f"check its name.\n{LAYOUT}",
         )
-    found, others = [], []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [
-            pathlib.Path(root, name)
-            for name in files
-            if not name.startswith(".")
-        ]
-        videos = _with_suffix(paths, video_frames.VIDEO_SUFFIXES)
-        if not videos and _with_suffix(paths, video_frames.PICTURE_SUFFIXES):
-            videos = [pathlib.Path(root)]
-        found += videos
-        others += paths
+    found, others = _searched(folder)
     if not found:
         names = sorted(path.name for path in others)[:10]
         raise errors.MissingFileError(
@@ -140,6 +134,64 @@ def find(folder, dataset=None):
             hint=f"choose another folder.\n{LAYOUT}",
         )
     return sorted(found, key=lambda path: _order(path.relative_to(folder)))
+
+
+def left_out(folder, found):
+    """What `find` did not take, with the reason.
+
+    Args:
+        folder: The folder.
+        found: What `find` gave.
+
+    Returns:
+        List of `(name, reason)`, by name.
+    """
+    folder = pathlib.Path(folder).expanduser()
+    taken, result = set(found), []
+    for path in _searched(folder)[1]:
+        if path in taken or path.parent in taken:
+            continue
+        reason = "it is no video or picture by its name"
+        if path.is_symlink() and not path.exists():
+            reason = f"it is a link to nothing ({os.readlink(path)})"
+        elif video_frames.is_picture(path):
+            reason = "it is a picture beside videos"
+        result.append((path.relative_to(folder).as_posix(), reason))
+    return sorted(result)
+
+
+def _searched(folder):
+    """Videos in a folder and the folders in it, and all files."""
+    found, others, entered = [], [], set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        # A link may lead back to where it is.
+        place = os.path.realpath(root)
+        if place in entered:
+            folders[:] = []
+            continue
+        entered.add(place)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        paths = [
+            pathlib.Path(root, name)
+            for name in sorted(files)
+            if not name.startswith(".")
+        ]
+        videos = _with_suffix(paths, video_frames.VIDEO_SUFFIXES)
+        pictures = _with_suffix(paths, video_frames.PICTURE_SUFFIXES)
+        stacks = [path for path in pictures if _is_stack(path)]
+        if not videos and not stacks and pictures:
+            videos = [pathlib.Path(root)]
+        found += videos + stacks
+        others += paths
+    return found, others
+
+
+def _is_stack(path):
+    """Whether a picture file holds several frames."""
+    try:
+        return picture_files.info(path).frames > 1
+    except errors.DatasetInputError:
+        return False  # said when it is read
 
 
 def _with_suffix(paths, suffixes):
@@ -169,8 +221,10 @@ class VideoFolder:
         self.dataset = dataset
         self.left_out = []  # dictionaries of `name`, `reason` and `clips`
         self.videos = []
+        self.notes = []  # sentences about what is odd
         paths = find(self.folder, dataset)
         self.found = len(paths)
+        self.others = left_out(self.folder, paths)
         for number, path in enumerate(paths):
             video = self._checked(number, path)
             if video is not None:
@@ -187,7 +241,7 @@ class VideoFolder:
         if name == ".":
             name = path.name
         try:
-            probe = video_frames.probe(path)
+            probe = video_frames.probe(path, settings.range)
             kept = settings.sampling.count(path, probe)
         except errors.DatasetInputError as error:
             self._leave_out(name, error)
@@ -199,6 +253,7 @@ class VideoFolder:
             )
             self.left_out.append({"name": name, "reason": reason, "clips": 0})
             return None
+        self.notes += probe.notes
         return Video(number, path, name, probe, kept)
 
     def _leave_out(self, name, error, clips=0):
@@ -308,6 +363,10 @@ class VideoFolder:
             ],
             "chunk_frames": self.chunk_frames,
             "skipped": self.left_out,
+            "not_videos": [
+                {"name": name, "reason": reason} for name, reason in self.others
+            ],
+            "notes": self.notes,
         }
 
     def clips(self, split, workers=1):
@@ -335,7 +394,19 @@ class VideoFolder:
         yield from self._spool.take(split)
 
     def report(self):
-        """Warns of what was left out."""
+        """Warns of what was left out and what is odd."""
+        for note in self.notes[:_LISTED]:
+            logging.warning("%s: %s", self.dataset, note)
+        if self.others:
+            named = [
+                f"{name} ({reason})" for name, reason in self.others[:_LISTED]
+            ]
+            logging.warning(
+                "%s: not taken: %s%s",
+                self.dataset,
+                ", ".join(named),
+                ", ..." if len(self.others) > _LISTED else "",
+            )
         for entry in self.left_out[:_LISTED]:
             kept = entry["clips"]
             logging.warning(

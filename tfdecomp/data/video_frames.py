@@ -1,48 +1,83 @@
 """Frames of videos, one after the other, and what is known before.
 
-A video is a file that PyAV decodes, a folder of numbered pictures, or one
-picture. No more than a few of its frames are in memory.
+A video is a file that PyAV decodes, a folder of numbered pictures, or a
+picture file of one frame or several. No more than a few of its frames are in
+memory. What was chosen, left out or is odd comes in words, in `Probe.notes`.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import fractions
-import io
 import itertools
 import pathlib
 
 import numpy as np
 
-from tfdecomp.data import errors, video_io
+from tfdecomp.data import (
+    container_checks,
+    errors,
+    frame_folders,
+    levels,
+    picture_files,
+)
 
 VIDEO_SUFFIXES = (
     ".mp4",
     ".m4v",
     ".mov",
+    ".qt",
     ".avi",
     ".mkv",
     ".webm",
     ".gif",
+    ".apng",
     ".mpg",
     ".mpeg",
+    ".m2v",
+    ".vob",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".wmv",
+    ".asf",
+    ".flv",
+    ".f4v",
+    ".3gp",
+    ".3g2",
+    ".ogv",
+    ".ogg",
+    ".mxf",
+    ".y4m",
+    ".h264",
+    ".264",
+    ".h265",
+    ".265",
+    ".hevc",
+    ".mjpeg",
+    ".mjpg",
+    ".dv",
+    ".nut",
+    ".ivf",
+    ".obu",
 )
-PICTURE_SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".pgm",
-    ".ppm",
-)
+PICTURE_SUFFIXES = picture_files.SUFFIXES
+is_picture = picture_files.is_picture
+pictures = frame_folders.pictures
 _ATTACHED_PICTURE = 0x400  # FFmpeg's flag of a cover that is no video
-_PICTURES_CHECKED = 500  # of a folder, before it is read
-# Some codecs show fewer frames than the file holds packets.
-_UNSHOWN, _UNSHOWN_SHARE = 4, 0.02
+_DEFAULT = 0x1
+# VP8 keeps pictures that it does not show; in some avi files MPEG-4 has
+# packets of a few bytes that stand for a frame of another packet.
+_UNSHOWN, _UNSHOWN_SHARE, _STANDING = 4, 0.02, 10
+# One frame a month, and more than any camera takes.
+_SLOWEST, _FASTEST = fractions.Fraction(1, 2_700_000), 100_000
+_LATEST = 1e9  # seconds; about thirty years
+_LATE = 5.0  # seconds that a video may end before its file says, at most
+_JUMP = 1.8  # usual gaps between frames
+_SAMPLED = 9  # frames that decide which values are black and white
+# Wrong pixels of a damaged file would else be guessed by the decoder.
+_STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+# Decoders that know of transparency where FFmpeg's own do not.
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclasses.dataclass
@@ -55,53 +90,125 @@ class Probe:
         times: Seconds from the first frame on, `[frames]`, where the rate
             varies; None if it does not or is unknown.
         start: Time stamp of the first frame, in the units of the file.
+        notes: Sentences about what was chosen, left out or is odd.
+        names: File of each frame of a folder; None of other videos.
+        range: Values that are black and white, where there are more than 256;
+            else None.
+        hidden: How many of the frames need not be shown.
     """
 
     frames: int
     rate: fractions.Fraction | None = None
     times: np.ndarray | None = None
     start: int = 0
+    notes: list = dataclasses.field(default_factory=list)
+    names: list | None = None
+    range: tuple | None = None
+    hidden: int = 0
 
 
-def probe(path):
+def probe(path, range=levels.AUTO):
     """Checks a video without decoding more than its first frame.
 
     Args:
         path: A video file, a folder of pictures or a picture.
+        range: Which values are black and white, see `levels.choose`.
 
     Returns:
         A `Probe`.
 
     Raises:
-        TruncatedError: If it ends too early.
+        TruncatedError: If it ends too early or is damaged.
         LayoutError: If it is no video.
         MissingFileError: If there is nothing.
         ResolutionError: If pictures of a folder differ in size.
     """
-    path = pathlib.Path(path)
+    path, range = pathlib.Path(path), levels.parse(range)
     if path.is_dir():
-        return _probe_folder(path)
-    _check_ending(path)
+        return _probe_folder(path, range)
+    notes, counted = container_checks.check(path)
     if is_picture(path):
-        with _picture_opened(path):
-            return Probe(1)
-    packets, stamps = [], []
-    with _opened(path, packets) as (container, stream):
+        return _probe_picture(path, range)
+    found = _probe_packets(path)
+    found.notes[:0] = notes
+    if found.frames < (counted or 0):
+        raise _truncated(path, counted, found.frames)
+    with _opened(path) as (container, stream, _):
+        decoder = _decoder(stream)
+        if next(_decoded(container, stream, decoder), None) is None:
+            raise _truncated(path, found.frames, 0)
+    if isinstance(range, tuple):
+        found.range = range
+    return found
+
+
+def _probe_packets(path):
+    """`Probe` of a file from its packets."""
+    sizes, stamps, held = [], [], 0.0
+    with _opened(path, sizes) as (container, stream, notes):
         declared, unit = _declared(container, stream), stream.time_base
         named = stream.average_rate or stream.guessed_rate
-        for packet in container.demux(stream):
+        promised = (container.duration or 0) / 1e6
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base:
+                end = float(packet.pts * packet.time_base)
+                length = float((packet.duration or 0) * packet.time_base)
+                # Some containers leave it to the next frame to say.
+                if not length and packet.stream_index == stream.index:
+                    length = float(1 / named) if _sane(named) else 0.0
+                held = max(held, end + length)
+            if packet.stream_index != stream.index:
+                continue
             if packet.is_corrupt:
-                raise _truncated(path, declared or None, len(packets))
+                raise _truncated(path, declared or None, len(sizes))
             if packet.size:
-                packets.append(packet.size)
+                sizes.append(packet.size)
                 if not packet.is_discard:
                     stamps.append(packet.pts)
-    if len(packets) < declared or not stamps:
-        raise _truncated(path, declared or None, len(packets))
-    with _opened(path) as (container, stream):
-        if next(container.decode(stream), None) is None:
-            raise _truncated(path, len(stamps), 0)
-    return _timing(stamps, unit, named)
+        says_duration = _says_duration(container)
+        codec = stream.codec_context.name
+    if len(sizes) < declared or not stamps:
+        raise _truncated(path, declared or None, len(sizes))
+    found = _timing(path, stamps, unit, named)
+    found.notes[:0] = notes
+    if codec in ("mpeg4", "msmpeg4v3"):
+        found.hidden = sum(size <= _STANDING for size in sizes)
+    if says_duration:
+        _check_duration(path, found, promised, held)
+    return found
+
+
+def _check_duration(path, found, promised, held):
+    """Compares how long a file says it is and how long it is.
+
+    Args:
+        path: The file.
+        found: Its `Probe`.
+        promised: Seconds that it says.
+        held: Seconds at which its last packet ends.
+    """
+    gap = promised / found.frames
+    late = promised - held
+    if late > max(3 * gap, min(0.02 * promised, _LATE)):
+        raise errors.TruncatedError(
+            f"{path} is damaged: it promises {promised:.3g} seconds and holds "
+            f"{held:.3g}",
+            path=str(path),
+            expected=promised,
+            found=held,
+            hint="fetch it again",
+        )
+    if late > 0.9 * gap and found.rate is not None:
+        found.notes.append(
+            f"{path} promises {promised:.4g} seconds and holds {held:.4g}: "
+            "frames may be missing at its end"
+        )
+
+
+def _says_duration(container):
+    """Whether the duration is the file's word, and no estimate."""
+    name = container.format.name
+    return "mp4" in name or name.split(",")[0] in ("matroska", "asf", "flv")
 
 
 def _declared(container, stream):
@@ -113,19 +220,36 @@ def _declared(container, stream):
     return stream.frames
 
 
-def _timing(stamps, unit, named):
+def _timing(path, stamps, unit, named):
     """`Probe` of time stamps and of the rate that the file names."""
+    named = _sane(named)
     if None in stamps or not unit:
-        return Probe(len(stamps), named or None)
+        return Probe(len(stamps), named)
     known = sorted(stamps)
-    times = (np.array(known) - known[0]) * float(unit)
+    times = (np.array(known, np.float64) - known[0]) * float(unit)
     found = Probe(len(known), None, times, known[0])
+    if len(known) == 1:
+        return dataclasses.replace(found, rate=named, times=None)
     rates = [named]
-    if times[-1]:
-        mean = fractions.Fraction(len(known) - 1) / (
-            (known[-1] - known[0]) * unit
+    mean = None
+    if times[-1] > 0 and times[-1] < _LATEST:
+        mean = _sane(
+            fractions.Fraction(len(known) - 1)
+            / ((known[-1] - known[0]) * fractions.Fraction(unit))
         )
         rates.append(mean)
+    if mean is None:
+        found.times, found.rate = None, named
+        found.notes.append(
+            f"{path}: its {len(known)} frames lie within {times[-1]:.4g} "
+            "seconds, which cannot be: the time stamps are ignored and "
+            + (
+                f"{float(named):.4g} frames a second assumed"
+                if named
+                else "no rate is known"
+            )
+        )
+        return found
     for rate in rates:
         if not rate:
             continue
@@ -133,7 +257,29 @@ def _timing(stamps, unit, named):
         if late.max() <= 0.5:
             found.rate, found.times = fractions.Fraction(rate), None
             break
+    found.notes += _jumps(path, times)
     return found
+
+
+def _sane(rate):
+    """A rate that can be, else None."""
+    return rate if rate and _SLOWEST <= rate <= _FASTEST else None
+
+
+def _jumps(path, times):
+    """A note if single gaps are much longer than the others."""
+    gaps = np.diff(times)
+    usual = float(np.median(gaps))
+    is_even = np.mean(np.abs(gaps - usual) <= 0.1 * usual) > 0.9
+    far = np.flatnonzero(gaps > _JUMP * usual)
+    if not usual or not is_even or not len(far):
+        return []
+    at = int(far[0])
+    return [
+        f"{path}: the time stamps jump from {times[at]:.4g} to "
+        f"{times[at + 1]:.4g} seconds, with {usual:.3g} between other frames: "
+        "frames may be missing there"
+    ]
 
 
 def decode(path, probe, threads=0):
@@ -145,40 +291,110 @@ def decode(path, probe, threads=0):
         threads: Threads that decode; 0: one for each core.
 
     Yields:
-        `(time, frame)`: seconds since the first frame, and a frame of PyAV.
+        `(time, frame)`: seconds since the first frame, and a frame of PyAV,
+        with square pixels.
 
     Raises:
         DatasetInputError: If it cannot be decoded to its end.
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        yield from ((None, frame) for frame in _pictures(path, threads))
+        files = pictures(path)
+        for pixels in frame_folders.read(path, files, threads or 4):
+            yield None, _frame_of(levels.shown(pixels, probe.range))
         return
     if is_picture(path):
-        yield None, _read_picture(path)[1]
+        yield from _decode_picture(path, probe)
         return
     shown = []
-    with _opened(path, shown) as (container, stream):
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
+    with _opened(path, shown) as (container, stream, _):
+        decoder = _decoder(stream, threads)
         unit = float(stream.time_base or 0)
-        for frame in container.decode(stream):
-            if frame.pts is not None:
-                time = (frame.pts - probe.start) * unit
-            elif probe.times is not None:
-                time = probe.times[min(len(shown), probe.frames - 1)]
-            else:
-                time = None
+        aspect = _aspect(stream)
+        for frame in _decoded(container, stream, decoder):
+            time = None
+            if probe.times is not None or probe.rate is not None:
+                if frame.pts is not None:
+                    time = (frame.pts - probe.start) * unit
+                elif probe.times is not None:
+                    time = probe.times[min(len(shown), probe.frames - 1)]
+            if frame.is_corrupt:
+                raise _truncated(path, probe.frames, len(shown))
             shown.append(None)
-            yield time, frame
-    least = probe.frames - _UNSHOWN - int(_UNSHOWN_SHARE * probe.frames)
+            yield time, _ranged(_squared(frame, aspect), probe.range)
+        least = probe.frames - probe.hidden
+        if stream.codec_context.name == "vp8":
+            least -= _UNSHOWN + int(_UNSHOWN_SHARE * probe.frames)
     if len(shown) < max(1, least):
         raise _truncated(path, probe.frames, len(shown))
 
 
+def _decoder(stream, threads=0):
+    """The codec context that decodes a stream, which notices damage."""
+    import av
+
+    context = stream.codec_context
+    name = _WITH_ALPHA.get(context.name)
+    if name and stream.metadata.get("alpha_mode") == "1":
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
+            context = av.CodecContext.create(name, "r")
+            context.extradata = stream.codec_context.extradata
+            context.time_base = stream.time_base
+    context.options = _STRICT
+    if context is stream.codec_context:
+        context.thread_type = "AUTO"
+        context.thread_count = threads
+    return context
+
+
+def _decoded(container, stream, decoder):
+    if decoder is stream.codec_context:
+        yield from container.decode(stream)
+        return
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet if packet.size else None)
+
+
+def _aspect(stream):
+    """Width of a pixel, its height being one."""
+    ratio = stream.sample_aspect_ratio or 1
+    return ratio if fractions.Fraction(1, 10) < ratio < 10 else 1
+
+
+def _squared(frame, aspect):
+    """The frame as it is shown where its pixels are no squares."""
+    from av.video import reformatter
+
+    if aspect == 1:
+        return frame
+    kinds = reformatter.Interpolation
+    flags = kinds.BICUBIC | kinds.ACCURATE_RND | kinds.FULL_CHR_H_INT
+    # What lies on its side has its sides changed later.
+    wide = frame.reformat(
+        width=max(1, round(frame.width * aspect)), interpolation=int(flags)
+    )
+    for name in ("pts", "time_base"):
+        setattr(wide, name, getattr(frame, name))
+    return wide
+
+
+def _ranged(frame, chosen):
+    """The frame with other values as black and white."""
+    if chosen is None:
+        return frame
+    pixels = frame.reformat(format="rgb24").to_ndarray()
+    return _frame_of(levels.shown(pixels, chosen))
+
+
+def _frame_of(pixels):
+    import av
+
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+
+
 @contextlib.contextmanager
 def _opened(path, frames=()):
-    """`(container, stream)` of a video file; what FFmpeg says is explained.
+    """`(container, stream, notes)`; what FFmpeg says is explained.
 
     Args:
         path: The file.
@@ -189,38 +405,12 @@ def _opened(path, frames=()):
     try:
         # An absolute path has no colon that would name a protocol.
         with av.open(str(path.absolute())) as container:
-            streams = [
-                stream
-                for stream in container.streams.video
-                if not int(stream.disposition) & _ATTACHED_PICTURE
-            ]
-            # FFmpeg would draw a text file as a terminal shows it.
-            if not streams or container.format.name == "tty":
-                sound = bool(container.streams.audio)
-                raise errors.LayoutError(
-                    f"{path} has no video in it"
-                    + (
-                        ", only sound"
-                        if sound
-                        else ": it is cut off or another kind of file"
-                    ),
-                    path=str(path),
-                    expected="a video stream",
-                    found="sound" if sound else "none",
-                    hint="give a video file",
-                )
-            yield container, streams[0]
+            stream, notes = _stream_of(path, container)
+            yield container, stream, notes
     except av.error.FFmpegError as error:
         if len(frames):
             raise _truncated(path, None, len(frames), error) from error
-        raise errors.LayoutError(
-            f"{path} cannot be read as a video ({error.strerror}): it is "
-            "damaged, cut off or another kind of file",
-            path=str(path),
-            expected="a video file",
-            found=str(error),
-            hint="fetch it again",
-        ) from error
+        raise container_checks.not_a_video(path, error.strerror) from error
     except OSError as error:
         raise errors.LayoutError(
             f"{path} cannot be read ({error.strerror})",
@@ -229,6 +419,61 @@ def _opened(path, frames=()):
             found=str(error),
             hint="check its rights",
         ) from error
+
+
+def _stream_of(path, container):
+    """The stream that players show, and notes of others and its pixels."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not int(stream.disposition) & _ATTACHED_PICTURE
+    ]
+    # FFmpeg would draw a text file as a terminal shows it.
+    if not streams or container.format.name == "tty":
+        sound = bool(container.streams.audio)
+        raise errors.LayoutError(
+            f"{path} has no video in it"
+            + (
+                ", only sound"
+                if sound
+                else ": it is cut off or another kind of file"
+            ),
+            path=str(path),
+            expected="a video stream",
+            found="sound" if sound else "none",
+            hint="give a video file",
+        )
+    streams = [stream for stream in streams if stream.codec_context]
+    if not streams:
+        raise errors.LayoutError(
+            f"{path} has a video of a kind that is not known: it is damaged "
+            "or of a newer codec",
+            path=str(path),
+            expected="a codec that FFmpeg decodes",
+            found="none",
+            hint="convert it to mp4, or fetch it again",
+        )
+    stream = max(streams, key=_preference)
+    notes = []
+    if len(streams) > 1:
+        size = stream.codec_context.width, stream.codec_context.height
+        notes.append(
+            f"{path} has {len(streams)} video streams; stream "
+            f"{stream.index} of {size[0]}x{size[1]} pixels is taken"
+        )
+    aspect = _aspect(stream)
+    if aspect != 1:
+        notes.append(
+            f"{path}: its pixels are {float(aspect):.4g} times as wide as "
+            "high; frames are read as they are shown, with square ones"
+        )
+    return stream, notes
+
+
+def _preference(stream):
+    context = stream.codec_context
+    size = (context.width or 0) * (context.height or 0)
+    return bool(int(stream.disposition) & _DEFAULT), size, -stream.index
 
 
 def _truncated(path, expected, found, cause=None):
@@ -243,173 +488,61 @@ def _truncated(path, expected, found, cause=None):
     )
 
 
-def _check_ending(path):
-    """Notices files whose container says nothing of a missing end."""
-    if not path.exists():
-        raise errors.MissingFileError(
-            f"{path} does not exist",
-            path=str(path),
-            expected="a video",
-            found="nothing",
-            hint="check the path",
+def _probe_folder(path, range):
+    files, notes, first = frame_folders.listed(path, VIDEO_SUFFIXES)
+    found = Probe(len(files), notes=notes, names=[f.name for f in files])
+    if first.is_deep or isinstance(range, tuple):
+        places = np.linspace(0, len(files) - 1, _SAMPLED).astype(int)
+        some = [picture_files.read(files[n]) for n in np.unique(places)]
+        _set_range(found, path, some, range)
+    return found
+
+
+def _probe_picture(path, range):
+    """`Probe` of a picture file, which may hold a video."""
+    known = picture_files.info(path)
+    delays, some = [], []
+    places = set(np.linspace(0, known.frames - 1, _SAMPLED).astype(int))
+    if known.frames > 1 or known.is_deep or isinstance(range, tuple):
+        for number, (pixels, delay) in enumerate(picture_files.frames(path)):
+            delays.append(delay)
+            if number in places:
+                some.append(pixels)
+    else:
+        next(picture_files.frames(path))
+    found = Probe(known.frames)
+    if known.frames > 1 and all(delays):
+        stamps = itertools.accumulate(delays[:-1], initial=0)
+        # Fractions of a millisecond, of which PNGs know.
+        stamps = [round(1000 * stamp) for stamp in stamps]
+        found = _timing(path, stamps, fractions.Fraction(1, 10**6), None)
+        found.start = 0
+    if known.frames > 1:
+        found.notes.append(
+            f"{path} holds {known.frames} frames and is read as a video"
         )
-    size = path.stat().st_size
-    if not size:
-        raise errors.TruncatedError(
-            f"{path} is empty: it has 0 bytes",
-            path=str(path),
-            expected="a video",
-            found="0 bytes",
-            hint="fetch it again",
-        )
-    with open(path, "rb") as file:
-        head = file.read(128)
-        if head.startswith(b"GIF8"):
-            file.seek(max(0, size - 1024))
-            if not file.read().rstrip(b"\0").endswith(b";"):
-                raise errors.TruncatedError(
-                    f"{path} ends too early: it has no end mark",
-                    path=str(path),
-                    expected="a GIF's last byte",
-                    found="none",
-                    hint="fetch it again",
-                )
-    wanted = _matroska_size(head)
-    if wanted and size < wanted:
-        raise errors.TruncatedError(
-            f"{path} ends too early: expected {wanted:,} bytes, got {size:,}",
-            path=str(path),
-            expected=wanted,
-            found=size,
-            hint="fetch it again",
-        )
+    if some:
+        _set_range(found, path, some, range)
+    return found
 
 
-def _matroska_size(head):
-    """Bytes that an mkv or webm file should have; None if it does not say."""
-    if not head.startswith(b"\x1a\x45\xdf\xa3"):
-        return None
-    length, begin = _variable_number(head, 4)
-    segment = begin + (length or 0)
-    if head[segment : segment + 4] != b"\x18\x53\x80\x67":
-        return None
-    length, begin = _variable_number(head, segment + 4)
-    return None if length is None else begin + length
+def _set_range(found, path, some, range):
+    is_deep = any(picture.dtype != np.uint8 for picture in some)
+    if is_deep or isinstance(range, tuple):
+        found.range, note = levels.choose(path, some, range)
+        found.notes += [note] if note else []
 
 
-def _variable_number(data, place):
-    """A number of one to eight bytes, and where the next entry begins."""
-    if place >= len(data) or not data[place]:
-        return None, place
-    count = 9 - data[place].bit_length()
-    number = int.from_bytes(data[place : place + count])
-    number &= (1 << 7 * count) - 1
-    unknown = number == (1 << 7 * count) - 1
-    return (None if unknown else number), place + count
-
-
-def is_picture(path):
-    """Whether a file's name is that of a picture."""
-    return pathlib.Path(path).suffix.lower() in PICTURE_SUFFIXES
-
-
-def pictures(folder):
-    """Pictures of a folder in the order of the numbers in their names."""
-    found = [
-        file
-        for file in pathlib.Path(folder).iterdir()
-        if file.suffix.lower() in PICTURE_SUFFIXES
-        and not file.name.startswith(".")
-    ]
-    return sorted(found, key=video_io.natural)
-
-
-def _probe_folder(path):
-    files = pictures(path)
-    if not files:
-        raise errors.MissingFileError(
-            f"the folder {path} has no picture in it",
-            path=str(path),
-            expected=f"files with suffix {', '.join(PICTURE_SUFFIXES)}",
-            found="none",
-            hint="give a folder of frames",
-        )
-    step = -(-len(files) // _PICTURES_CHECKED)
-    sizes = {file: _picture_size(file) for file in files[::step]}
-    first = sizes[files[0]]
-    others = [
-        f"{file.name} {width}x{height}"
-        for file, (width, height) in sizes.items()
-        if (width, height) != first
-    ]
-    if others:
-        raise _mixed(path, files[0], first, others)
-    return Probe(len(files))
-
-
-def _mixed(path, first, size, others):
-    return errors.ResolutionError(
-        f"the pictures in {path} differ in size: {first.name} has "
-        f"{size[0]}x{size[1]} pixels, but {', '.join(others[:3])}",
-        path=str(path),
-        expected=size,
-        found=others[:3],
-        hint="scale them to one size",
-    )
-
-
-def _picture_size(file):
-    with _picture_opened(file) as (_, stream):
-        return stream.codec_context.width, stream.codec_context.height
-
-
-@contextlib.contextmanager
-def _picture_opened(file):
-    import av
-
-    # From memory: FFmpeg takes a "%" in the name of a picture for a pattern.
-    data = io.BytesIO(file.read_bytes())
-    try:
-        with av.open(data) as container:
-            if not container.streams.video or container.format.name == "tty":
-                raise av.error.InvalidDataError(0, "no picture")
-            yield container, container.streams.video[0]
-    except av.error.FFmpegError as error:
-        raise errors.LayoutError(
-            f"{file} cannot be read as a picture ({error.strerror}): it is "
-            "empty, damaged or another kind of file",
-            path=str(file),
-            expected="a picture",
-            found=str(error),
-            hint="fetch it again or take it away",
-        ) from error
-
-
-def _read_picture(file):
-    with _picture_opened(file) as (container, stream):
-        frame = next(container.decode(stream), None)
-    if frame is None:
-        raise _truncated(file, 1, 0)
-    return file, frame
-
-
-def _pictures(path, threads):
-    """Frames of a folder, a few of them decoded ahead."""
-    files = iter(pictures(path))
-    threads = threads or 4
-    size = first = None
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        waiting = collections.deque(
-            pool.submit(_read_picture, file)
-            for file in itertools.islice(files, 2 * threads)
-        )
-        while waiting:
-            file, frame = waiting.popleft().result()
-            for upcoming in itertools.islice(files, 1):
-                waiting.append(pool.submit(_read_picture, upcoming))
-            if size is None:
-                first, size = file, (frame.width, frame.height)
-            if (frame.width, frame.height) != size:
-                other = f"{file.name} {frame.width}x{frame.height}"
-                raise _mixed(path, first, size, [other])
-            yield frame
+def _decode_picture(path, probe):
+    time, done = 0.0, 0
+    for pixels, _ in picture_files.frames(path):
+        if probe.times is not None:
+            time = probe.times[min(done, len(probe.times) - 1)]
+        elif probe.rate is not None:
+            time = done / float(probe.rate)
+        else:
+            time = None
+        done += 1
+        yield time, _frame_of(levels.shown(pixels, probe.range))
+    if done < probe.frames:
+        raise _truncated(path, probe.frames, done)

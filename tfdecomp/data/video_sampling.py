@@ -114,7 +114,10 @@ class Sampling:
 
 
 def _fraction(rate):
-    return fractions.Fraction(rate).limit_denominator(100_000)
+    rate = fractions.Fraction(rate)
+    if rate < 1:  # a frame in hours is not none
+        return 1 / (1 / rate).limit_denominator(100_000)
+    return rate.limit_denominator(100_000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,12 +143,12 @@ class Look:
 
     def picture(self, frame):
         """`[height, width, channels]` uint8 of one frame of PyAV."""
-        turns = _turns(frame)
+        turns, is_mirrored = _turned(frame)
         height, width = self.height, self.width
         if turns % 2:
             height, width = width, height
         pixels = _resized(_opaque(frame), height, width, self.crop)
-        pixels = np.rot90(pixels, turns)
+        pixels = _stood(pixels, turns, is_mirrored)
         if self.channels == 1:
             mean = pixels.mean(-1, dtype=np.float32, keepdims=True)
             pixels = np.rint(mean).astype(np.uint8)
@@ -173,12 +176,38 @@ def frame_of(pixels):
 
 def upright(frame):
     """All pixels `[H, W, 3]` uint8 of a frame of PyAV, as it is shown."""
-    pixels = _opaque(frame).reformat(format="rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, _turns(frame)))
+    from av.video import reformatter
+
+    # Without these, greys of more than eight bits are too dark.
+    kinds = reformatter.Interpolation
+    flags = kinds.BICUBIC | kinds.ACCURATE_RND | kinds.FULL_CHR_H_INT
+    pixels = _opaque(frame).reformat(format="rgb24", interpolation=int(flags))
+    turns, is_mirrored = _turned(frame)
+    return _stood(pixels.to_ndarray(), turns, is_mirrored)
 
 
-def _turns(frame):
-    return round(getattr(frame, "rotation", 0) / 90) % 4
+def _stood(pixels, turns, is_mirrored):
+    pixels = np.rot90(pixels, turns)
+    return np.ascontiguousarray(pixels[:, ::-1] if is_mirrored else pixels)
+
+
+def _turned(frame):
+    """How a frame is shown.
+
+    Returns:
+        `(turns, is_mirrored)`: quarter turns against the clock, and whether
+        left and right change places afterwards.
+    """
+    data = getattr(frame, "side_data", None)
+    data = data.get("DISPLAYMATRIX") if data else None
+    if data is None:
+        return 0, False
+    # Takes (x, y) to (a x + c y, b x + d y), y downwards.
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
+    is_mirrored = a * d - b * c < 0
+    if is_mirrored:  # undone: what is left is a turn
+        a, c = -a, -c
+    return round(-np.arctan2(b, a) / (np.pi / 2)) % 4, is_mirrored
 
 
 def placement(size, frame_size, crop):

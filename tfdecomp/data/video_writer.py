@@ -1,6 +1,7 @@
 """Writes videos of any length, frame by frame."""
 
 import fractions
+import math
 import os
 import pathlib
 
@@ -13,6 +14,11 @@ CODECS = {
     ".webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b": "0"}),
     ".gif": ("gif", "pal8", {}),
 }
+_SLOWEST = {
+    ".gif": fractions.Fraction(1, 655),
+    None: fractions.Fraction(1, 10**7),
+}
+_FASTEST = 100_000
 _TICKS = 1000  # time stamps a second, where the rate varies
 
 
@@ -45,7 +51,7 @@ class VideoWriter:
                 f"{', '.join(CODECS)}"
             )
         self._codec, self._pixel_format, self._options = CODECS[suffix]
-        self._rate = fractions.Fraction(fps).limit_denominator(1000)
+        self._rate = _rate(fps, self.path)
         self._unit = fractions.Fraction(1, _TICKS) if is_timed else None
         self._partial = self.path.with_name(
             f".{self.path.stem}.partial{self.path.suffix}"
@@ -134,6 +140,22 @@ class VideoWriter:
             self._stamp = max(self._stamp + 1, round(time * _TICKS))
             picture.pts, picture.time_base = self._stamp, self._unit
         return picture
+
+
+def _rate(fps, path):
+    """A rate that encoders take, down to one frame in weeks."""
+    rate = fractions.Fraction(fps) if math.isfinite(fps) else 0
+    if rate >= 1:
+        rate = rate.limit_denominator(1000)
+    elif rate > 0:
+        rate = 1 / (1 / rate).limit_denominator(1000)
+    slowest = _SLOWEST.get(path.suffix.lower(), _SLOWEST[None])
+    if not slowest <= rate <= _FASTEST:
+        raise ValueError(
+            f"cannot write {path} with {fps:g} frames a second: expected "
+            f"{float(slowest):.3g} to {_FASTEST:,}; take another rate"
+        )
+    return rate
 
 
 def _with_palette(pictures, rate):

@@ -50,8 +50,8 @@ class DiagonalGaussian(Distribution):
         name: Of the distribution.
 
     Raises:
-        ValueError: If the parameterization is unknown, or neither `raw` nor
-            the two halves are given.
+        ValueError: If the parameterization is unknown, `raw` has no two
+            halves, or neither it nor the halves are given.
 
     Example:
 
@@ -76,7 +76,13 @@ class DiagonalGaussian(Distribution):
         self.parameterization = parameterization
         self._floor = floor
         if raw is not None and loc is None and raw_scale is None:
-            loc, raw_scale = tf.split(as_float(raw), 2, axis=-1)
+            raw = as_float(raw)
+            if (raw.shape[-1] or 0) % 2:
+                raise ValueError(
+                    "raw must hold as many raw scales as means, [..., 2 D]; "
+                    f"got {raw.shape}"
+                )
+            loc, raw_scale = tf.split(raw, 2, axis=-1)
         elif raw is not None or loc is None or raw_scale is None:
             raise ValueError(
                 "give either raw, [..., 2 D], or both of loc and raw_scale"
@@ -307,6 +313,11 @@ class NormalPixels(Distribution):
 
 @tfd.RegisterKL(NormalPixels, NormalPixels)
 def _kl_pixels(q, p, name=None):
+    if q.event_ndims != p.event_ndims:
+        raise ValueError(
+            "the divergence of pixels asks for pictures of as many axes, got "
+            f"event_ndims of {q.event_ndims} and {p.event_ndims}"
+        )
     with tf.name_scope(name or "kl_normal_pixels"):
         s, other = q.pixel_variance, p.pixel_variance
         terms = (s + tf.square(q.means - p.means)) / other

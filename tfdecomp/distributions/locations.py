@@ -38,6 +38,17 @@ def gumbel(uniform):
     return -tf.math.log(-tf.math.log(uniform))
 
 
+def _check_draws(num_draws, num_locations):
+    """Raises if there are more draws than locations, where that is known."""
+    draws = tf.get_static_value(num_draws)
+    locations = tf.get_static_value(num_locations)
+    if None not in (draws, locations) and draws > locations:
+        raise ValueError(
+            f"num_draws must be at most the number of locations, {locations}, "
+            f"none of which is drawn twice; got {draws}"
+        )
+
+
 class LocationsWithoutReplacement(Distribution):
     """A sequence of locations, all of them different. Event `[K]` int32.
 
@@ -45,6 +56,9 @@ class LocationsWithoutReplacement(Distribution):
         logits: `[..., D]`, h; the batch is `[...]`.
         num_draws: `K`, at most `D`.
         name: Of the distribution.
+
+    Raises:
+        ValueError: If there are more draws than locations.
 
     Example:
 
@@ -57,6 +71,7 @@ class LocationsWithoutReplacement(Distribution):
         arguments = dict(locals())
         self.logits = as_float(logits)
         self.num_draws = num_draws
+        _check_draws(num_draws, self.logits.shape[-1])
         super().__init__(arguments, name, dtype=tf.int32)
 
     @classmethod
@@ -164,6 +179,9 @@ class UniformLocations(Distribution):
         num_draws: `K`, at most `D`.
         name: Of the distribution.
 
+    Raises:
+        ValueError: If there are more draws than locations.
+
     Example:
 
     >>> p = UniformLocations(num_locations=16, num_draws=2)
@@ -175,6 +193,7 @@ class UniformLocations(Distribution):
         arguments = dict(locals())
         self.num_locations = num_locations
         self.num_draws = num_draws
+        _check_draws(num_draws, num_locations)
         super().__init__(arguments, name, dtype=tf.int32)
 
     def _event_shape(self):
@@ -195,7 +214,15 @@ class UniformLocations(Distribution):
         return UniformNext(tf.maximum(left, 1))
 
     def _log_prob(self, value):
-        return tf.reduce_sum(self.conditional().log_prob(value), axis=-1)
+        total = tf.reduce_sum(self.conditional().log_prob(value), axis=-1)
+        return tf.where(self._is_possible(value), total, -math.inf)
+
+    def _is_possible(self, value):
+        """Whether locations are all different, and all of them exist."""
+        ordered = tf.sort(value, axis=-1)
+        differ = tf.reduce_all(ordered[..., 1:] > ordered[..., :-1], axis=-1)
+        exist = (value >= 0) & (value < self.num_locations)
+        return differ & tf.reduce_all(exist, axis=-1)
 
     def _sample_n(self, n, seed=None):
         seed = stateless(seed, "uniform_locations")

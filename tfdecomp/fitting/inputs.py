@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from tfdecomp.data import errors, video_frames
+from tfdecomp.data import errors, picture_files, video_frames
 from tfdecomp.prediction import footage as footage_lib
 
 STATE_NAME = "fit.json"
@@ -45,7 +45,13 @@ def videos_of(source) -> list[str]:
 
     Raises:
         MissingFileError: If there is nothing there.
+        LayoutError: If it is no path.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise errors.LayoutError(
+            f"a fit reads files, got {type(source).__name__}",
+            hint="pass paths of videos or of folders of frames",
+        )
     path = pathlib.Path(os.path.expanduser(os.fspath(source))).absolute()
     if not path.exists():
         raise errors.MissingFileError(
@@ -55,9 +61,20 @@ def videos_of(source) -> list[str]:
         inside = sorted(
             str(file)
             for file in path.iterdir()
-            if file.suffix.lower() in video_frames.VIDEO_SUFFIXES
-            and not file.name.startswith(".")
+            if not file.name.startswith(".") and _is_video(file)
         )
         if inside:
             return inside
     return [str(path)]
+
+
+def _is_video(file):
+    """Whether a file of a folder is a video of its own."""
+    if file.suffix.lower() in video_frames.VIDEO_SUFFIXES:
+        return True
+    if not video_frames.is_picture(file):
+        return False
+    try:
+        return picture_files.info(file).frames > 1
+    except errors.DatasetInputError:
+        return False  # said when it is read

@@ -47,6 +47,7 @@ from tfdecomp.prediction import (
 )
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
+from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction.view import View
 
 __all__ = ["OUT", "RUN", "STATE_NAME", "Fit", "FitError", "Request", "fit"]
@@ -85,8 +86,8 @@ class Request:
     seed: int = 0
 
     def __post_init__(self):
-        if not (0 < self.minutes < 10_000):
-            raise ValueError(f"minutes must be positive, got {self.minutes!r}")
+        options_lib.real("minutes", self.minutes, 0, 10_000)
+        options_lib.whole("seed", self.seed, *options_lib.SEEDS)
         if self.inputs not in moving_clips.INPUTS:
             raise ValueError(
                 f"inputs must be one of {moving_clips.INPUTS}, got "
@@ -564,7 +565,9 @@ def fit(
             else.
         DatasetInputError: If a video cannot be read.
     """
-    given = [source] if isinstance(source, (str, os.PathLike)) else source
+    options_lib.check_names(options)
+    options_lib.check_calls(say=say, progress=progress, should_stop=should_stop)
+    given = source if isinstance(source, (list, tuple)) else [source]
     sources = []
     for one in given:
         sources += inputs_lib.videos_of(one)

@@ -24,6 +24,7 @@ _VALUES = frozenset(
     "BINBYTES SHORT_BINBYTES".split()
 )
 _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MOST_INSTRUCTIONS = 200_000  # a tensor takes about forty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,9 @@ def read(file, known, path):
     """
     machine = _Machine(known, path)
     try:
-        for operation, argument, _ in pickletools.genops(file):
+        for i, (operation, argument, _) in enumerate(pickletools.genops(file)):
+            if i == _MOST_INSTRUCTIONS:
+                raise ValueError("names and shapes do not take as many steps")
             machine.run(operation.name, argument)
         (value,) = machine.stack
     except ImportRefusedError:
@@ -83,6 +86,7 @@ def read(file, known, path):
         TypeError,
         AttributeError,
         OverflowError,
+        MemoryError,
     ) as error:
         raise ImportRefusedError(
             f"{path} is no pickle, or damaged ({error}); fetch it again"
@@ -158,8 +162,7 @@ class _Machine:
         self.stack.append(self._marked())
 
     def _dict(self):
-        values = self._marked()
-        self.stack.append(dict(zip(values[::2], values[1::2])))
+        self.stack.append(self._pairs(self._marked()))
 
     def _append(self):
         value = self.stack.pop()
@@ -171,18 +174,18 @@ class _Machine:
 
     def _setitem(self):
         value, key = self.stack.pop(), self.stack.pop()
-        self._dict_on_top()[key] = value
+        self._dict_on_top().update(self._pairs([key, value]))
 
     def _setitems(self):
         values = self._marked()
-        self._dict_on_top().update(zip(values[::2], values[1::2]))
+        self._dict_on_top().update(self._pairs(values))
 
     def _binpersid(self):
         self.stack.append(Persistent(self.stack.pop()))
 
     def _reduce(self):
         arguments, function = self.stack.pop(), self.stack.pop()
-        path = getattr(function, "path", repr(function))
+        path = getattr(function, "path", type(function).__name__)
         if not isinstance(function, Name) or path not in self.known:
             raise ImportRefusedError(
                 f"the pickle in {self.path} would call {path}; nothing of it "
@@ -194,6 +197,15 @@ class _Machine:
     def _build(self):
         """What an object is filled with, such as a dictionary's notes."""
         self.stack.pop()
+
+    @staticmethod
+    def _pairs(values):
+        """Keys and values in turn, as a dictionary."""
+        keys = values[::2]
+        # The hash of tuples within tuples can take forever.
+        if not all(isinstance(key, (str, int)) for key in keys):
+            raise TypeError("a key of a dictionary is no name")
+        return dict(zip(keys, values[1::2]))
 
     def _marked(self):
         """What was put on the stack since the last mark, taken from it."""

@@ -58,7 +58,7 @@ def preset(arrays, path):
         if part in _PRESETS:
             return _PRESETS[part]
     slots = np.ravel(arrays.get("K", [0]))
-    is_clevrer = slots.size == 1 and int(slots[0]) == 6
+    is_clevrer = slots.size == 1 and slots[0] == 6
     return _PRESETS["clevrer" if is_clevrer else "bb_color"]
 
 

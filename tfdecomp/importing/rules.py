@@ -121,7 +121,9 @@ def _check(name, array, shape):
         raise ImportRefusedError(
             f"{name} has values of type {array.dtype}; expected floating point"
         )
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(array.astype(np.float32)).all()
+    if not is_finite:
         raise ImportRefusedError(
             f"{name} has values that are not finite; fetch the file again"
         )

@@ -1,5 +1,6 @@
 """Variables of TensorFlow's checkpoints, by name."""
 
+import math
 import os
 import pathlib
 
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from tfdecomp.importing.errors import ImportRefusedError
 
+_LARGEST = 1 << 28  # numbers in all; published weights have a few million
 _SUFFIXES = (".index", ".meta")
 # What optimizers and averages keep beside a variable, under its name.
 _KEPT_BESIDE = (
@@ -37,9 +39,13 @@ def read(path):
     arrays = {}
     try:
         reader = tf.train.load_checkpoint(prefix)
-        for name in sorted(reader.get_variable_to_shape_map()):
+        shapes = reader.get_variable_to_shape_map()
+        _check_total(shapes, prefix)
+        for name in sorted(shapes):
             if name.split("/")[-1] not in _KEPT_BESIDE:
                 arrays[name] = reader.get_tensor(name)
+    except ImportRefusedError:
+        raise
     # Which one is raised for a damaged file differs from variable to variable.
     except (
         tf.errors.OpError,
@@ -53,6 +59,16 @@ def read(path):
             "PREFIX.data-00000-of-00001, both whole"
         ) from error
     return arrays
+
+
+def _check_total(shapes, prefix):
+    """Raises if a few bytes promise more than memory holds."""
+    total = sum(math.prod(shape) for shape in shapes.values())
+    if total > _LARGEST:
+        raise ImportRefusedError(
+            f"{prefix} has variables of {total:,} numbers; no checkpoint of "
+            "these systems is as large"
+        )
 
 
 def files(path):

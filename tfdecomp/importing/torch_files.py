@@ -6,7 +6,9 @@ the raw values one after another.
 """
 
 import dataclasses
+import lzma
 import math
+import operator
 import pathlib
 import zipfile
 import zlib
@@ -32,11 +34,14 @@ _TYPES = {
     "torch.ByteStorage": "u1",
     "torch.BoolStorage": "?",
 }
+_ARCHIVE = b"PK\x03\x04"  # how one begins; what is in it stands at its end
 _PREFIX = "module."  # of models that were trained on several devices
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
-_LARGEST_PICKLE = 1 << 26  # bytes; names and shapes need a few thousand
-_LARGEST = 1 << 33  # bytes of all values
+_LARGEST_PICKLE = 1 << 22  # bytes; names and shapes need a few thousand
+_LARGEST = 1 << 30  # bytes of all values; published weights have a few million
+_LARGEST_NUMBER = 1 << 40  # of values, or between two; times 8 it still fits
+_MOST_AXES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +77,26 @@ def read(path):
             tree, values_of = _read_zip(path)
         else:
             tree, values_of = _read_stream(path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        views = {
+            name.removeprefix(_PREFIX): _view(value, name, path)
+            for name, value in _items(tree, path)
+        }
+        _check_total(views, path)
+        return {
+            name: _array(view, name, values_of) for name, view in views.items()
+        }
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        RuntimeError,  # of encrypted archives, and of unknown compression
+        MemoryError,
+    ) as error:
         raise ImportRefusedError(
             f"{path} is damaged ({error}); fetch it again"
         ) from error
-    tensors = {
-        name.removeprefix(_PREFIX): _array(value, name, values_of, path)
-        for name, value in _items(tree, path)
-    }
-    return tensors
 
 
 def _items(tree, path):
@@ -101,10 +117,20 @@ def _items(tree, path):
     return content.items()
 
 
-def _array(value, name, values_of, path):
-    """A tensor as an array."""
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """A tensor: where in a storage its values lie."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+def _view(value, name, path):
+    """The `_View` of a tensor's record."""
     if isinstance(value, pickles.Call) and value.path == _PARAMETER:
-        value = value.arguments[0]
+        value = next(iter(value.arguments), None)
     if not isinstance(value, pickles.Call) or value.path != _TENSOR:
         raise ImportRefusedError(
             f"{name} in {path} is no tensor but {type(value).__name__}; "
@@ -112,40 +138,93 @@ def _array(value, name, values_of, path):
         )
     try:
         storage, offset, shape, strides = value.arguments[:4]
-        storage = _storage(storage.key, path)
-        shape, strides = tuple(map(int, shape)), tuple(map(int, strides))
-        is_sane = len(shape) == len(strides) and min((offset, *shape)) >= 0
-        is_sane = is_sane and min(strides, default=0) >= 0
+        offset = _whole(offset)
+        shape, strides = tuple(map(_whole, shape)), tuple(map(_whole, strides))
+        if len(shape) > _MOST_AXES:
+            raise ValueError(f"{len(shape)} axes")
+        key = storage.key
     except (TypeError, ValueError, AttributeError) as error:
         raise ImportRefusedError(
             f"{name} in {path} is described in a way that is not known "
             f"({error}); expected a tensor of PyTorch"
         ) from error
-    steps = zip(shape, strides)
-    end = offset + 1 + sum((size - 1) * step for size, step in steps)
-    # A step of zero would repeat values, without end.
-    is_sane = is_sane and math.prod(shape) <= storage.count
-    if not is_sane or (end > storage.count and 0 not in shape):
+    view = _View(_storage(key, path), offset, shape, strides)
+    if not _is_inside(view):
         raise ImportRefusedError(
-            f"{name} in {path} reaches beyond its {storage.count} values: "
+            f"{name} in {path} reaches beyond its {view.storage.count} values: "
             f"shape {shape}, strides {strides}, offset {offset}"
         )
-    values = values_of(storage, name)
-    strides = tuple(step * values.itemsize for step in strides)
-    view = np.lib.stride_tricks.as_strided(values[offset:], shape, strides)
-    return np.array(view)
+    return view
+
+
+def _is_inside(view):
+    """Whether a view stays within its storage."""
+    shape, strides, count = view.shape, view.strides, view.storage.count
+    if len(shape) != len(strides) or min((view.offset, *shape, *strides)) < 0:
+        return False
+    # What it would have without axes of zero counts where sizes are checked.
+    if math.prod(size or 1 for size in shape) > _LARGEST_NUMBER:
+        return False
+    steps = zip(shape, strides)
+    end = view.offset + 1 + sum((size - 1) * step for size, step in steps)
+    # A step of zero would repeat values, without end.
+    return math.prod(shape) <= count and (end <= count or 0 in shape)
+
+
+def _whole(value):
+    """A whole number of a size that files have."""
+    number = operator.index(value)
+    if abs(number) > _LARGEST_NUMBER:
+        raise ValueError("a number beyond all sizes")
+    return number
+
+
+def _check_total(views, path):
+    """Views of one storage are read one by one, and so counted one by one."""
+    total = sum(
+        view.storage.count * view.storage.dtype.itemsize
+        for view in views.values()
+    )
+    if total > _LARGEST:
+        raise ImportRefusedError(
+            f"{path} has tensors of {total:,} bytes; no checkpoint of these "
+            "systems is as large"
+        )
+
+
+def _array(view, name, values_of):
+    """A tensor as an array."""
+    values = values_of(view.storage, name)
+    strides = tuple(step * values.itemsize for step in view.strides)
+    return np.array(
+        np.lib.stride_tricks.as_strided(
+            values[view.offset :], view.shape, strides
+        )
+    )
 
 
 def _storage(key, path):
     """The `_Storage` of a pickle's reference."""
-    kind, type_name, name, _, count = key[:5]
-    dtype = _TYPES.get(getattr(type_name, "path", None))
+    try:
+        kind, type_name, name, _, count = key[:5]
+        count = _whole(count)
+    except (TypeError, ValueError) as error:
+        raise ImportRefusedError(
+            f"{path} refers to values in a way that is not known ({error}); "
+            "expected a file of PyTorch"
+        ) from error
+    type_path = getattr(type_name, "path", type(type_name).__name__)
+    dtype = _TYPES.get(type_path)
     if kind != "storage" or dtype is None:
         raise ImportRefusedError(
-            f"{path} has values of the type "
-            f"{getattr(type_name, 'path', type_name)}; known: {list(_TYPES)}"
+            f"{path} has values of the type {type_path}; known: {list(_TYPES)}"
         )
-    return _Storage(np.dtype(dtype), str(name), int(count))
+    if not isinstance(name, str) or count < 0:
+        raise ImportRefusedError(
+            f"{path} refers to {count} values by {type(name).__name__}; "
+            "expected their number and name, as PyTorch writes them"
+        )
+    return _Storage(np.dtype(dtype), name, count)
 
 
 # ---- archives --------------------------------------------------------------
@@ -178,8 +257,9 @@ def _read_zip(path):
             raise ImportRefusedError(
                 f"{path} lacks {member}, the values of {name}; fetch it again"
             )
+        _check_length(sizes[member], storage, name, path)
         with zipfile.ZipFile(path) as archive:
-            return _values(archive.read(member), storage, name, path)
+            return np.frombuffer(archive.read(member), storage.dtype)
 
     return tree, values_of
 
@@ -193,15 +273,14 @@ def _check_sizes(sizes, pickled, path):
         )
 
 
-def _values(data, storage, name, path):
-    """Raw bytes as numbers, if they are as many as promised."""
+def _check_length(length, storage, name, path):
+    """Raises unless the bytes, not read yet, are as many as promised."""
     wanted = storage.count * storage.dtype.itemsize
-    if len(data) != wanted:
+    if length != wanted:
         raise ImportRefusedError(
-            f"the values of {name} in {path} are {len(data):,} bytes; "
+            f"the values of {name} in {path} are {length:,} bytes; "
             f"expected {wanted:,}: fetch the file again"
         )
-    return np.frombuffer(data, storage.dtype)
 
 
 # ---- older files -----------------------------------------------------------
@@ -211,6 +290,11 @@ def _read_stream(path):
     """`(tree, reader of storages)` of pickles one after another."""
     size = path.stat().st_size
     with open(path, "rb") as file:
+        if file.read(len(_ARCHIVE)) == _ARCHIVE:
+            raise ImportRefusedError(
+                f"{path} is an archive whose end is missing; fetch it again"
+            )
+        file.seek(0)
         head = [_next(file, path) for _ in range(3)]
         if head[0] != _MAGIC or head[1] != _VERSION:
             raise ImportRefusedError(
@@ -218,8 +302,14 @@ def _read_stream(path):
                 "such as latest_net.pth"
             )
         tree = _next(file, path)
-        keys = [str(key) for key in _next(file, path)]
+        keys = _next(file, path)
         begin = file.tell()
+    if not isinstance(keys, list) or not all(
+        isinstance(key, str) for key in keys
+    ):
+        raise ImportRefusedError(
+            f"{path} has no list of the names of its values; fetch it again"
+        )
     storages = {}
     for _, value in _items(tree, path):
         if isinstance(value, pickles.Call) and value.arguments:
@@ -254,7 +344,8 @@ def _read_stream(path):
                     f"{path} has {count} values of {name}; expected "
                     f"{storage.count}"
                 )
-            return _values(file.read(length), storage, name, path)
+            _check_length(length, storage, name, path)
+            return np.frombuffer(file.read(length), storage.dtype)
 
     return tree, values_of
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow_probability as tfp
 
+from tfdecomp.distributions.base import stateless
 from tfdecomp.distributions.gaussians import DiagonalGaussian
 
 tfd = tfp.distributions
@@ -37,6 +38,28 @@ class Latents(NamedTuple):
     expected: tfd.Distribution | None = None
     presences: tfd.Distribution | None = None
     stays: tfd.Distribution | None = None
+
+    def sample(self, sample_shape=(), seed=None):
+        """A sample of every part, given the latents that the parts follow.
+
+        `propagated` and `expected` are the same latents: where q says so of
+        both, they have the same sample.
+
+        Args:
+            sample_shape: As of `tfd.Distribution.sample`.
+            seed: The same.
+
+        Returns:
+            `Latents` of tensors.
+        """
+        seeds = tfp.random.split_seed(stateless(seed, "latents"), len(self))
+        drawn = {
+            name: part and part.sample(sample_shape, seed=one)
+            for name, part, one in zip(self._fields, self, seeds)
+        }
+        if self.expected is self.propagated:
+            drawn["expected"] = drawn["propagated"]
+        return Latents(**drawn)
 
 
 def static_priors(model) -> Latents:

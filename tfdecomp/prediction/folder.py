@@ -24,6 +24,10 @@ def check(output, overwrite=False) -> pathlib.Path:
     Raises:
         OutputError: If something is there that must stay.
     """
+    if not isinstance(output, (str, os.PathLike)):
+        raise OutputError(
+            f"the output is the path of a folder, got {type(output).__name__}"
+        )
     output = pathlib.Path(os.path.expanduser(os.fspath(output))).absolute()
     try:
         if not output.exists():

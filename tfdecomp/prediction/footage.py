@@ -1,16 +1,20 @@
 """Anything that can be decomposed, as one stream of upright RGB frames."""
 
 import contextlib
+import csv
 import dataclasses
+import itertools
 import os
 import pathlib
 
 import numpy as np
+from absl import logging
 
-from tfdecomp.data import errors, video_frames, video_sampling
+from tfdecomp.data import errors, levels, video_frames, video_sampling
 
 SOURCE_FPS = 10.0  # of what does not say how fast it is
 ARRAY_SUFFIX = ".npy"
+INDEX_NAME = "frames.csv"
 _LAYOUTS = (
     "[T, H, W, C], [T, H, W], [H, W, C] or [H, W] with C of 1 to 4 (grey, "
     "grey and alpha, RGB, RGB and alpha)"
@@ -26,11 +30,13 @@ class Frame:
         number: Its number in the source, from 0.
         time: Seconds since the first frame.
         pixels: `[H, W, 3]` uint8, upright, on black where transparent.
+        name: File of the picture that it is, in a folder; else "".
     """
 
     number: int
     time: float
     pixels: np.ndarray
+    name: str = ""
 
 
 class Footage:
@@ -46,9 +52,14 @@ class Footage:
         fps: Frames per second to keep, the nearest ones in time; by default
             every frame.
         source_fps: Frames per second of folders and arrays, which do not say.
+        range: Which values are black and white where pictures have more than
+            eight bits: `"auto"`, `"full"` or `(low, high)`, see
+            `data.levels.choose`.
 
     Attributes:
         name: What to call it.
+        notes: Sentences about what was chosen, left out or is odd; they are
+            logged, too.
         num_frames: How many frames `frames` gives.
         rate: Frames per second of the kept frames, the mean if it varies.
         is_timed: Whether times between kept frames vary.
@@ -59,7 +70,9 @@ class Footage:
             shows beforehand; or if `fps` is higher than its own rate.
     """
 
-    def __init__(self, source, fps=None, source_fps=SOURCE_FPS):
+    def __init__(
+        self, source, fps=None, source_fps=SOURCE_FPS, range=levels.AUTO
+    ):
         self._array = None
         if isinstance(source, (str, os.PathLike)):
             self.path = pathlib.Path(os.path.expanduser(os.fspath(source)))
@@ -71,7 +84,7 @@ class Footage:
             self.name = "array"
             self._array = np.asarray(source)
         if self._array is None:
-            self._probe = video_frames.probe(self.path)
+            self._probe = video_frames.probe(self.path, range)
         else:
             self._array = _checked_array(self._array, self.path)
             self._probe = video_frames.Probe(len(self._array))
@@ -80,6 +93,9 @@ class Footage:
         with contextlib.closing(self.frames()) as frames:
             first = next(frames)
         self.size = first.pixels.shape[:2]
+        self.notes = list(self._probe.notes)
+        for note in self.notes:
+            logging.warning("%s", note)
 
     def _set_rate(self, fps, source_fps):
         for name, value in (("fps", fps), ("source_fps", source_fps)):
@@ -125,7 +141,23 @@ class Footage:
                 # and in some files they are out of order.
                 if time is None or self._probe.times is None:
                     time = number / self._own_rate
-                yield Frame(number, float(time), content)
+                names = self._probe.names
+                name = names[number] if names else ""
+                yield Frame(number, float(time), content, name)
+
+    def index(self):
+        """Yields `(number, time, name)` of every kept frame, undecoded."""
+        probe = self._probe
+        timed = (
+            (n / self._own_rate if probe.times is None else probe.times[n], ())
+            for n in range(probe.frames)
+        )
+        kept = self._sampling.pick(self.path, probe, timed)
+        for number, _ in kept:
+            time = number / self._own_rate
+            if probe.times is not None:
+                time = float(probe.times[number])
+            yield number, time, probe.names[number] if probe.names else ""
 
     def _decoded(self):
         yield from video_frames.decode(self.path, self._probe)
@@ -133,6 +165,23 @@ class Footage:
     def _arrays(self):
         for frame in self._array:
             yield None, _pixels(frame)
+
+
+def write_index(path, footage, count):
+    """Writes which frame of the source each result is of.
+
+    Args:
+        path: A CSV file: `frame`, `source_frame`, `time` in seconds, `source`.
+        footage: A `Footage`.
+        count: Frames that were done.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", "source_frame", "time", "source"])
+        rows = itertools.islice(footage.index(), count)
+        for n, (number, time, name) in enumerate(rows):
+            row = [n, number, f"{time:.6g}", name or footage.name]
+            writer.writerow(row)
 
 
 def _stored_array(path):

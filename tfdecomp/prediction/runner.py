@@ -8,14 +8,18 @@ import itertools
 import os
 
 import numpy as np
+from absl import logging
 
 import tfdecomp
 from tfdecomp.data import errors, video_io, video_writer
 from tfdecomp.prediction import folder as folder_lib
+from tfdecomp.prediction import footage as footage_lib
+from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction import tracking, tracks, trust
 from tfdecomp.prediction.fit import Fit
-from tfdecomp.prediction.footage import SOURCE_FPS, Footage
+from tfdecomp.prediction.footage import Footage
 from tfdecomp.prediction.growing_npz import GrowingNpz
+from tfdecomp.prediction.options import Options as Options  # known by this name
 from tfdecomp.prediction.stream import PER_FRAME, check_future
 from tfdecomp.visualization import (
     palette,
@@ -29,135 +33,11 @@ _CONTEXT = 12  # observed frames shown before predicted ones
 _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
-LINKS = ("model", "online", "offline")
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # what a full disk says
-_MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
-_TRACKING = (
-    "size",
-    "region",
-    "min_area",
-    "max_area",
-    "objects",
-    "object_size",
-)
 
 
 class PredictionError(ValueError):
     """A video that ended badly; says what is usable."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a video is decomposed.
-
-    Args:
-        fps: Frames per second to keep; None: every frame.
-        source_fps: Frames per second of folders and arrays.
-        fit: How frames become the model's size, see `Fit`.
-        num_slots: `K`, if not the model's.
-        num_refinements: `R`, if not the model's.
-        seed: Seed of the samples.
-        chunk: Frames that the model gets at once, at most; changes memory
-            and speed, not the result. Fewer where frames are large.
-        num_future: Frames to predict after the last one.
-        size: At which size the model sees frames: `"native"`, `(h, w)` or a
-            factor; None: its own, or for models that follow what moves, one
-            at which objects are as large as they know them.
-        region: Where to look: `(ymin, xmin, ymax, xmax)` in pixels, the
-            path of a picture that is black elsewhere, or what
-            `regions.kept` made of one.
-        min_area: Least pixels of an object.
-        max_area: Most pixels of one.
-        objects: How many objects there are, none born and none lost.
-        object_size: Length of an object in pixels.
-        link: Who decides identities: the `"model"`; `"online"`: matching
-            frame by frame; `"offline"`: over the whole video. None: offline
-            for models that follow what moves, else the model. The model
-            alone knows nothing of the six options before this one.
-
-    Raises:
-        ValueError: If a number is out of range, or a word unknown.
-    """
-
-    fps: float | None = None
-    source_fps: float = SOURCE_FPS
-    fit: str = "letterbox"
-    num_slots: int | None = None
-    num_refinements: int | None = None
-    seed: int = 0
-    chunk: int = 32
-    num_future: int = 0
-    size: str | float | tuple | None = None
-    region: str | tuple | list | None = None
-    min_area: float | None = None
-    max_area: float | None = None
-    objects: int | None = None
-    object_size: float | None = None
-    link: str | None = None
-
-    def __post_init__(self):
-        _check_tracking(self)
-        if self.chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
-        if self.num_future < 0:
-            raise ValueError(
-                f"num_future must not be negative, got {self.num_future}"
-            )
-
-    @property
-    def asks_for_tracks(self):
-        """Whether anything is asked for that needs a second pass."""
-        return bool(self._asked()) or self.link in ("online", "offline")
-
-    def _asked(self):
-        """Names of what was said that needs a second pass."""
-        return [name for name in _TRACKING if getattr(self, name) is not None]
-
-
-def _check_tracking(options):
-    for name in ("min_area", "max_area", "objects", "object_size"):
-        value = getattr(options, name)
-        if value is None:
-            continue
-        is_number = isinstance(value, (int, float)) and not isinstance(
-            value, bool
-        )
-        most, words = 1e9, ""
-        if name == "objects":
-            most = _MOST_OBJECTS
-            words = f" without fraction, at most {most}"
-        if not (is_number and 0 < value <= most) or (
-            name == "objects" and value != int(value)
-        ):
-            raise ValueError(
-                f"{name} must be a positive number{words}, got {value!r}"
-            )
-    _check_size(options.size)
-    if options.link not in (None, *LINKS):
-        raise ValueError(f"link must be one of {LINKS}, got {options.link!r}")
-    asked = options._asked()
-    if options.link == "model" and asked:
-        raise ValueError(
-            "link='model' leaves identities to the model, in one pass over "
-            f"frames of its own size, which knows no {' and no '.join(asked)};"
-            " leave these out, or take link='online' or link='offline'"
-        )
-
-
-def _check_size(size):
-    if size is None or size == "native":
-        return
-    sides = size if isinstance(size, (list, tuple)) else [size] * 2
-    if len(sides) != 2 or not all(
-        isinstance(side, (int, float))
-        and not isinstance(side, bool)
-        and 0 < side < 1e6
-        for side in sides
-    ):
-        raise ValueError(
-            "size must be 'native', two positive sides (height, width) or a "
-            f"positive factor, got {size!r}"
-        )
 
 
 class Job:
@@ -177,8 +57,12 @@ class Job:
 
     def __init__(self, stream, footage, options):
         self.stream, self.model, self.options = stream, stream.model, options
+        self._slots = options.num_slots or self.model.num_slots
         if options.num_future:
             check_future(self.model)
+            options_lib.check_future(
+                options.num_future, self._slots, self.model.image_size
+            )
         if not isinstance(footage, Footage):
             footage = Footage(footage, options.fps, options.source_fps)
         self.footage = footage
@@ -224,7 +108,10 @@ class Job:
                 yield frame, pictures[t], here
 
     def _chunks(self):
-        size = 3 * int(np.prod(self.footage.size))
+        size = max(
+            3 * int(np.prod(self.footage.size)),
+            options_lib.frame_bytes(self._slots, self.model.image_size),
+        )
         # The parts that DVIP draws refer to a video's second frame.
         length = max(2, min(self.options.chunk, _FRAME_BYTES // size))
         frames = []
@@ -417,9 +304,24 @@ def _filled(fill, job, output, info, overwrite, progress, should_stop):
             f"{words}; {left if done else 'nothing was written'}"
         ) from error
     finally:
+        _write_index(folder.path, job.footage, record)
         folder.finish(record | {"state": state})
     trust.warn(record.get("trust"))
     return {**record, "state": state, "output": str(folder.path)}
+
+
+def _write_index(path, footage, record):
+    """Which frame of the source each result is of."""
+    if not record["num_frames"]:
+        return
+    try:
+        footage_lib.write_index(
+            path / footage_lib.INDEX_NAME, footage, record["num_frames"]
+        )
+    except OSError as error:  # what is done is worth more
+        logging.warning(
+            "%s could not be written (%s)", footage_lib.INDEX_NAME, error
+        )
 
 
 def _words(error):
@@ -442,6 +344,7 @@ def _record(job, info):
             "num_frames": footage.num_frames,
             "fps": footage.rate,
             "has_variable_rate": footage.is_timed,
+            "notes": footage.notes,
         },
         "options": options,
         "background_slot": job.background,

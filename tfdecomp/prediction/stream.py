@@ -57,15 +57,7 @@ class Stream:
         self._given = {
             name: tf.constant(value) for name, value in (given or {}).items()
         }
-        asked = {"num_slots": num_slots, "num_refinements": num_refinements}
-        self._asked = {k: v for k, v in asked.items() if v is not None}
-        known = inspect.signature(model.call).parameters
-        for name in self._asked:
-            if name not in known:
-                raise ValueError(
-                    f"{type(model).__name__} has no choice of {name}; leave "
-                    "it out"
-                )
+        self._asked = _asked(model, num_slots, num_refinements)
         self.model = model
         self._compiled = {}
         self.restart()
@@ -151,6 +143,67 @@ class Stream:
         best = 1 + tf.argmax(masks, axis=2, output_type=tf.int32)
         is_any = tf.reduce_max(masks, axis=2) > self._least_share
         return tf.where(is_any, best, 0)
+
+
+class Clips:
+    """Runs a model over whole clips, compiled once for all their lengths.
+
+    Args:
+        model: A built `DecompositionModel`.
+        num_slots: `K`, if not the model's.
+        num_refinements: `R`, if not the model's.
+
+    Raises:
+        ValueError: If the model does not take one of these.
+    """
+
+    def __init__(self, model, num_slots=None, num_refinements=None):
+        self.model = model
+        self._asked = _asked(model, num_slots, num_refinements)
+        self._compiled = {}
+
+    def __call__(self, clips, seeds) -> dict:
+        """Decomposes clips.
+
+        Args:
+            clips: `[B, T, h, w, C]` uint8, or float32 in `[0, 1]`.
+            seeds: `[B, 2]` int32.
+
+        Returns:
+            All outputs of the model, as arrays.
+        """
+        kind = clips.dtype.name
+        if kind not in self._compiled:
+            size = (*self.model.image_size, self.model.channels)
+            specs = {
+                "video": tf.TensorSpec([None, None, *size], clips.dtype),
+                "seed": tf.TensorSpec([None, 2], tf.int32),
+            }
+            self._compiled[kind] = tf.function(
+                self._call, input_signature=[specs], autograph=False
+            )
+        inputs = {
+            "video": tf.constant(clips),
+            "seed": tf.constant(seeds, tf.int32),
+        }
+        outputs = self._compiled[kind](inputs)
+        return tf.nest.map_structure(lambda t: t.numpy(), outputs)
+
+    def _call(self, inputs):
+        return self.model(inputs, training=False, **self._asked)
+
+
+def _asked(model, num_slots, num_refinements):
+    """What to call a model with."""
+    asked = {"num_slots": num_slots, "num_refinements": num_refinements}
+    asked = {k: v for k, v in asked.items() if v is not None}
+    known = inspect.signature(model.call).parameters
+    for name in asked:
+        if name not in known:
+            raise ValueError(
+                f"{type(model).__name__} has no choice of {name}; leave it out"
+            )
+    return asked
 
 
 def given_of(scene) -> dict:

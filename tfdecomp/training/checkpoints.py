@@ -8,6 +8,12 @@ from tfdecomp.saving import CheckpointError, restore_model
 
 __all__ = ["CheckpointError", "Checkpoints", "State", "restore_model"]
 
+_BYTES_AT_A_TIME = 2**20
+
+
+class OtherRunError(CheckpointError):
+    """A checkpoint that is whole and of another run."""
+
 
 class State:
     """Everything that the rest of a run depends on.
@@ -129,16 +135,61 @@ class Checkpoints:
         self.seed = seed
         self.is_writer = is_writer
         self.last_step = None
+        self._damaged = []
 
-    def restore_latest(self) -> bool:
-        """Restores the newest readable checkpoint; false without one."""
-        newest = saving.newest_checkpoint(self.folder)
-        if newest is None:
+    def restore_latest(self, say=print) -> bool:
+        """Restores the newest checkpoint that is whole.
+
+        Args:
+            say: Called with a line for each that is damaged.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            CheckpointError: If the system does not let a file be read, which
+                says nothing of its content, or none is whole. All files stay.
+        """
+        steps, first = _steps(self.folder), None
+        for step in reversed(steps):
+            path = saving.checkpoint_path(self.folder, step)
+            _check_access(path)
+            try:
+                self._restore(path, step)
+            except OtherRunError:
+                raise
+            # A damaged file meets every reader between here and the archive,
+            # and each has errors of its own.
+            except Exception as error:
+                first = first or error
+                self._damaged.append(path)
+                say(
+                    f"{path.name} is damaged ({_reason(error)}); going on "
+                    "from the one before it"
+                )
+                continue
+            self.last_step = step
+            return True
+        if not steps:
             return False
-        arrays, meta, _ = newest
+        raise CheckpointError(
+            f"none of the {len(steps)} checkpoints in {self.folder} can be "
+            f"used, the newest because: {_reason(first)}. Nothing was deleted. "
+            "Put copies of them back, or take another --workdir to begin anew"
+        ) from first
+
+    def _restore(self, path, step):
+        """Reads one file into the state; an error if it is another run's."""
+        arrays, meta = saving.read_checkpoint(path)
+        if meta["step"] != step:
+            raise CheckpointError(f"it is one of step {meta['step']}")
+        if meta.get("seed", self.seed) != self.seed:
+            raise OtherRunError(
+                f"{path} was trained with seed {meta['seed']}, this run has "
+                f"seed {self.seed}; give --seed={meta['seed']} or take "
+                "another --workdir"
+            )
         self.state.restore(arrays, meta)
-        self.last_step = meta["step"]
-        return True
 
     def save(self, again=False):
         """Writes a checkpoint of now, then drops old ones.
@@ -151,11 +202,18 @@ class Checkpoints:
         """
         step = self.state.step
         if self.is_writer and (again or step != self.last_step):
-            arrays, meta = self.state.capture()
-            meta["seed"] = self.seed
-            saving.write_checkpoint(self.folder, step, arrays, meta)
-            self.last_step = step
+            self.write(*self.state.capture())
             self._drop_old()
+
+    def write(self, arrays, meta):
+        """Writes what `State.capture` gave."""
+        while self._damaged:  # not written over: somebody may mend it
+            path = self._damaged.pop()
+            path.replace(path.with_name(f"{path.name}.damaged"))
+        saving.write_checkpoint(
+            self.folder, meta["step"], arrays, {**meta, "seed": self.seed}
+        )
+        self.last_step = meta["step"]
 
     def last_path(self):
         """Path of the newest checkpoint, or `None`."""
@@ -165,9 +223,39 @@ class Checkpoints:
     def _drop_old(self):
         steps = saving.checkpoint_steps(self.folder)
         best = (self.state.best or {}).get("step")
-        # After a resume from an older file, newer damaged ones may be left.
-        stale = [step for step in steps if step > self.state.step]
-        for step in [*steps[: -self.keep], *stale]:
+        for step in steps[: -self.keep]:
             if step != best:
                 path = saving.checkpoint_path(self.folder, step)
                 path.unlink(missing_ok=True)
+
+
+def _steps(folder):
+    """Steps of the checkpoints in a folder, rising."""
+    try:
+        return saving.checkpoint_steps(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be read ({error}); nothing was deleted. Make "
+            "the folder readable, then run the same command again"
+        ) from error
+
+
+def _check_access(path):
+    """Raises unless the system hands out every byte of a file."""
+    try:
+        with open(path, "rb") as file:
+            while file.read(_BYTES_AT_A_TIME):
+                pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}), which is not to say "
+            "that it is damaged; nothing was deleted. Make it readable, or "
+            "move it away to go on from the one before, then run the same "
+            "command again"
+        ) from error
+
+
+def _reason(error):
+    """One line of an error, never empty."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 300 else f"{text[:300]} ..."

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tfdecomp import builders, saving
+from tfdecomp import builders, configs, saving
+from tfdecomp.data import reader, stored_records
 from tfdecomp.evaluation import clips, pictures, runner
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.training import workdir
@@ -49,6 +50,38 @@ class Evaluator:
         self._painter = None
         self._open = clips.opener(session.data_dir, prepare=builders.prepare)
 
+    def check(self):
+        """Finds out whether the clips that the protocol wants are there.
+
+        Raises:
+            ValueError: If there are too few, or they lack something.
+        """
+        for condition in self.protocol.expand(self.trained_on):
+            wanted = condition.num_clips or 1
+            found = self._count(condition, wanted)
+            if found < wanted:
+                raise ValueError(
+                    f"evaluations during this run want {wanted} clips, but "
+                    f"{condition.dataset}:{condition.split} has {found}; set "
+                    f"evaluation.Protocol.num_clips = {max(found, 1)}, take "
+                    "another evaluation.Protocol.split, or set "
+                    "training.run.eval_every = 0"
+                )
+
+    def _count(self, condition, wanted):
+        """Clips of a condition; need not count beyond `wanted`."""
+        model = self.session.settings.model
+        batches = iter(self._open(condition, model, min(wanted, 8)))
+        first = int(np.sum(next(batches, {"valid": 0})["valid"]))
+        filtered = configs.parameter("data.make_dataset.filter_objects")
+        is_stored = condition.fresh_seed is None and "*" not in condition.split
+        if is_stored and not filtered:
+            source = reader.open_source(
+                condition.dataset, self.session.data_dir
+            )
+            return source.num_examples(condition.split)
+        return first + sum(int(np.sum(b["valid"])) for b in batches)
+
     def evaluate(self):
         """Scores the protocol's clips; remembers them and the best step.
 
@@ -64,7 +97,8 @@ class Evaluator:
                 trained_on=self.trained_on,
                 open_clips=self._open,
             )
-        results = self._runner.run()
+        with stored_records.explained(self.trained_on):
+            results = self._runner.run()
         rule = self.session.settings.early_stopping
         scores = named_scores(results, rule.metric if rule else ())
         row = {"step": self.state.step, **scores}

@@ -38,9 +38,7 @@ def load(name):
     path = folder(name)
     if not (path / WEIGHTS_NAME).is_file():
         return saving.restore_model(path)[0]
-    model = saving.load_model(path)
-    model.load_weights(path / WEIGHTS_NAME)
-    return model
+    return saving.load_packed(path, WEIGHTS_NAME)
 
 
 def assign(model, name) -> tuple[int, list[str]]:

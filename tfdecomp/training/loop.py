@@ -1,5 +1,7 @@
 """The training loop: build, restore, step, look, save, finish."""
 
+import os
+import sys
 import time
 
 import keras
@@ -7,15 +9,20 @@ import numpy as np
 import tensorflow as tf
 
 from tfdecomp import builders, configs, saving
-from tfdecomp.data import pipeline
+from tfdecomp.data import pipeline, stored_records
 from tfdecomp.training import callbacks, initial_model, workdir
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
-from tfdecomp.training.checkpoints import Checkpoints, State
+from tfdecomp.training.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    State,
+)
 from tfdecomp.training.evaluator import Evaluator
 from tfdecomp.training.step import TrainStep
 
 CALL_SECONDS = 5.0  # the host looks at least so often, for Ctrl-C's sake
+COPY_SHARE = 0.02  # of the time that copying the state may take
 
 
 def run(
@@ -25,6 +32,8 @@ def run(
     devices=None,
     command=None,
     should_stop=None,
+    extend=False,
+    may_exit=False,
 ):
     """Trains what the active config describes; resumes where it stopped.
 
@@ -36,8 +45,12 @@ def run(
         devices: Device names; by default all GPUs, or the CPU.
         command: The command line, for `run.json`.
         should_stop: Called with the step now and then, at the latest where a
-            line is logged; true saves and stops the run there, as Ctrl-C does.
-            Several hosts have to agree.
+            line is logged; true saves and stops the run there, as Ctrl-C does,
+            on all hosts if one of them says so.
+        extend: Whether the config may ask for more steps than the folder's,
+            also of a run that is finished.
+        may_exit: Whether Ctrl-C may end the process where a step takes more
+            than some seconds; the state before that step is saved.
 
     Returns:
         The content of `run.json`; its `state` is "finished" or
@@ -46,25 +59,26 @@ def run(
     Raises:
         WorkDirError: If the folder belongs to another run.
         TrainingError: If the run cannot go on.
-        CheckpointError: If the disk is full.
+        CheckpointError: If the disk is full, or there are checkpoints and none
+            can be read.
     """
     strategy = strategy_lib.make_strategy(devices)
     is_writer = strategy_lib.is_chief(strategy)
     folder = workdir.WorkDir(workdir_path, is_writer)
     try:
-        folder.check_same(configs.asked(), seed)
-        if folder.run.get("state") == "finished":
+        folder.check_same(configs.asked(), seed, is_longer=extend)
+        if folder.run.get("state") == "finished" and not extend:
             print(f"{folder.path} is finished, at step {folder.run['step']}")
             return folder.run
         session = Session(folder, strategy, seed, data_dir, is_writer)
-        folder.check_same(configs.operative(), seed, part=1)
+        folder.check_same(configs.operative(), seed, part=1, is_longer=extend)
         folder.begin(
             configs.operative(),
             seed=seed,
             command=command,
             devices=list(strategy.extended.worker_devices),
         )
-        return _train(session, should_stop or (lambda step: False))
+        return _train(session, should_stop or (lambda step: False), may_exit)
     except BaseException as error:
         if folder.run.get("state") == "running":
             folder.update(state="failed", error=str(error)[:2000])
@@ -87,6 +101,7 @@ class Session:
     def __init__(self, folder, strategy, seed, data_dir, is_writer):
         self.folder = folder
         self.strategy = strategy
+        self.hosts = strategy_lib.Hosts(strategy)
         self.seed = seed
         self.data_dir = data_dir
         self.is_writer = is_writer
@@ -110,7 +125,8 @@ class Session:
             seed,
             is_writer,
         )
-        self.checkpoints.restore_latest()
+        self._restore()
+        self.hosts.check_same_step(self.state.step)
         self.prepare_data()
         self.open_data()
 
@@ -131,6 +147,25 @@ class Session:
         taken, left = initial_model.assign(self.settings.model, name)
         if self.is_writer:
             print(f"{taken} weights of {name}, {len(left)} new ones")
+
+    def _restore(self):
+        """Goes on from the newest checkpoint, if there should be one."""
+        say = print if self.is_writer else (lambda line: None)
+        known, num_steps = (
+            self.folder.run.get("step", 0),
+            self.settings.num_steps,
+        )
+        if not self.checkpoints.restore_latest(say) and known:
+            raise CheckpointError(
+                f"{self.folder.run_path} says that the run is at step {known}, "
+                f"but there is no checkpoint in {self.folder.checkpoints}. Put "
+                "copies of them back, or take another --workdir to begin anew"
+            )
+        if self.state.step > num_steps:
+            raise workdir.WorkDirError(
+                f"{self.folder.path} is at step {self.state.step} already, and "
+                f"NUM_STEPS is {num_steps}; raise it"
+            )
 
     def prepare_data(self):
         """Builds a generated dataset that is not there yet."""
@@ -174,29 +209,29 @@ class Session:
         self.state.go_on_from(arrays)
 
 
-def _train(session, should_stop):
+def _train(session, should_stop, may_exit):
     """Runs the steps that are left; returns the content of `run.json`."""
     settings, state, folder = session.settings, session.state, session.folder
-    watch = _Watch(session)
-    watch.start()
-    with callbacks.StopOnSignal() as stop:
-        while not (stop.requested or watch.is_done()):
+    stop = callbacks.StopOnSignal()
+    watch = _Watch(session, stop, may_exit)
+    with stop:
+        watch.start()
+        # Hosts wait for one another in every step, so all stop at the same.
+        is_over = session.hosts.any(stop.requested)
+        while not (is_over or watch.is_done()):
             if watch.is_stage_over():
                 watch.begin_stage()
             if state.step >= session.stage_end:
                 session.open_data()
                 watch.progress.restart_clock(is_timed=False)
-            _call(session, watch.call_size())
-            watch.after_call()
+            watch.take_steps()
             if watch.is_due(settings.log_every):
                 watch.log()
-            if watch.is_due(settings.eval_every):
-                watch.evaluate()
-            if watch.is_due(settings.pictures_every):
-                watch.draw()
+            watch.look_at_held_out()
             if watch.is_checkpoint_due():
                 watch.save()
-            stop.requested |= bool(should_stop(state.step))
+            wants = stop.requested or should_stop(state.step)
+            is_over = session.hosts.any(wants)
     watch.finish()
     done = watch.is_done()
     folder.update(state="finished" if done else "interrupted")
@@ -214,14 +249,15 @@ def _call(session, num_steps):
     state = session.state
     begin = time.perf_counter()
     try:
-        rows, state.carry = session.train_step(
-            session.iterator,
-            state.step,
-            num_steps,
-            state.carry,
-            state.stops,
-            state.resumed_at,
-        )
+        with stored_records.explained(_name(session.settings.dataset)):
+            rows, state.carry = session.train_step(
+                session.iterator,
+                state.step,
+                num_steps,
+                state.carry,
+                state.stops,
+                state.resumed_at,
+            )
     except tf.errors.OutOfRangeError as error:
         raise callbacks.TrainingError(
             f"the dataset ended before step {state.step + num_steps}; let it "
@@ -236,6 +272,11 @@ def _call(session, num_steps):
     state.clips += num_steps * session.settings.batch_size
     state.window.append(rows)
     state.seconds += time.perf_counter() - begin
+
+
+def _name(dataset):
+    """What to call a dataset in a message."""
+    return dataset if isinstance(dataset, str) else "the dataset"
 
 
 def _check_frames(dataset, model):
@@ -275,10 +316,15 @@ class _Watch:
 
     Args:
         session: The `Session`.
+        stop: The `StopOnSignal`.
+        may_exit: See `run`.
     """
 
-    def __init__(self, session):
+    def __init__(self, session, stop, may_exit):
         self.session = session
+        self.stop = stop
+        # Hosts that wait for one another are not left by one of them.
+        self.may_exit = may_exit and strategy_lib.num_hosts() == 1
         self.settings = session.settings
         self.state = session.state
         folder, writes = session.folder, session.is_writer
@@ -298,19 +344,53 @@ class _Watch:
             getattr(self.settings.model, "num_slots", 1),
         )
         self._saved = time.monotonic()
+        self._copy = None
+        self._copied_at = -np.inf
+        self._copy_seconds = 0.0
 
     def start(self):
         """Writes what a run begins with."""
-        session = self.session
-        self.history.forget_after(self.state.step)
-        self.evaluator.history.forget_after(self.state.step)
+        session, step = self.session, self.state.step
+        is_pending = self.is_evaluation_pending()
+        self.history.forget_after(step)
+        self.evaluator.history.forget_after(step - is_pending)
         if session.is_writer:
-            saving.save_model(session.folder.path, self.settings.model)
-        self.board.text(self.state.step, "config", configs.operative())
-        if self.state.step:
-            self.progress.say(f"going on from step {self.state.step}")
-        else:
+            self._write_model()
+            self._check_held_out()
+        self.board.text(step, "config", configs.operative())
+        if not step:
             self.save()
+            return
+        self.progress.say(f"going on from step {step}")
+        if is_pending:
+            with self.stop.leaving(self._leaver()):
+                self.evaluate()
+            self.save(again=True)
+
+    def _write_model(self):
+        """Writes `model.json`, and says so where a run has lost it."""
+        folder = self.session.folder.path
+        if self.state.step and not (folder / saving.MODEL_NAME).is_file():
+            self.progress.say(
+                f"{folder / saving.MODEL_NAME} was missing; written again, "
+                "from the config"
+            )
+        saving.save_model(folder, self.settings.model)
+
+    def _check_held_out(self):
+        """Finds out before the first step what evaluations would lack."""
+        if self.settings.eval_every:
+            self.evaluator.check()
+
+    def is_evaluation_pending(self):
+        """Whether the process before ended between a save and the scores."""
+        evaluated = (self.state.last_evaluation or {}).get("step")
+        step = self.state.step
+        return (
+            step > 0
+            and self.is_due(self.settings.eval_every)
+            and evaluated != step
+        )
 
     def is_stage_over(self):
         """Whether to stop early here.
@@ -373,9 +453,47 @@ class _Watch:
         affordable = max(1, int(CALL_SECONDS * self.progress.rate))
         return min(size, settings.steps_per_call, affordable)
 
-    def after_call(self):
-        """Moves the bar."""
+    def take_steps(self):
+        """One call, and moves the bar."""
+        size = self.call_size()
+        before = self._copied_state() if self.may_exit else None
+        with self.stop.leaving(self._leaver(before)):
+            _call(self.session, size)
         self.progress.advance(self.state.step - self.progress.step)
+
+    def _copied_state(self):
+        """A copy of the state, since a step writes over it.
+
+        Some calls old where copying it each time would slow the run down.
+        """
+        begin = time.monotonic()
+        if begin - self._copied_at >= self._copy_seconds / COPY_SHARE:
+            self._copy = self.state.capture()
+            self._copied_at = time.monotonic()
+            self._copy_seconds = self._copied_at - begin
+        return self._copy
+
+    def _leaver(self, before=None):
+        """What ends the process in the middle of a call or an evaluation.
+
+        Args:
+            before: `State.capture()` of the state to save; None where that
+                of the last checkpoint has to do.
+        """
+        folder, checkpoints = self.session.folder, self.session.checkpoints
+
+        def leave():
+            if before and before[1]["step"] > (checkpoints.last_step or 0):
+                checkpoints.write(*before)
+            folder.update(state="interrupted", step=checkpoints.last_step)
+            self.progress.say(
+                f"stopped in the middle of a step; the same command goes on "
+                f"from {checkpoints.last_path()}"
+            )
+            sys.stdout.flush()
+            os._exit(130)
+
+        return leave if self.may_exit else None
 
     def is_due(self, period):
         """Whether a multiple of `period`, or the end, was reached."""
@@ -385,11 +503,10 @@ class _Watch:
         return step % period == 0 or step == self.settings.num_steps
 
     def is_checkpoint_due(self):
-        """By steps, by the clock, or because scores were just measured."""
+        """By steps or by the clock."""
         minutes = (time.monotonic() - self._saved) / 60.0
         return (
             self.is_due(self.settings.checkpoint_every)
-            or self.is_due(self.settings.eval_every)
             or minutes >= self.settings.checkpoint_minutes
         )
 
@@ -421,6 +538,20 @@ class _Watch:
         self.state.window = []
         return dict(zip(self.session.train_step.names, rows.T))
 
+    def look_at_held_out(self):
+        """Scores and pictures, where they are due."""
+        is_scored = self.is_due(self.settings.eval_every)
+        is_drawn = self.is_due(self.settings.pictures_every)
+        if is_scored or is_drawn:
+            self.save()  # what goes wrong from here on costs no step
+        with self.stop.leaving(self._leaver()):
+            if is_scored:
+                self.evaluate()
+            if is_drawn:
+                self.draw()
+        if is_scored:
+            self.save(again=True)
+
     def evaluate(self):
         """Scores held-out clips; the writer does, the others go on."""
         if self.session.is_writer:
@@ -438,7 +569,7 @@ class _Watch:
         """Tells all hosts whether this evaluation, the writer's, is best."""
         state, here = self.state, {"step": self.state.step}
         is_best = bool(state.best) and state.best["step"] == state.step
-        is_best = strategy_lib.from_chief(self.session.strategy, is_best)
+        is_best = self.session.hosts.from_chief(is_best)
         if not self.session.is_writer:
             state.last_evaluation = here
             state.best = here if is_best else state.best
@@ -449,9 +580,9 @@ class _Watch:
             self.evaluator.draw(self.board)
         self.progress.restart_clock()
 
-    def save(self):
+    def save(self, again=False):
         """Writes a checkpoint, then says in `run.json` how far it is."""
-        self.session.checkpoints.save()
+        self.session.checkpoints.save(again)
         self.session.folder.update(step=self.state.step)
         self._saved = time.monotonic()
         self.progress.restart_clock()

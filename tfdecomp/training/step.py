@@ -30,7 +30,7 @@ class TrainStep:
         self.noise_seed = noise_seed
         self.averages = list(averages)
         self.weights = [v.value for v in self.model.trainable_variables]
-        _, self.micro = strategy_lib.check_batch(
+        self.share, self.micro = strategy_lib.check_batch(
             settings.batch_size,
             settings.micro_batch_size,
             strategy.num_replicas_in_sync,
@@ -194,10 +194,20 @@ class TrainStep:
         """What the model reads: the video, its place, one seed per clip."""
         # A clip's noise depends on the run's seed and the clip's number in
         # the stream, and so not on how the batch is cut.
+        batch = {name: self._own(value) for name, value in batch.items()}
         number = tf.cast(batch["clip_index"] % (2**31 - 1), tf.int32)
         seed = tf.stack([tf.fill(tf.shape(number), self.noise_seed), number], 1)
         given = {n: batch[n] for n in types.GIVEN if n in batch}
         return {"video": batch["video"], "seed": seed, **given}
+
+    def _own(self, value):
+        """A part of the batch, with the number of clips that it has.
+
+        What deals batches out to several hosts forgets that number.
+        """
+        if value.shape[0] is not None:
+            return value
+        return tf.ensure_shape(value, [self.share, *value.shape[1:]])
 
     def _accumulate(self, inputs, fed):
         """Sums over the micro-batches of a replica."""

@@ -108,21 +108,57 @@ def wait_for_all(strategy):
         meet()
 
 
-def from_chief(strategy, flag):
-    """The chief's yes or no, on every host."""
-    if num_hosts() == 1:
-        return flag
-    said = tf.constant(float(flag and is_chief(strategy)))
+class Hosts:
+    """What the hosts of a run tell one another.
 
-    @tf.function
-    def tell():
-        def one():
+    All must ask the same questions in the same order.
+
+    Args:
+        strategy: The strategy of the run.
+    """
+
+    def __init__(self, strategy):
+        self.strategy = strategy
+        self._sum = tf.function(self._summed)
+
+    def any(self, flag) -> bool:
+        """Whether one of the hosts says yes."""
+        if num_hosts() == 1:
+            return bool(flag)
+        return self._summed_over_hosts([float(bool(flag))])[0] > 0.0
+
+    def from_chief(self, flag) -> bool:
+        """The chief's yes or no, on every host."""
+        return self.any(flag and is_chief(self.strategy))
+
+    def check_same_step(self, step):
+        """Refuses hosts that begin at different steps of a run.
+
+        Raises:
+            ValueError: On all hosts, if they do.
+        """
+        if num_hosts() == 1:
+            return
+        total, squares, count = self._summed_over_hosts([step, step**2, 1.0])
+        if total**2 != squares * count:
+            raise ValueError(
+                f"this host goes on from step {step}, others from another "
+                f"one (from {total / count:.0f} on average); give all hosts "
+                "the same --workdir, in a folder that they share"
+            )
+
+    def _summed_over_hosts(self, numbers):
+        sums = self._sum(tf.constant(numbers, tf.float64))
+        local = self.strategy.experimental_local_results(sums)[0]
+        return [float(number) for number in local]
+
+    def _summed(self, numbers):
+        def one(numbers):
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, said)
+            here = tf.identity(numbers)  # on this replica's device
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, here)
 
-        return strategy.run(one)
-
-    return float(strategy.experimental_local_results(tell())[0]) > 0.0
+        return self.strategy.run(one, args=(numbers,))
 
 
 def distribute(strategy, dataset):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,18 @@ import tfdecomp
 from tfdecomp import configs, saving
 
 RUN_NAME = "run.json"
+# When a run looks at itself and what it counts then; no weight depends on it
+# but by early stopping, which the user then changes knowingly.
+_FREE = re.compile(
+    r"(evaluation\.|training\.run\.(\w+_every|checkpoint_minutes|protocol|"
+    r"keep_checkpoints) )"
+)
+_FREE_LONGER = re.compile(
+    rf"{_FREE.pattern}|NUM_STEPS |training\.run\.num_steps "
+)
+# Further lines of a value are indented.
+_STATEMENT_START = re.compile(r"\n(?=\S)")
+_MACRO = re.compile(r"%(\w+)")
 _VERSIONS = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
@@ -43,8 +56,11 @@ class WorkDir:
             for name in ("checkpoints", "train", "eval", "pictures"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             self._lock()
-        if self.run_path.is_file():
-            self.run = json.loads(self.run_path.read_text())
+        try:
+            self.run = self._read_run()
+        except WorkDirError:
+            self.close()
+            raise
 
     @property
     def checkpoints(self):
@@ -58,26 +74,79 @@ class WorkDir:
     def config_path(self):
         return self.path / configs.CONFIG_NAME
 
+    def _read_run(self):
+        """The content of `run.json`; nothing where there is none."""
+        try:
+            run = json.loads(self.run_path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise WorkDirError(
+                f"{self.run_path} cannot be read ({error}), and with it how "
+                "far the run is. Put a copy of the file back; or delete it, "
+                "and the run goes on from its newest checkpoint"
+            ) from error
+        seed = run.get("seed", 0) if isinstance(run, dict) else None
+        if not isinstance(seed, int):
+            raise WorkDirError(
+                f"{self.run_path} does not describe a run: expected an object "
+                "with a whole number as seed. Put a copy of the file back; or "
+                "delete it, and the run goes on from its newest checkpoint"
+            )
+        return run
+
+    def _read_config(self):
+        """The config of the run; None in a folder without one.
+
+        Raises:
+            WorkDirError: If there was one, or it cannot be read.
+        """
+        try:
+            text = self.config_path.read_text()
+        except FileNotFoundError:
+            if not saving.checkpoint_steps(self.checkpoints):
+                return None
+            problem = "is missing"
+        except (OSError, ValueError) as error:
+            problem = f"cannot be read ({error})"
+        else:
+            if text.strip():
+                return text
+            problem = "is empty"
+        raise WorkDirError(
+            f"{self.config_path} {problem}, so nobody knows what the "
+            "checkpoints beside it were trained with. Put a copy of the file "
+            "back, or take another --workdir"
+        )
+
     def close(self):
         """Lets another process use the folder."""
         if self.is_writer:
             self._lock_file.close()
 
-    def check_same(self, config, seed, part=0):
+    def check_same(self, config, seed, part=0, is_longer=False):
         """Refuses a folder in which another config or seed was trained.
+
+        What decides when a run looks at itself, and what its evaluations
+        count, may change from process to process; `begin` writes it down.
 
         Args:
             config: Text of a config.
             seed: The run's seed.
             part: 0 compares what was asked, 1 the defaults in force.
+            is_longer: Whether the number of steps may change, too.
 
         Raises:
-            WorkDirError: With the difference.
+            WorkDirError: With the difference, or if the folder's config
+                cannot be read.
         """
-        if not self.config_path.is_file():
+        saved = self._read_config()
+        if saved is None:
             return
-        old = configs.split_operative(self.config_path.read_text())[part]
-        new = configs.split_operative(config)[part]
+        old, new = (
+            _lasting(configs.split_operative(text)[part], is_longer)
+            for text in (saved, config)
+        )
         changed = configs.difference(old, new, "in the folder", "now")
         old_seed = self.run.get("seed", seed)
         if old_seed != seed:
@@ -86,7 +155,7 @@ class WorkDir:
             what = ("config", "set of defaults in the code")[part]
             raise WorkDirError(
                 f"{self.path} was trained with another {what}; take another "
-                f"--workdir or undo the difference:\n{changed}"
+                f"--workdir or undo the difference{_hint(changed)}:\n{changed}"
             )
 
     def begin(self, config, *, seed, command, devices):
@@ -107,7 +176,7 @@ class WorkDir:
         self.run["attempts"] += 1
         if not self.is_writer:
             return
-        if not self.config_path.is_file():
+        if self._read_config() != config:
             saving.atomic_write(self.config_path, config.encode())
         self.update(state="running")
 
@@ -116,7 +185,7 @@ class WorkDir:
         self.run |= fields
         self.run["updated"] = _now()
         if self.is_writer:
-            saving.write_json(self.run_path, self.run, is_durable=False)
+            saving.write_json(self.run_path, self.run)
 
     def _lock(self):
         """Takes the lock; the system frees it when the process ends."""
@@ -151,11 +220,13 @@ class History:
         """All complete rows."""
         rows = []
         if self.path.is_file():
-            for line in self.path.read_text().splitlines():
+            for line in self.path.read_bytes().splitlines():
                 try:
-                    rows.append(json.loads(line))
-                except ValueError:  # the line a kill cut short
-                    break
+                    row = json.loads(line)
+                    row["step"] + 0
+                except (ValueError, TypeError, KeyError):
+                    break  # the line a kill cut short
+                rows.append(row)
         return rows
 
     def forget_after(self, step):
@@ -170,6 +241,28 @@ class History:
         if self.is_writer:
             with open(self.path, "a") as file:
                 file.write(json.dumps(row) + "\n")
+
+
+def _hint(changed):
+    """How a run gets more steps, where that is what changed."""
+    is_length = re.search(
+        "^[+-](NUM_STEPS|training.run.num_steps) ", changed, re.M
+    )
+    return " (--extend gives a run more steps)" if is_length else ""
+
+
+def _lasting(config, is_longer):
+    """The statements of a config that must not change while a run lasts.
+
+    A macro that only free statements read is as free as they are.
+    """
+    pattern = _FREE_LONGER if is_longer else _FREE
+    statements = _STATEMENT_START.split(config)
+    kept = [text for text in statements if not pattern.match(text)]
+    free = [text for text in statements if pattern.match(text)]
+    read = {name for text in kept for name in _MACRO.findall(text)}
+    idle = {name for text in free for name in _MACRO.findall(text)} - read
+    return "\n".join(t for t in kept if t.partition(" ")[0] not in idle)
 
 
 def versions() -> dict:

@@ -1,0 +1,152 @@
+"""Checksums of the models that ship with the package.
+
+A folder says itself what its files should be; of those that come with the
+code the code says it, so that nobody can change both. After a change of
+shipped weights, a test prints the lines to put here.
+"""
+
+SUMS = {
+    "background_subtraction": {
+        "config.gin": (
+            "c5d91ac643c7ef22dedeaaaa6a291b79e30a1b0b42a0fe588beaaecee6ae51f4"
+        ),
+        "model.json": (
+            "ab23788e0de975777815f9473b32c7b04823b7156119389ae5baa00df0225632"
+        ),
+        "weights.weights.h5": (
+            "e206435849a47e81d0dafa4db136fd2400acf1394ae8b16cb2ec92d566e01fa7"
+        ),
+    },
+    "connected_components": {
+        "config.gin": (
+            "3fc7e806eb1361910d50afae6cd47e2a5c92ba25a530d3c4d18c260d2910367e"
+        ),
+        "model.json": (
+            "dad292b7d23927b2ead8693cbaad70759acb1e10df71e680a5c3c8370cafc059"
+        ),
+        "weights.weights.h5": (
+            "4afb6439468079c1c7feb657c34fb05e6932f53b234f4f3a7432e5eb113c85a7"
+        ),
+    },
+    "dvip_digits_quick": {
+        "config.gin": (
+            "b9def496a0200eb620c015c4119905a4110faa2c9994fce85443113144948457"
+        ),
+        "model.json": (
+            "fff465702f630198a541cce3b89b165776bf2eacfd08eebee271906c0a078362"
+        ),
+        "weights.weights.h5": (
+            "0ea1d2f75388cedb46cc5cf13f76727505a026cf785915385d9b649bc564297b"
+        ),
+    },
+    "entangled_digits_quick": {
+        "config.gin": (
+            "31a285230285a030407a90796dbb9a7bb29a334b2fb345c96ff0161d1ea11c31"
+        ),
+        "model.json": (
+            "23974b2221eee06135b7519118d6eba7100928c6f184ac32a34435509a518bcb"
+        ),
+        "weights.weights.h5": (
+            "2fe7bda62e3a0cd696eb60abfb466bdd4974bf7982e635aa06287ae99fb431ff"
+        ),
+    },
+    "iodine_balls_quick": {
+        "config.gin": (
+            "a07b9f944941e3cf5f794eb840b32b7181a981066f91802cb1f7660c5a188d77"
+        ),
+        "model.json": (
+            "437f9f1579318cee849fd529ed03ce1fb694839c83b5fcd7b3e974b5fcbae600"
+        ),
+        "weights.weights.h5": (
+            "6e760066109558468fcdb6a3f9870662a222e0e05ff1ba3ce58f6f31d29f0c58"
+        ),
+    },
+    "iodine_multi_dsprites_quick": {
+        "config.gin": (
+            "886be91754a7730c721bec20cd11b13a764d5f0f8cdcef9842be5f8fe0955972"
+        ),
+        "model.json": (
+            "4e611dd9f5921b92d492b4623e034bd9de3cd8164b680d146f90efcfb64a9616"
+        ),
+        "weights.weights.h5": (
+            "c588a03494b56e9148043d33fb7b20b50dfa2eb2f7c1f0a6e8ea0cc8c5faa432"
+        ),
+    },
+    "iodine_tetrominoes_quick": {
+        "config.gin": (
+            "e9b23cdce275d49a3db7c42854ee9133463316c5659246b89a815b3d4720c003"
+        ),
+        "model.json": (
+            "072c885d31f0072f106e1bae9ecb503974f99a55c75d708a684acbc949b5660d"
+        ),
+        "weights.weights.h5": (
+            "a07ace545917853e63f4a501f578a5c9eb3d2ad9d30bec048a27fe9509966d4b"
+        ),
+    },
+    "lavae_digits_quick": {
+        "config.gin": (
+            "6c90a9d08c4b280032eacbb9d208ed7d04f0ef283b6ef6054b6f8fa2f3fa09f8"
+        ),
+        "model.json": (
+            "702c941949334362a9f402004b918dc540aee55451fad3583a5ed111fc26584d"
+        ),
+        "weights.weights.h5": (
+            "1c87b3c4abf220283c90addb4cdca9fd90f58ffd9dba324238c0316ffc422fed"
+        ),
+    },
+    "provide_balls_quick": {
+        "config.gin": (
+            "4c5707c09f8d5cbc018ba118de982c39678f0c2dd4cb93db63dc2a32a9cfd3e2"
+        ),
+        "model.json": (
+            "87a4affde76407031d3dea80b7b74426e8520362fcce85ab284a086b4b8bbb42"
+        ),
+        "weights.weights.h5": (
+            "310d1e30e6154079a90492231a0e4fdeea9200393849bb63056198a2db10a1c4"
+        ),
+    },
+    "seq_iodine_balls_quick": {
+        "config.gin": (
+            "441c38e2abb7039e5e321284c7cf7f0e63acdda2e65cbec33165db0e1ee08a4d"
+        ),
+        "model.json": (
+            "374c0d05f40f7fe1d9ec4aca5f65c5df9d22ca1e9ba30e853b36c9cb55fe7047"
+        ),
+        "weights.weights.h5": (
+            "f14bc6665a61d9b375077a05c15489e26ca9d8b3a8cab6ff773f4c9b7e3dc539"
+        ),
+    },
+    "silot_motion": {
+        "config.gin": (
+            "6ab06927db064b7ae656ec34b1a569946221ebf6994031fe7faa18ffde66cd53"
+        ),
+        "model.json": (
+            "606fd853fecac73720f329e3c1a55f86bdea6c4c67ec8c504f81587110df09ae"
+        ),
+        "weights.weights.h5": (
+            "fece0d9ea384cc18d4b6835e9c516d67ad9865229628235386da44d2cb24e743"
+        ),
+    },
+    "silot_quick": {
+        "config.gin": (
+            "3a7a2b4e6e0f04681364af39e99d2747ca25b48701c11707d025fe0412cd4ac6"
+        ),
+        "model.json": (
+            "9b72b89c0135d8d92fa3e0585ea7b254a2a8c751ad394c7ab3e782ee5b70f09b"
+        ),
+        "weights.weights.h5": (
+            "9668758348017ed1aadeb4ce5b397ac0d7394f32cf4d338dcb4c1920bf6a83e8"
+        ),
+    },
+    "vae_digits_quick": {
+        "config.gin": (
+            "16d9c134ec33a32c3ad7ccaf57153ba2e5c3e08d7723e4089fa3f13038426186"
+        ),
+        "model.json": (
+            "f6ca58a0d188b0d53a5138b10e243bc4a7fe07097236f5b8095f8eac88257d1f"
+        ),
+        "weights.weights.h5": (
+            "0da9d8346845c15064a31f370bf689829d9ff316e46bbc51938051af145fa78d"
+        ),
+    },
+}
