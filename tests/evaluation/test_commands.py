@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from tfdecomp.data import video_io
-from tfdecomp.fitting import plan as plan_lib
 
 PROTOCOL = """
 evaluation.Protocol.name = 'mine'
@@ -77,9 +76,12 @@ def test_evaluate_says_what_is_wrong_with_its_flags(arguments, message):
 def test_what_was_fitted_to_footage_is_scored_by_its_tracks(
     arguments, tmp_path
 ):
-    plan = plan_lib.Plan(64, 9, 6, ((0, 4),), -0.4, 0.8)
-    text = plan.text("fit.gin", tmp_path, tmp_path / "footage")
-    (tmp_path / "config.gin").write_text(text)
+    # As a run writes it: whole, with nothing included.
+    (tmp_path / "config.gin").write_text(
+        "DATASET = @data.moving_clips\n"
+        f"data.moving_clips.folder = '{tmp_path}'\n"
+        "training.run.dataset = %DATASET\n"
+    )
     (tmp_path / "info.json").write_text("{}")
     found = _error(*arguments[:-1], f"{arguments[-1]}={tmp_path}")
     assert "fitted to footage, which has no labels" in found

@@ -15,7 +15,7 @@ import itertools
 
 import gin
 
-from tfdecomp.data import pipeline, reader
+from tfdecomp.data import pipeline, reader, stored_records
 
 # What a run's config may say about `data.make_dataset` and holds for
 # evaluation too; the rest (order, clip starts, caches) is decided here.
@@ -105,7 +105,13 @@ def open_stored(
         cache="none",
         **{**arguments, **changes},
     )
-    return _limited(dataset.as_numpy_iterator(), condition.num_clips)
+    clips = _limited(dataset.as_numpy_iterator(), condition.num_clips)
+    return _explained(clips, condition.dataset)
+
+
+def _explained(clips, name):
+    with stored_records.explained(name):
+        yield from clips
 
 
 def open_fresh(
