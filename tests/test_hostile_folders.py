@@ -636,3 +636,17 @@ def test_a_command_prints_one_line_and_starts_nothing(
     assert "Traceback" not in done.stderr
     errors = [s for s in done.stderr.splitlines() if s.startswith("error")]
     assert errors and str(folder.name) in done.stderr
+
+
+def test_a_model_that_a_notebook_registered_is_its_own_and_can_be_read():
+    class Mine(keras.Model):
+        pass
+
+    Mine.__module__ = "__main__"
+    keras.saving.register_keras_serializable(package="mine")(Mine)
+    for module in (None, "__main__"):
+        value = {"class_name": "Mine", "module": module}
+        assert saving._is_known({**value, "registered_name": "mine>Mine"})
+        assert not saving._is_known({**value, "registered_name": "os>Mine"})
+    wrong = {"class_name": "Mine", "module": "other"}
+    assert not saving._is_known({**wrong, "registered_name": "mine>Mine"})

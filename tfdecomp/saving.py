@@ -166,7 +166,8 @@ def _is_known(value):
         isinstance(found, type)
         and issubclass(found, keras.layers.Layer)
         and found.__name__ == value.get("class_name")
-        and found.__module__ == value.get("module")
+        # Keras names no module for classes of a notebook or a script.
+        and value.get("module") in (None, found.__module__)
     )
 
 
