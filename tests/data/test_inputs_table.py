@@ -24,6 +24,7 @@ from tfdecomp.data import (
     video_frames,
     video_io,
     video_sampling,
+    video_sampling,
 )
 from tfdecomp.fitting import inputs
 from tfdecomp.prediction import footage as footage_lib
@@ -543,3 +544,12 @@ def test_a_rate_that_cannot_be_is_refused_before_anything_else(rate, tmp_path):
 def test_every_kind_that_is_listed_is_listed_once():
     kinds = (*video_frames.VIDEO_SUFFIXES, *video_frames.PICTURE_SUFFIXES)
     assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "gray", "rgb24"])
+def test_frames_of_eight_bits_are_converted_the_short_way(name):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (32, 48, 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=name)
+    plain = frame.reformat(format="rgb24").to_ndarray()
+    np.testing.assert_array_equal(video_sampling.upright(frame), plain)

@@ -363,10 +363,10 @@ def _aspect(stream):
 
 def _squared(frame, aspect):
     """The frame as it is shown where its pixels are no squares."""
-    from av.video import reformatter
-
     if aspect == 1:
         return frame
+    from av.video import reformatter
+
     kinds = reformatter.Interpolation
     flags = kinds.BICUBIC | kinds.ACCURATE_RND | kinds.FULL_CHR_H_INT
     # What lies on its side has its sides changed later.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fractions
+import functools
 import math
 
 import numpy as np
@@ -176,14 +177,21 @@ def frame_of(pixels):
 
 def upright(frame):
     """All pixels `[H, W, 3]` uint8 of a frame of PyAV, as it is shown."""
-    from av.video import reformatter
-
-    # Without these, greys of more than eight bits are too dark.
-    kinds = reformatter.Interpolation
-    flags = kinds.BICUBIC | kinds.ACCURATE_RND | kinds.FULL_CHR_H_INT
-    pixels = _opaque(frame).reformat(format="rgb24", interpolation=int(flags))
+    flags = {}
+    if max(part.bits for part in frame.format.components) > 8:
+        # Greys are too dark otherwise; for eight bits it only takes longer.
+        flags["interpolation"] = _accurate()
+    pixels = _opaque(frame).reformat(format="rgb24", **flags)
     turns, is_mirrored = _turned(frame)
     return _stood(pixels.to_ndarray(), turns, is_mirrored)
+
+
+@functools.cache
+def _accurate():
+    from av.video import reformatter
+
+    kinds = reformatter.Interpolation
+    return int(kinds.BICUBIC | kinds.ACCURATE_RND | kinds.FULL_CHR_H_INT)
 
 
 def _stood(pixels, turns, is_mirrored):

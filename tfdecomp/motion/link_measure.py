@@ -36,6 +36,8 @@ class Scale:
         spreads: `[len(SPANS)]` median errors of predictions that far ahead.
         tempo: `[T]`, from 1 up: how much faster than the fastest is usually
             all of them move on from a frame; empty where nobody looked.
+
+    `tempo` is not to be changed in place: its sums are kept.
     """
 
     size: float
@@ -47,6 +49,10 @@ class Scale:
     momentum: float
     spreads: np.ndarray
     tempo: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(0))
+
+    def __post_init__(self):
+        squares = np.cumsum(np.square(self.tempo))
+        self._until = np.concatenate([[0.0], squares])
 
     def spread(self, span):
         """Typical error of a prediction `span` frames ahead, pixels."""
@@ -65,9 +71,9 @@ class Scale:
         """
         if not len(self.tempo):
             return np.ones(np.shape(first))
-        total = np.concatenate([[0.0], np.cumsum(self.tempo**2)])
         first, last = np.asarray(first), np.asarray(last)
-        mean = (total[last] - total[first]) / np.maximum(last - first, 1)
+        total = self._until[last] - self._until[first]
+        mean = total / np.maximum(last - first, 1)
         return np.sqrt(np.maximum(mean, 1.0))
 
     def travel(self, span):
