@@ -223,3 +223,15 @@ def test_a_fresh_process_loads_a_model(packed):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith("provide")
+
+
+def test_a_folder_of_predictions_does_not_hide_the_shipped_model_of_its_name(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    name = "background_subtraction"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "prediction.json").write_text("{}")
+    assert hub.resolve(name) == hub.folder() / name
+    (tmp_path / name / "model.json").write_text("{}")
+    assert hub.resolve(name).resolve() == tmp_path / name

@@ -512,21 +512,28 @@ def _with_version(message, path):
     )
 
 
+def _holds_model(path):
+    names = (saving.MODEL_NAME, INFO_NAME, saving.CHECKPOINT_FOLDER)
+    return any(os.path.lexists(path / name) for name in names)
+
+
 def resolve(name_or_dir) -> pathlib.Path:
     """Folder of a model.
 
     Args:
         name_or_dir: As for `load`; a path that exists comes first, then a
-            shipped model, then a repository, which is downloaded.
+            shipped model, then a repository, which is downloaded. A folder of
+            a shipped model's name that holds no model, as that of its
+            predictions may be called, does not hide it.
 
     Raises:
         HubError: If there is none of these.
     """
     name = str(name_or_dir)
     path = pathlib.Path(os.path.expanduser(name_or_dir))
-    if path.is_dir():
-        return path
     shipped = list_models()
+    if path.is_dir() and (name not in shipped or _holds_model(path)):
+        return path
     if name in shipped:
         return folder() / name
     # "runs/a" beside an existing "runs" is a slip of the pen, not a

@@ -24,7 +24,6 @@ from tfdecomp.data import (
     video_frames,
     video_io,
     video_sampling,
-    video_sampling,
 )
 from tfdecomp.fitting import inputs
 from tfdecomp.prediction import footage as footage_lib

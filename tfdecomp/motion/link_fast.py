@@ -6,9 +6,8 @@ who, three do, since nobody changes speed by as much as all move.
 
 import numpy as np
 
-from tfdecomp.motion.link_measure import Scale, extents
+from tfdecomp.motion.link_measure import SIZE_JUMP, Scale, extents
 
-JUMP = 1.8  # of the area from frame to frame, at the most
 SHORT = 2  # frames of a piece whose velocity is not known
 FARTHEST = 2.0  # of its own sizes, that one moves in a frame
 RIVAL = 2.0  # times as far off is the next best triple
@@ -67,7 +66,7 @@ def _best(pieces, middle, starts, ends, scale):
 
 def _alike(boxes, box):
     growth = extents(np.array(boxes)) / extents(box[None])[0]
-    return (growth < JUMP) & (growth > 1 / JUMP)
+    return (growth < SIZE_JUMP) & (growth > 1 / SIZE_JUMP)
 
 
 def _certain(links):

@@ -13,6 +13,7 @@ from tfdecomp.motion.detections import Detections
 START_SCORE = 0.5  # starts a track
 KEEP_SCORE = 0.2  # continues one
 BLOB = 1.45  # times the bulk of one object: holds more than one
+SIZE_JUMP = 1.8  # of the area from frame to frame: something else
 SAMPLED_FRAMES = 3000
 FEW = 20  # steps tell nothing
 SLIGHT = 0.4  # of the pixels of the smallest one: a piece of an object

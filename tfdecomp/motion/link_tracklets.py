@@ -11,6 +11,7 @@ import numpy as np
 from tfdecomp.motion import link_fast
 from tfdecomp.motion.detections import Detections
 from tfdecomp.motion.link_measure import (
+    SIZE_JUMP,
     SPANS,
     START_SCORE,
     Scale,
@@ -18,7 +19,6 @@ from tfdecomp.motion.link_measure import (
     intersections,
 )
 
-SIZE_JUMP = 1.8  # of the area from frame to frame
 PLAIN = 3.0  # times as far is the nearest rival of a far match
 ENDS = 5  # frames that a velocity is fitted to
 
