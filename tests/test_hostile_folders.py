@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 import tfdecomp
+from tests.stored_models import sign, write_run
 from tfdecomp import commands, configs, hub, model_files, saving, shipped
-from tfdecomp.models.provide import PROVIDE
 
 MOST_SECONDS = 20
 MOST_GROWTH = 512 * 2**10  # KiB of memory that a refusal may take
@@ -48,23 +48,7 @@ evaluation.Protocol.conditions = ()
 def run(tmp_path_factory):
     """A work directory as training leaves one."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "checkpoints").mkdir()
-    keras.utils.set_random_seed(0)
-    model = saving.build(
-        PROVIDE(
-            image_size=16,
-            num_slots=3,
-            num_refinements=2,
-            latent_dim=4,
-            units=8,
-        )
-    )
-    saving.save_model(folder, model)
-    arrays = saving.variable_arrays("model", model.variables)
-    meta = {"step": 7, "best": None}
-    saving.write_checkpoint(folder / "checkpoints", 7, arrays, meta)
-    (folder / "config.gin").write_text(CONFIG)
-    (folder / "run.json").write_text(json.dumps({"seed": 5}))
+    write_run(folder, CONFIG)
     return folder
 
 
@@ -82,25 +66,6 @@ def folder(packed, tmp_path):
 @pytest.fixture
 def workdir(run, tmp_path):
     return shutil.copytree(run, tmp_path / "run")
-
-
-def sign(folder):
-    """Makes the checksums right again, where the files can be read."""
-    path = folder / "info.json"
-    try:
-        info = json.loads(path.read_text())
-        for file in info["sha256"]:
-            info["sha256"][file] = saving.sha256(folder / file)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ):
-        return
-    path.write_text(json.dumps(info))
 
 
 def open_folder(folder):

@@ -9,33 +9,9 @@ import operator
 
 import pytest
 
+from tests.models.test_provide import WITH_FEATURES
+from tests.models.tiny_iodine import INPUTS_OF_THE_TEXT
 from tfdecomp import configs, training
-
-_PROVIDE_INPUTS = (
-    "frame",
-    "means",
-    "masks",
-    "mask_logits",
-    "mean_gradient",
-    "mask_gradient",
-    "mask_posterior",
-    "pixel_log_likelihood",
-    "coordinates",
-    "features",
-)
-# Those of IODINE's appendix C, in its order; PROVIDE's "mirror" them.
-_INPUTS_OF_THE_TEXT = (
-    "frame",
-    "means",
-    "masks",
-    "mask_logits",
-    "mask_posterior",
-    "mean_gradient",
-    "mask_gradient",
-    "pixel_likelihood",
-    "leave_one_out_likelihood",
-    "coordinates",
-)
 
 
 def _iodine_inputs(coordinates):
@@ -64,7 +40,7 @@ PROVIDE_PAPER = {
     "prior_layer.scale": "log_scale",
     "flat_mask_posterior": False,
     "features": None,
-    "refinement_inputs": _INPUTS_OF_THE_TEXT,
+    "refinement_inputs": INPUTS_OF_THE_TEXT,
     "batch_mean_gradients": False,
     "lstm.separate_biases": False,
 }
@@ -78,7 +54,7 @@ PROVIDE_REFERENCE = {
     "prior_layer.scale": "softplus",
     "flat_mask_posterior": True,
     "features.half_pixel_centers": False,
-    "refinement_inputs": _PROVIDE_INPUTS,
+    "refinement_inputs": WITH_FEATURES,
     "batch_mean_gradients": True,
     "lstm.separate_biases": True,
 }
@@ -93,7 +69,7 @@ IODINE_PAPER = {
     "vector_constant": None,
     "mask_posterior_floor": 0.0,
     "batch_mean_gradients": False,
-    "refinement_inputs": _INPUTS_OF_THE_TEXT,
+    "refinement_inputs": INPUTS_OF_THE_TEXT,
 }
 IODINE_REFERENCE = {
     "num_refinements": 5,  # six decodes, the first of weight 0

@@ -3,6 +3,8 @@
 SILOT's, PROVIDE's and IODINE's have tests of their own.
 """
 
+import operator
+
 import gin
 import pytest
 
@@ -63,15 +65,9 @@ def own_config():
         yield
 
 
-def option(model, name):
-    for part in name.split("."):
-        model = getattr(model, part)
-    return model
-
-
 def check(model, wanted):
     for name, value in wanted.items():
-        assert option(model, name) == value, name
+        assert operator.attrgetter(name)(model) == value, name
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """SILOT's presets: `paper` is the text, `reference` is the authors' code."""
 
+import operator
+
 import pytest
 
 from tfdecomp import configs, training
@@ -98,20 +100,18 @@ def own_config():
         yield
 
 
-def option(model, path):
-    for name in path.split("."):
-        model = getattr(model, name)
-    return model
-
-
 @pytest.mark.parametrize("name", OWN)
 def test_a_preset_has_the_switches_of_the_text_or_of_the_code(name):
     configs.parse([f"papers/{name}.gin"])
     settings = training.build_settings()
     column = int(name.endswith("reference"))
-    found = {path: option(settings.model, path) for path in SWITCHES}
+    found = {
+        path: operator.attrgetter(path)(settings.model) for path in SWITCHES
+    }
     assert found == {path: both[column] for path, both in SWITCHES.items()}
-    found = {path: option(settings.model, path) for path in OWN[name]}
+    found = {
+        path: operator.attrgetter(path)(settings.model) for path in OWN[name]
+    }
     assert found == OWN[name]
     rule = settings.early_stopping
     metric, start, best_of, way = STOPS[name]
@@ -140,7 +140,7 @@ def test_the_quick_preset_is_that_of_the_paper_but_for_sizes():
     }
     for path, (expected, _) in SWITCHES.items():
         if path not in small:
-            assert option(model, path) == expected, path
+            assert operator.attrgetter(path)(model) == expected, path
     assert not model.independent_propagation
     # The published deviation of 4.8 pixels.
     assert model.attention_scale * model.anchor[0] == pytest.approx(4.8)

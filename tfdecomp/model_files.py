@@ -459,15 +459,26 @@ def check_archive(path):
         ) from None
 
 
+def array_header(file):
+    """`(shape, dtype)` that an open npy file claims; its content is left.
+
+    Raises:
+        ValueError: If it is no npy file.
+        KeyError: If it is one of a version that plain arrays do not have.
+    """
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
 def _check_member(archive, member, found):
     """The header of an array claims what the member holds."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = read(file)
+        shape, dtype = array_header(file)
     claimed = dtype.itemsize
     for side in shape:
         claimed *= int(side)

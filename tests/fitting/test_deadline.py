@@ -39,6 +39,18 @@ TRACES = "while True: pass"
 COMPUTES = "hashlib.pbkdf2_hmac('sha256', b'a', b'b', 10**9)"
 
 
+def started(script):
+    """A process of its own that has said it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
 @pytest.mark.parametrize(
     ("work", "after", "words", "status"),
     [
@@ -51,13 +63,7 @@ COMPUTES = "hashlib.pbkdf2_hmac('sha256', b'a', b'b', 10**9)"
 )
 def test_whatever_goes_on_ends_in_time(work, after, words, status):
     script = SCRIPT.format(work=work, after=textwrap.dedent(after))
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
+    process = started(script)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=30)
@@ -83,13 +89,7 @@ def test_what_was_said_is_seen_although_the_process_ends_at_once():
 
 def test_a_third_signal_does_no_harm():
     script = SCRIPT.format(work=TRACES, after="time.sleep(0.2)")
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
+    process = started(script)
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=30)
     assert said == "interrupted\n" and not errors

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfdecomp import commands, configs, hub, saving
-from tfdecomp.models.provide import PROVIDE
+from tests.stored_models import sign, write_run
+from tfdecomp import commands, configs, hub
 
 COUNT = 500
 QUICK = 25
@@ -44,23 +44,8 @@ VALUES = (None, -1, 0, 2**40, 1e308, "x" * 50, [], {}, [[]], True, "../..")
 def sources(tmp_path_factory):
     """A work directory and a folder of weights."""
     run = tmp_path_factory.mktemp("sources") / "run"
-    (run / "checkpoints").mkdir(parents=True)
-    keras.utils.set_random_seed(0)
-    model = saving.build(
-        PROVIDE(
-            image_size=16,
-            num_slots=3,
-            num_refinements=2,
-            latent_dim=4,
-            units=8,
-        )
-    )
-    saving.save_model(run, model)
-    arrays = saving.variable_arrays("model", model.variables)
-    meta = {"step": 7, "best": None}
-    saving.write_checkpoint(run / "checkpoints", 7, arrays, meta)
-    (run / "config.gin").write_text(CONFIG)
-    (run / "run.json").write_text(json.dumps({"seed": 5}))
+    run.mkdir()
+    write_run(run, CONFIG)
     hub.pack(run, run.parent / "packed", "small", storage="float32")
     return run, run.parent / "packed"
 
@@ -76,7 +61,7 @@ def damage(folder, rng):
             path.write_bytes(_change_bytes(path.read_bytes(), rng))
     info = folder / "info.json"
     if info.is_file() and rng.random() < 0.9:
-        _sign(folder, info)
+        sign(folder)
 
 
 def _change_json(path, rng):
@@ -116,16 +101,6 @@ def _change_bytes(data, rng):
     for n in rng.integers(len(data) or 1, size=rng.integers(1, 9)):
         changed[n : n + 1] = bytes([rng.integers(256)])
     return bytes(changed)
-
-
-def _sign(folder, path):
-    try:
-        info = json.loads(path.read_bytes())
-        for file in info["sha256"]:
-            info["sha256"][file] = saving.sha256(folder / file)
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    path.write_text(json.dumps(info))
 
 
 def check(sources, scratch, seeds):

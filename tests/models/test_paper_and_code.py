@@ -24,18 +24,7 @@ from tfdecomp.models.seq_iodine import SequentialIODINE
 
 tfd = tfp.distributions
 K, SIZE, VARIANCE = iodine.K, iodine.SIZE, 0.1
-LIKELIHOODS = (
-    "frame",
-    "means",
-    "masks",
-    "mask_logits",
-    "mask_posterior",
-    "mean_gradient",
-    "mask_gradient",
-    "pixel_likelihood",
-    "leave_one_out_likelihood",
-    "coordinates",
-)
+LIKELIHOODS = iodine.INPUTS_OF_THE_TEXT
 
 
 def normalized(values, axes, epsilon=1e-5):

@@ -9,6 +9,19 @@ from tfdecomp.layers.refinement_encoder import RefinementEncoder
 from tfdecomp.models.iodine import IODINE
 
 B, K, R, SIZE, Z, UNITS = 2, 3, 3, 8, 4, 6
+# Those of IODINE's appendix C, in its order; PROVIDE's "mirror" them.
+INPUTS_OF_THE_TEXT = (
+    "frame",
+    "means",
+    "masks",
+    "mask_logits",
+    "mask_posterior",
+    "mean_gradient",
+    "mask_gradient",
+    "pixel_likelihood",
+    "leave_one_out_likelihood",
+    "coordinates",
+)
 
 
 def tiny(cls=IODINE, seed=0, filters=(5,), **options):

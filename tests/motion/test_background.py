@@ -12,7 +12,7 @@ SIZE = (60, 80)
 RADIUS = 5
 
 
-def ground(channels=1, seed=0):
+def ground(channels=1):
     """`[H, W, C]` uneven ground, 120 to 180."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] / SIZE[0]
     plain = 150 + 20 * np.sin(3 * x + 1) * np.cos(4 * y) + 8 * np.sin(9 * x)

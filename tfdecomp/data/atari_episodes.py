@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from tfdecomp import model_files
 from tfdecomp.data import color_components, errors, manual
 from tfdecomp.simulation import streams
 
@@ -159,13 +160,8 @@ class AtariEpisodes:
             headers = {}
             for member in archive.namelist():
                 with archive.open(member) as file:
-                    version = np.lib.format.read_magic(file)
-                    read = {
-                        (1, 0): np.lib.format.read_array_header_1_0,
-                        (2, 0): np.lib.format.read_array_header_2_0,
-                    }[version]
-                    shape, _, dtype = read(file)
-                headers[member.removesuffix(".npy")] = shape, dtype
+                    header = model_files.array_header(file)
+                headers[member.removesuffix(".npy")] = header
             return headers
 
     def _divide(self):

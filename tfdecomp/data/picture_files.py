@@ -72,7 +72,7 @@ def info(path) -> Info:
     """
     path = pathlib.Path(path)
     if path.suffix.lower() in _TIFF:
-        with _explained(path), _tiff(path) as (pages, _):
+        with _explained(path), _tiff(path) as pages:
             page = pages[0]
             width, height = page.imagewidth, page.imagelength
             if _orientation(page) >= 5:
@@ -107,9 +107,9 @@ def frames(path):
     """
     path = pathlib.Path(path)
     if path.suffix.lower() in _TIFF:
-        with _explained(path), _tiff(path) as (pages, file):
+        with _explained(path), _tiff(path) as pages:
             for page in pages:
-                yield _page(path, page, file), None
+                yield _page(path, page), None
         return
     with _explained(path), _pillow(path) as image:
         if _is_deep_png(path) and image.mode not in ("I;16", "I"):
@@ -176,7 +176,7 @@ def _pillow(path):
 
 @contextlib.contextmanager
 def _tiff(path):
-    """`(pages, file)` of a TIFF: its frames, without small copies of them."""
+    """Pages of a TIFF: its frames, without small copies of them."""
     import logging
 
     import tifffile
@@ -209,7 +209,7 @@ def _tiff(path):
             if max(ends, default=0) > length:
                 raise ValueError("its pixels go beyond its end")
         virtual = _virtual(file)
-        yield (virtual or pages), file
+        yield virtual or pages
 
 
 def _check_axes(path, file):
@@ -267,17 +267,17 @@ def _orientation(page):
     return int(tag.value) if tag is not None else 1
 
 
-def _page(path, page, file):
+def _page(path, page):
     photometric = getattr(page.photometric, "name", "")
     if not _is_deep(page) and not isinstance(page, _Plane):
-        return _pillow_page(path, page, file)
+        return _pillow_page(path, page)
     try:
         if photometric not in _PLAIN:
             raise ValueError(f"{photometric} of {page.dtype}")
         pixels = page.asarray()
     except (ValueError, KeyError, ImportError):
         # Compressions that tifffile leaves to another package.
-        return _pillow_page(path, page, file)
+        return _pillow_page(path, page)
     if pixels.ndim == 3 and str(page.axes).startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
@@ -289,7 +289,7 @@ def _page(path, page, file):
     return np.ascontiguousarray(turn(pixels) if turn else pixels)
 
 
-def _pillow_page(path, page, file):
+def _pillow_page(path, page):
     index = page.index if isinstance(page.index, int) else page.index[0]
     with _pillow(path) as image:
         image.seek(index)

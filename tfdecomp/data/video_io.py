@@ -1,7 +1,8 @@
 """Reads and writes video files, pictures and folders of frames.
 
 Videos go through PyAV, which notices a file that ends too early. The number
-of frames is counted, never taken from the file's own word.
+of frames is counted, never taken from the file's own word. Pictures are read
+by `picture_files`.
 """
 
 import os
@@ -12,9 +13,9 @@ import zlib
 
 import numpy as np
 
-from tfdecomp.data import errors, video_writer
+from tfdecomp.data import errors, levels, picture_files, video_writer
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+IMAGE_SUFFIXES = picture_files.SUFFIXES
 _MAX_IN_MEMORY = 8 * 2**30  # bytes of decoded frames
 
 
@@ -155,7 +156,8 @@ def read_folder(path):
     """Reads a folder of pictures as a video.
 
     Args:
-        path: Folder; its pictures are sorted by the numbers in their names.
+        path: Folder; its pictures are sorted by the numbers in their names,
+            and of several series one is taken, see `frame_folders.chosen`.
 
     Returns:
         `[T, H, W, 3]` uint8.
@@ -163,40 +165,14 @@ def read_folder(path):
     Raises:
         MissingFileError: If there is no picture in it.
         ResolutionError: If the pictures differ in size.
+        LayoutError: If one cannot be read.
     """
+    from tfdecomp.data import frame_folders  # it sorts as `natural` does
+
     path = _expand(path)
-    files = [
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
-    ]
-    if not files:
-        raise errors.MissingFileError(
-            f"the folder {path} has no picture in it",
-            path=str(path),
-            expected=f"files with suffix {', '.join(IMAGE_SUFFIXES)}",
-            found=sorted(f.name for f in path.iterdir())[:10],
-            hint="give a folder of frames or a video file",
-        )
-    files.sort(key=natural)
-    frames = [read_image(file) for file in files]
-    size = frames[0].shape
-    others = [
-        f"{file.name} {frame.shape[1]}x{frame.shape[0]}"
-        for file, frame in zip(files, frames)
-        if frame.shape != size
-    ]
-    if others:
-        raise errors.ResolutionError(
-            f"the pictures in {path} differ in size: {files[0].name} has "
-            f"{size[1]}x{size[0]} pixels, but {', '.join(others[:3])}",
-            path=str(path),
-            expected=size,
-            found=others[:3],
-            hint="scale them to one size",
-        )
-    return np.stack(frames)
+    files, _, _ = frame_folders.listed(path)
+    frames = frame_folders.read(path, files)
+    return np.stack([levels.shown(frame, None) for frame in frames])
 
 
 def natural(path):
@@ -207,14 +183,13 @@ def natural(path):
 
 
 def read_image(path):
-    """Reads a picture as `[H, W, 3]` uint8.
+    """Reads a picture as `[H, W, 3]` uint8; of several frames the first.
 
     Raises:
         MissingFileError: If there is none.
         LayoutError: If it is no picture.
     """
-    frames, _ = _decode(_expand(path), None)
-    return frames[0]
+    return levels.shown(picture_files.read(_expand(path)), None)
 
 
 def write_png(path, image, palette=None, level=9):

@@ -211,7 +211,7 @@ class Fit:
         if self.state["stage"] == "planned" and not self._train():
             return self.state
         if self.state["stage"] == "trained":
-            self._choose_weights(initial, choice)
+            self._choose_weights(choice)
         self._predict(choice)
         return self.state
 
@@ -355,7 +355,7 @@ class Fit:
             )
         return is_done
 
-    def _choose_weights(self, initial, choice):
+    def _choose_weights(self, choice):
         """Takes the best of the last checkpoints and of those before."""
         folder = self.path / RUN / saving.CHECKPOINT_FOLDER
         best, best_step = score_lib.Score(**self.state["before"]), None
