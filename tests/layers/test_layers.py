@@ -359,6 +359,32 @@ def test_refinement_encoder_as_iodine_has_it_passes_the_battery(units):
     )
 
 
+def blocks_averaged(maps):
+    *batch, height, width, channels = maps.shape
+    shape = (*batch, height // 2, 2, width // 2, 2, channels)
+    return maps.reshape(shape).mean((-4, -2), dtype=np.float32)
+
+
+def test_a_shrinking_encoder_reads_the_averages_of_blocks():
+    slot_maps, frame_maps = normal(2, 3, 8, 12, 3), normal(2, 8, 12, 3, seed=1)
+    options = {"filters": (4, 5), "strides": 2, "pool": 1, "units": (6,)}
+    plain = RefinementEncoder(**options)
+    averages = blocks_averaged(slot_maps), blocks_averaged(frame_maps)
+    expected = encoder_call(plain, *averages)
+    shrinking = RefinementEncoder(shrink=2, **options)
+    encoder_call(shrinking, slot_maps, frame_maps)
+    shrinking.set_weights(plain.get_weights())
+    outputs = encoder_call(shrinking, slot_maps, frame_maps)
+    assert_close(outputs, expected, 1e-5)
+    assert shrinking.flops() == plain.flops()
+
+
+def test_maps_that_do_not_shrink_evenly_are_refused():
+    layer = RefinementEncoder(shrink=4)
+    with pytest.raises(ValueError, match="shrink=4 does not divide.* 8 x 6"):
+        layer.build((None, 8, 6, 3))
+
+
 def test_code_activation_is_that_of_the_last_layer_alone():
     layer = RefinementEncoder(
         filters=(4,), pool=1, units=(6, 5), code_activation="linear"

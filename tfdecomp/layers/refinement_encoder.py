@@ -24,6 +24,9 @@ class RefinementEncoder(keras.layers.Layer):
         filters: Width of each convolution.
         kernel_size: Side of the kernels.
         strides: Stride of every convolution.
+        shrink: The maps are averaged over blocks of `shrink x shrink` pixels
+            first: the convolutions are that much cheaper, and see that much
+            further.
         pool: Side of the average pooling after the convolutions, or
             `"global"`; 1 for none.
         units: Widths of the dense layers after it.
@@ -41,6 +44,9 @@ class RefinementEncoder(keras.layers.Layer):
     Returns:
         `[B * K, units[-1]]`.
 
+    Raises:
+        ValueError: If `shrink` does not divide the maps.
+
     References:
         PROVIDE, figure 2; IODINE, appendix B.
     """
@@ -55,6 +61,7 @@ class RefinementEncoder(keras.layers.Layer):
         initializer="fan_in_uniform",
         dense_initializer="fan_in_uniform",
         code_activation="elu",
+        shrink=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -66,6 +73,7 @@ class RefinementEncoder(keras.layers.Layer):
         self.initializer = initializer
         self.dense_initializer = dense_initializer
         self.code_activation = code_activation
+        self.shrink = shrink
         options = {"activation": "elu", "dtype": self.dtype_policy}
         self.convs = [
             Conv2D(
@@ -102,7 +110,7 @@ class RefinementEncoder(keras.layers.Layer):
         is_shared = np.asarray(is_shared or [False] * channels)
         self.shared_channels = np.flatnonzero(is_shared)
         self.slot_channels = np.flatnonzero(~is_shared)
-        shape = tuple(maps_shape)
+        shape = self._shrunken_shape(maps_shape)
         self.num_pixels = []  # that each convolution writes
         for conv in self.convs:
             conv.build(shape)
@@ -119,6 +127,20 @@ class RefinementEncoder(keras.layers.Layer):
             size = layer.units
         self.built = True
 
+    def _shrunken_shape(self, shape):
+        count, height, width, channels = shape
+        if height % self.shrink or width % self.shrink:
+            raise ValueError(
+                f"shrink={self.shrink} does not divide the maps' "
+                f"{height} x {width} pixels"
+            )
+        return count, height // self.shrink, width // self.shrink, channels
+
+    def _shrunken(self, maps):
+        if self.shrink == 1:
+            return maps
+        return tf.nn.avg_pool2d(maps, self.shrink, self.shrink, "VALID")
+
     def shared(self, maps):
         """The shared channels' part of the first convolution, with bias.
 
@@ -134,7 +156,8 @@ class RefinementEncoder(keras.layers.Layer):
             bias = tf.cast(conv.bias, dtype)[None, None, None]
             return tf.tile(bias, [tf.shape(maps)[0], 1, 1, 1])
         kernel = take_channels(conv.kernel, self.shared_channels)
-        outputs = self._convolve(tf.cast(maps, dtype), tf.cast(kernel, dtype))
+        maps = self._shrunken(tf.cast(maps, dtype))
+        outputs = self._convolve(maps, tf.cast(kernel, dtype))
         return tf.nn.bias_add(outputs, tf.cast(conv.bias, dtype))
 
     def call(self, slot_maps, shared):
@@ -142,6 +165,7 @@ class RefinementEncoder(keras.layers.Layer):
         num_slots = tf.shape(slot_maps)[1]
         kernel = take_channels(conv.kernel, self.slot_channels)
         flat = tf.reshape(slot_maps, [-1, *slot_maps.shape[2:]])
+        flat = self._shrunken(flat)
         outputs = self._convolve(flat, kernel)  # [B*K, h, w, F]
         size = outputs.shape[1:]
         outputs = tf.reshape(outputs, [-1, num_slots, *size])
@@ -187,6 +211,7 @@ class RefinementEncoder(keras.layers.Layer):
             "initializer": self.initializer,
             "dense_initializer": self.dense_initializer,
             "code_activation": self.code_activation,
+            "shrink": self.shrink,
         }
 
 
