@@ -8,6 +8,9 @@ import pytest
 import tiny_model
 
 from tfdecomp import saving, training
+from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tfdecomp.models.provide import PROVIDE
 from tfdecomp.training import initial_model
 
 STILL = "training.Adam.learning_rate = 0.0"
@@ -112,6 +115,50 @@ def test_a_folder_of_packed_weights_is_taken(trained, tmp_path):
     assert initial_model.assign(other, str(tmp_path)) == (4, [])
     for value, expected in zip(other.variables, model.variables):
         np.testing.assert_array_equal(value, expected)
+
+
+def _provide(side, upsample):
+    model = PROVIDE(
+        BroadcastDecoder(
+            (side, side),
+            filters=(6,),
+            kernel_sizes=1,
+            dense=(),
+            upsample=upsample,
+        ),
+        RefinementEncoder(
+            filters=(4,), shrink=side // 8, pool="global", units=(5,)
+        ),
+        image_size=side,
+        num_slots=2,
+        latent_dim=3,
+        units=4,
+    )
+    model.build()
+    return model
+
+
+def _stored(folder, model):
+    saving.save_model(folder, model)
+    model.save_weights(folder / initial_model.WEIGHTS_NAME)
+    return str(folder)
+
+
+def test_a_decoder_with_larger_blocks_draws_the_same_picture(tmp_path):
+    small, large = _provide(16, 2), _provide(32, 4)
+    taken, left = initial_model.assign(large, _stored(tmp_path, small))
+    assert (taken, left) == (len(large.variables), [])
+    vectors = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    for coarse, fine in zip(small.decoder(vectors), large.decoder(vectors)):
+        enlarged = coarse.numpy().repeat(2, axis=1).repeat(2, axis=2)
+        np.testing.assert_allclose(fine, enlarged, atol=1e-5)
+
+
+@pytest.mark.parametrize("side, upsample", [(24, 3), (8, 1)])
+def test_blocks_that_are_no_multiple_begin_anew(side, upsample, tmp_path):
+    folder = _stored(tmp_path, _provide(16, 2))
+    _, left = initial_model.assign(_provide(side, upsample), folder)
+    assert sum("head" in path for path in left) == 2
 
 
 def test_a_shipped_model_is_found_by_its_name():

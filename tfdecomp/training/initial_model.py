@@ -4,8 +4,8 @@ import difflib
 import os
 import pathlib
 
-import tfdecomp
 from tfdecomp import saving
+from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 
 WEIGHTS_NAME = "weights.weights.h5"
 
@@ -23,7 +23,7 @@ def folder(name) -> pathlib.Path:
     path = pathlib.Path(os.path.expanduser(name))
     if name and path.is_dir():
         return path
-    shipped = pathlib.Path(tfdecomp.__file__).resolve().parent / "weights"
+    shipped = pathlib.Path(__file__).resolve().parents[1] / "weights"
     if name and os.sep not in name and (shipped / name).is_dir():
         return shipped / name
     known = sorted(p.name for p in shipped.iterdir() if p.is_dir())
@@ -46,7 +46,8 @@ def assign(model, name) -> tuple[int, list[str]]:
 
     Weights are matched in their order by name and shape, so that a part which
     only one of the two has is passed over. Sizes of frames and numbers of
-    slots may differ where no weight depends on them.
+    slots may differ where no weight depends on them; a decoder whose blocks
+    of pixels are so many times larger draws the same picture, enlarged.
 
     Args:
         model: A built model.
@@ -58,7 +59,8 @@ def assign(model, name) -> tuple[int, list[str]]:
     Raises:
         ValueError: If not one fits.
     """
-    known, own = load(name).variables, model.variables
+    other = load(name)
+    known, own = other.variables, model.variables
     matcher = difflib.SequenceMatcher(
         None, _keys(known), _keys(own), autojunk=False
     )
@@ -67,12 +69,40 @@ def assign(model, name) -> tuple[int, list[str]]:
         for n in range(count):
             own[here + n].assign(known[there + n])
             left.discard(here + n)
+    left -= _enlarge(other, model)
     if len(left) == len(own):
         raise ValueError(
             f"no weight of {name} has the name and shape of one of this "
             f"{type(model).__name__}; begin with a model of the same kind"
         )
     return len(own) - len(left), [own[n].path for n in sorted(left)]
+
+
+def _enlarge(other, model):
+    """Fills a head that draws larger blocks; which weights it has taken."""
+    decoders = [getattr(m, "decoder", None) for m in (other, model)]
+    if not all(isinstance(d, BroadcastDecoder) for d in decoders):
+        return set()
+    old, new = decoders
+    factor = new.upsample // old.upsample
+    channels = new.channels + 1
+    taken = set()
+    for there, here in zip(old.head.variables, new.head.variables):
+        values = there.numpy()
+        whole = new.upsample == factor * old.upsample and factor > 1
+        wanted = (*values.shape[:-1], channels * new.upsample**2)
+        if not whole or here.shape != wanted:
+            continue
+        here.assign(_larger_blocks(values, old.upsample, factor))
+        taken.add(next(n for n, v in enumerate(model.variables) if v is here))
+    return taken
+
+
+def _larger_blocks(values, side, factor):
+    """Repeats what draws a block's pixels: `[..., side * side * c]`."""
+    blocks = values.reshape(*values.shape[:-1], side, side, -1)
+    blocks = blocks.repeat(factor, axis=-3).repeat(factor, axis=-2)
+    return blocks.reshape(*values.shape[:-1], -1)
 
 
 def _keys(variables):
