@@ -379,6 +379,18 @@ def test_a_shrinking_encoder_reads_the_averages_of_blocks():
     assert shrinking.flops() == plain.flops()
 
 
+def test_blocks_of_an_encoder_may_cut_pixels():
+    layer = RefinementEncoder(filters=(), pool=1, units=(), shrink=2.5)
+    layer.build((None, 5, 10, 1))
+    maps = normal(3, 5, 10, 1)
+    # Five pixels in two blocks: 1, 1, and a half of the third.
+    weights = np.array([[1, 1, 0.5, 0, 0], [0, 0, 0.5, 1, 1]]) / 2.5
+    halves = np.stack([maps[:, :, :5], maps[:, :, 5:]], axis=1)[..., 0]
+    expected = np.einsum("ih,jw,bshw->bisj", weights, weights, halves)
+    found = layer._shrunken(tf.constant(maps))
+    assert_close(found, expected.reshape(3, 2, 4, 1), 1e-6)
+
+
 def test_maps_that_do_not_shrink_evenly_are_refused():
     layer = RefinementEncoder(shrink=4)
     with pytest.raises(ValueError, match="shrink=4 does not divide.* 8 x 6"):

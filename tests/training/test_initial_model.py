@@ -117,7 +117,7 @@ def test_a_folder_of_packed_weights_is_taken(trained, tmp_path):
         np.testing.assert_array_equal(value, expected)
 
 
-def _provide(side, upsample):
+def _provide(side, upsample, canvas=None):
     model = PROVIDE(
         BroadcastDecoder(
             (side, side),
@@ -125,6 +125,7 @@ def _provide(side, upsample):
             kernel_sizes=1,
             dense=(),
             upsample=upsample,
+            canvas_units=canvas,
         ),
         RefinementEncoder(
             filters=(4,), shrink=side // 8, pool="global", units=(5,)
@@ -144,8 +145,12 @@ def _stored(folder, model):
     return str(folder)
 
 
-def test_a_decoder_with_larger_blocks_draws_the_same_picture(tmp_path):
-    small, large = _provide(16, 2), _provide(32, 4)
+@pytest.mark.parametrize("canvas", [None, (5,)])
+def test_a_decoder_with_larger_blocks_draws_the_same_picture(canvas, tmp_path):
+    small, large = _provide(16, 2, canvas), _provide(32, 4, canvas)
+    if canvas:  # its last layer starts from zero
+        drawn = small.decoder.canvas_layers[-1].kernel
+        drawn.assign(keras.random.normal(drawn.shape))
     taken, left = initial_model.assign(large, _stored(tmp_path, small))
     assert (taken, left) == (len(large.variables), [])
     vectors = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
@@ -154,11 +159,17 @@ def test_a_decoder_with_larger_blocks_draws_the_same_picture(tmp_path):
         np.testing.assert_allclose(fine, enlarged, atol=1e-5)
 
 
-@pytest.mark.parametrize("side, upsample", [(24, 3), (8, 1)])
-def test_blocks_that_are_no_multiple_begin_anew(side, upsample, tmp_path):
+def test_blocks_of_any_size_are_taken_over(tmp_path):
     folder = _stored(tmp_path, _provide(16, 2))
-    _, left = initial_model.assign(_provide(side, upsample), folder)
-    assert sum("head" in path for path in left) == 2
+    small, large = initial_model.load(folder), _provide(40, 5)
+    taken, left = initial_model.assign(large, folder)
+    assert (taken, left) == (len(large.variables), [])
+    vectors = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    for coarse, fine in zip(small.decoder(vectors), large.decoder(vectors)):
+        # Centres .5 1.5 2.5 3.5 4.5 of five lie in 0 0 1 1 1 of two.
+        nearest = [2 * n + m for n in range(8) for m in (0, 0, 1, 1, 1)]
+        expected = coarse.numpy()[:, nearest][:, :, nearest]
+        np.testing.assert_allclose(fine, expected, atol=1e-5)
 
 
 def test_a_shipped_model_is_found_by_its_name():

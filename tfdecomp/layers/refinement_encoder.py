@@ -25,8 +25,8 @@ class RefinementEncoder(keras.layers.Layer):
         kernel_size: Side of the kernels.
         strides: Stride of every convolution.
         shrink: The maps are averaged over blocks of `shrink x shrink` pixels
-            first: the convolutions are that much cheaper, and see that much
-            further.
+            first, which may be 2.5: the convolutions are that much cheaper,
+            and see that much further.
         pool: Side of the average pooling after the convolutions, or
             `"global"`; 1 for none.
         units: Widths of the dense layers after it.
@@ -46,6 +46,15 @@ class RefinementEncoder(keras.layers.Layer):
 
     Raises:
         ValueError: If `shrink` does not divide the maps.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.refinement_encoder import RefinementEncoder
+        >>> encoder = RefinementEncoder(filters=(8,), units=(16,))
+        >>> encoder.build((None, 8, 8, 5))
+        >>> shared = encoder.shared(tf.zeros([2, 8, 8, 0]))  # no shared channel
+        >>> encoder(tf.zeros([2, 4, 8, 8, 5]), shared).shape
+        TensorShape([8, 16])
 
     References:
         PROVIDE, figure 2; IODINE, appendix B.
@@ -129,17 +138,24 @@ class RefinementEncoder(keras.layers.Layer):
 
     def _shrunken_shape(self, shape):
         count, height, width, channels = shape
-        if height % self.shrink or width % self.shrink:
+        sides = height / self.shrink, width / self.shrink
+        if self.shrink < 1 or any(side % 1 for side in sides):
             raise ValueError(
                 f"shrink={self.shrink} does not divide the maps' "
                 f"{height} x {width} pixels"
             )
-        return count, height // self.shrink, width // self.shrink, channels
+        return count, int(sides[0]), int(sides[1]), channels
 
     def _shrunken(self, maps):
         if self.shrink == 1:
             return maps
-        return tf.nn.avg_pool2d(maps, self.shrink, self.shrink, "VALID")
+        if self.shrink % 1 == 0:
+            side = int(self.shrink)
+            return tf.nn.avg_pool2d(maps, side, side, "VALID")
+        height, width = maps.shape[1:3]
+        rows = tf.constant(area_weights(height, self.shrink), maps.dtype)
+        columns = tf.constant(area_weights(width, self.shrink), maps.dtype)
+        return tf.einsum("ih,jw,bhwc->bijc", rows, columns, maps)
 
     def shared(self, maps):
         """The shared channels' part of the first convolution, with bias.
@@ -215,8 +231,24 @@ class RefinementEncoder(keras.layers.Layer):
         }
 
 
+def area_weights(size, shrink):
+    """`[size / shrink, size]`: shares of the pixels in blocks of that side."""
+    edges = np.arange(round(size / shrink) + 1) * shrink
+    pixels = np.arange(size)
+    ends = np.minimum(edges[1:, None], pixels + 1)
+    begins = np.maximum(edges[:-1, None], pixels)
+    return np.maximum(ends - begins, 0) / shrink
+
+
 def take_channels(kernel, channels):
-    """Input channels of `[k, k, I, F]`; a slice, if they are neighbours."""
+    """Input channels of `[k, k, I, F]`; a slice, if they are neighbours.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.refinement_encoder import take_channels
+        >>> take_channels(tf.zeros([3, 3, 6, 8]), channels=[0, 2]).shape
+        TensorShape([3, 3, 2, 8])
+    """
     first, count = int(channels[0]), len(channels)
     if list(channels) == list(range(first, first + count)):
         return kernel[:, :, first : first + count]

@@ -4,6 +4,8 @@ import difflib
 import os
 import pathlib
 
+import numpy as np
+
 from tfdecomp import saving
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 
@@ -47,7 +49,7 @@ def assign(model, name) -> tuple[int, list[str]]:
     Weights are matched in their order by name and shape, so that a part which
     only one of the two has is passed over. Sizes of frames and numbers of
     slots may differ where no weight depends on them; a decoder whose blocks
-    of pixels are so many times larger draws the same picture, enlarged.
+    have another size draws the same picture at that size.
 
     Args:
         model: A built model.
@@ -69,7 +71,7 @@ def assign(model, name) -> tuple[int, list[str]]:
         for n in range(count):
             own[here + n].assign(known[there + n])
             left.discard(here + n)
-    left -= _enlarge(other, model)
+    left -= _resize(other, model)
     if len(left) == len(own):
         raise ValueError(
             f"no weight of {name} has the name and shape of one of this "
@@ -78,30 +80,44 @@ def assign(model, name) -> tuple[int, list[str]]:
     return len(own) - len(left), [own[n].path for n in sorted(left)]
 
 
-def _enlarge(other, model):
-    """Fills a head that draws larger blocks; which weights it has taken."""
+def _resize(other, model):
+    """Fills a head that draws other blocks; which weights it has taken."""
     decoders = [getattr(m, "decoder", None) for m in (other, model)]
     if not all(isinstance(d, BroadcastDecoder) for d in decoders):
         return set()
     old, new = decoders
-    factor = new.upsample // old.upsample
-    channels = new.channels + 1
     taken = set()
-    for there, here in zip(old.head.variables, new.head.variables):
-        values = there.numpy()
-        whole = new.upsample == factor * old.upsample and factor > 1
-        wanted = (*values.shape[:-1], channels * new.upsample**2)
-        if not whole or here.shape != wanted:
-            continue
-        here.assign(_larger_blocks(values, old.upsample, factor))
-        taken.add(next(n for n, v in enumerate(model.variables) if v is here))
+    if (old.channels, bool(old.canvas_layers)) != (
+        new.channels,
+        bool(new.canvas_layers),
+    ):
+        return taken
+    sides = old.upsample, new.upsample
+    for there, here in zip(_block_weights(old), _block_weights(new)):
+        values = _resized_blocks(there.numpy(), *sides, new.channels + 1)
+        if here.shape == values.shape:
+            here.assign(values)
+            taken.add(
+                next(n for n, v in enumerate(model.variables) if v is here)
+            )
     return taken
 
 
-def _larger_blocks(values, side, factor):
-    """Repeats what draws a block's pixels: `[..., side * side * c]`."""
-    blocks = values.reshape(*values.shape[:-1], side, side, -1)
-    blocks = blocks.repeat(factor, axis=-3).repeat(factor, axis=-2)
+def _block_weights(decoder):
+    """Weights whose last axis counts pixels of blocks."""
+    layers = [*decoder.canvas_layers[-1:], decoder.head]
+    return [v for layer in layers for v in layer.variables]
+
+
+def _resized_blocks(values, old, new, channels):
+    """What draws blocks of `old x old` pixels draws `new x new`.
+
+    A pixel takes the weights `[..., n * old * old * channels]` of that which
+    covers its centre.
+    """
+    nearest = ((np.arange(new) + 0.5) * old / new).astype(int)
+    blocks = values.reshape(*values.shape[:-1], -1, old, old, channels)
+    blocks = blocks[..., nearest, :, :][..., nearest, :]
     return blocks.reshape(*values.shape[:-1], -1)
 
 
