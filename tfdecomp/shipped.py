@@ -72,6 +72,17 @@ SUMS = {
             "c588a03494b56e9148043d33fb7b20b50dfa2eb2f7c1f0a6e8ea0cc8c5faa432"
         ),
     },
+    "iodine_tetrominoes": {
+        "config.gin": (
+            "dd3b97af4f8fc9722d0070340e1502a5d7d676509c82f19317eac72ee3ef5a64"
+        ),
+        "model.json": (
+            "2c31601b0a20e5840ad39443f12b78891801df978a21f7a74d501659bccbc19a"
+        ),
+        "weights.weights.h5": (
+            "2486637b9c6b0ce9347cc93c4d620b6fbfaade3c5b130c67f03e1a96a7c73d12"
+        ),
+    },
     "iodine_tetrominoes_quick": {
         "config.gin": (
             "e9b23cdce275d49a3db7c42854ee9133463316c5659246b89a815b3d4720c003"
@@ -92,6 +103,17 @@ SUMS = {
         ),
         "weights.weights.h5": (
             "1c87b3c4abf220283c90addb4cdca9fd90f58ffd9dba324238c0316ffc422fed"
+        ),
+    },
+    "provide_balls": {
+        "config.gin": (
+            "2fc02f8367c7f7d27936b004c7075d59b55277f0b56f2fb63c903ca9ffc5faa5"
+        ),
+        "model.json": (
+            "b127b6bf2d8724653828b67cdc018f36bf02fb4d2e40deeb7424fcc1137470fe"
+        ),
+        "weights.weights.h5": (
+            "e34e24d3068e5589ba4df76607ff877a0f5edb586b3694fa5dd2faf22519fe42"
         ),
     },
     "provide_balls_quick": {
