@@ -1,0 +1,1 @@
+"""What a gin config says: values, meanings, and who set them."""
