@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.fitting import run
 
 # Files may grow to this size and no further, as on a disk that is full.
@@ -46,12 +46,25 @@ def test_a_prediction_says_so_and_what_is_whole_stays(tmp_path):
     record = json.loads((tmp_path / "out" / "prediction.json").read_text())
     assert record["state"] == "failed" and record["num_frames"] > 0
     assert f"the first {record['num_frames']} of 60 frames are in" in said
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert_whole(tmp_path / "out", record["num_frames"])
+
+
+def assert_whole(folder, count):
+    """Nothing half-written, and as many frames in every file."""
+    names = {path.name for path in folder.rglob("*")}
     assert not [name for name in names if "partial" in name], names
-    with open(tmp_path / "out" / "tracks.csv") as file:
+    assert len(list((folder / "masks").iterdir())) == count
+    with open(folder / "tracks.csv") as file:
         rows = list(csv.DictReader(file))
-    # The row of a frame comes before its picture.
-    assert rows and int(rows[-1]["frame"]) <= record["num_frames"]
+    assert rows and int(rows[-1]["frame"]) < count
+    images = json.loads((folder / "tracks.json").read_text())["images"]
+    assert [image["frame"] for image in images] == list(range(count))
+    with np.load(folder / "latents.npz") as found:
+        np.testing.assert_array_equal(found["frame"], range(count))
+    with open(folder / "frames.csv") as file:
+        assert len(list(csv.DictReader(file))) == count
+    last = (folder / "mot.txt").read_text().splitlines()[-1]
+    assert int(last.split(",")[0]) <= count
 
 
 def test_a_fit_says_how_much_room_it_needs(tmp_path):

@@ -23,7 +23,15 @@ import pytest
 
 import tfdecomp
 from tests.stored_models import sign, write_run
-from tfdecomp import commands, configs, hub, model_files, saving, shipped
+from tfdecomp import (
+    catalogue,
+    commands,
+    configs,
+    hub,
+    model_files,
+    saving,
+    shipped,
+)
 
 MOST_SECONDS = 20
 MOST_GROWTH = 512 * 2**10  # KiB of memory that a refusal may take
@@ -547,7 +555,7 @@ def test_checksums_of_shipped_models_are_in_the_code():
 
 
 def test_a_shipped_model_is_what_the_code_says(folder, monkeypatch):
-    monkeypatch.setattr(hub, "folder", lambda: folder.parent)
+    monkeypatch.setattr(catalogue, "folder", lambda: folder.parent)
     sums = json.loads((folder / "info.json").read_text())["sha256"]
     monkeypatch.setitem(shipped.SUMS, "model", sums)
     assert tfdecomp.load("model").model.num_slots == 3

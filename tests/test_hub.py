@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import configs, hub, saving, training
+from tfdecomp import catalogue, configs, hub, saving, training
 from tfdecomp.models.provide import PROVIDE
 
 SIZE = 16
@@ -163,7 +163,7 @@ def test_a_missing_file_is_refused(packed):
 
 
 def test_an_unknown_name_says_what_there_is(monkeypatch, packed):
-    monkeypatch.setattr(hub, "folder", lambda: packed.parent)
+    monkeypatch.setattr(catalogue, "folder", lambda: packed.parent)
     assert tfdecomp.list_models()["packed"]["name"] == "small"
     assert tfdecomp.load("packed").model.num_slots == 3
     with pytest.raises(hub.HubError, match="did you mean 'packed'"):

@@ -8,6 +8,7 @@ what it is for: a metric never sees a model, a model never sees a file.
 import ast
 import configparser
 import dataclasses
+import graphlib
 import pathlib
 import re
 import subprocess
@@ -19,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tfdecomp"
 
 ROWS = (
-    ("types",),
+    ("types", "version"),
     (
         "motion",
         "ops",
@@ -27,6 +28,7 @@ ROWS = (
         "model_files",
         "config_data",
         "shipped",
+        "quiet",
     ),
     ("distributions", "data", "metrics", "visualization"),
     ("layers",),
@@ -40,8 +42,9 @@ ROWS = (
         "saving",
         "model_info",
     ),
-    ("training", "packing"),
-    ("hub", "importing"),
+    ("catalogue",),
+    ("training", "packing", "explaining"),
+    ("hub", "importing", "benchmarks", "recording"),
     ("commands", "tracking_flags", "fitting"),
     (
         "train",
@@ -59,10 +62,20 @@ ROWS = (
         "sweep",
         "publish",
         "import_weights",
+        "config",
         "cli",
     ),
 )
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
+# Rooms of a package: each imports from those before it and from its own; ""
+# are the modules that lie in none.
+ROOMS = {
+    "data": ("", "video", "formats", "building"),
+    "evaluation": ("", "studies"),
+    "motion": ("", "linking"),
+    "simulation": ("", "balls", "digits", "sprites", "rays", "fixed_camera"),
+    "visualization": ("", "report"),
+}
 COMMANDS = ROWS[-1]
 
 # Other packages that a module may import, besides the standard library and
@@ -71,6 +84,7 @@ COMMANDS = ROWS[-1]
 TENSORS = {"numpy", "tensorflow", "gin"}
 ALLOWED = {
     "types": {"numpy", "tensorflow"},
+    "version": set(),
     "ops": TENSORS,
     "simulation": {"numpy", "gin", "sklearn"},
     "distributions": TENSORS | {"tensorflow_probability"},
@@ -92,14 +106,19 @@ ALLOWED = {
     "model_info": set(),
     "model_files": {"numpy", "h5py"},
     "config_data": {"gin"},
+    "explaining": {"gin"},
     "shipped": set(),
+    "quiet": set(),
+    "catalogue": {"huggingface_hub"},
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
+    "benchmarks": TENSORS | {"keras"},
     "commands": {"absl", "tqdm"},
     "tracking_flags": {"absl"},
     "fitting": {"numpy"},
     "packing": {"numpy", "h5py"},
     "importing": {"numpy", "tensorflow", "keras"},
-    "hub": {"numpy", "tensorflow", "keras", "huggingface_hub"},
+    "recording": set(),
+    "hub": {"numpy", "tensorflow", "keras"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,
 # metrics and evaluation their probes and maps.
@@ -154,7 +173,7 @@ def _walk(node, in_function):
             assert not child.level, "imports are absolute, with the full name"
             for alias in child.names:
                 name = child.module
-                if name == "absl" or (name == "tfdecomp" and alias.name in ROW):
+                if name == "absl" or f"{name}.{alias.name}" in PATHS:
                     name = f"{name}.{alias.name}"
                 yield Import(name, child.lineno, in_function)
         else:
@@ -177,7 +196,20 @@ def short(path):
     return str(path.relative_to(ROOT))
 
 
+def dotted(path):
+    """Name of a module or package, such as `tfdecomp.data.video.levels`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(path):
+    """The folder of its package that a module lies in; "" for none."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[1] if len(parts) > 2 else ""
+
+
 MODULES = [p for p in files(PACKAGE) if p != PACKAGE / "__init__.py"]
+PATHS = {dotted(path): path for path in MODULES}
 DATASETS = files(ROOT / "datasets")
 OURS = [*files(PACKAGE), *DATASETS, *files(ROOT / "tests")]
 
@@ -196,6 +228,40 @@ def test_a_module_imports_only_from_rows_above_its_own(path):
         if i.ours and i.ours != here and ROW.get(i.ours, 99) >= ROW[here]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_rooms_of_a_package_are_known(package):
+    found = {room(path) for path in files(PACKAGE / package)}
+    assert found == set(ROOMS[package])
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if unit(p) in ROOMS], ids=short
+)
+def test_a_module_imports_only_from_rooms_before_its_own(path):
+    order = ROOMS[unit(path)]
+    wrong = [
+        f"line {i.line}: {room(path) or unit(path)} imports {i.module}"
+        for i in imports(path)
+        if i.ours == unit(path)
+        and order.index(room(PATHS[i.module])) > order.index(room(path))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_a_module_does_not_import_the_whole_package(path):
+    wrong = [i.line for i in imports(path) if i.module == "tfdecomp"]
+    assert not wrong, f"lines {wrong}: name the module that is meant"
+
+
+def test_no_imports_run_in_a_circle():
+    graph = {
+        name: {i.module for i in imports(path) if i.module in PATHS} - {name}
+        for name, path in PATHS.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names one
 
 
 @pytest.mark.parametrize("path", MODULES, ids=short)

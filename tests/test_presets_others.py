@@ -128,7 +128,7 @@ def test_quick_settings_are_those_of_the_shipped_weights(name):
     [("papers/iodine_clevr_paper", 24), ("papers/iodine_clevr_reference", 29)],
 )
 def test_clevrs_window_is_centred_but_in_the_code(name, top):
-    from tfdecomp.data import multi_object_records
+    from tfdecomp.data.formats.multi_object import multi_object_records
 
     configs.parse([name])
     config = configs.macro("DATASET").split("/")[1]

@@ -1,8 +1,8 @@
 """Every command line that is written somewhere can be typed as it stands.
 
-Read are the READMEs, the headers of the configs and the docstrings. By
-default each line is parsed by its own command; the slow tests run them, with
-tiny data in place of large ones and few steps in place of many.
+Read are the READMEs, the pages of docs/, the headers of the configs and the
+docstrings. By default each line is parsed by its own command; the slow tests
+run them, with tiny data in place of large ones and few steps in place of many.
 """
 
 import ast
@@ -20,12 +20,15 @@ import numpy as np
 import pytest
 
 from tfdecomp import builders, cli, configs, hub
-from tfdecomp.data import naming, video_writer
+from tfdecomp.data import naming
+from tfdecomp.data.video import video_writer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = (
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
     ROOT / "gin" / "README.md",
+    ROOT / "results" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "datasets").glob("*/README.md")),
 )
 GIN = tuple(sorted((ROOT / "gin").rglob("*.gin")))
@@ -127,7 +130,7 @@ for words in lines:
         for flag in flags.FLAGS:
             flags.FLAGS[flag].unparse()
         rest = flags.FLAGS([name, *words])[1:]
-        if rest and name != "study":
+        if rest and name not in ("config", "study"):
             raise ValueError(f"unexpected arguments: {rest}")
     except (Exception, SystemExit) as error:
         print(words, repr(error))
@@ -141,6 +144,7 @@ def ids(recipe):
 def test_all_kinds_of_places_have_recipes():
     places = {recipe.place for recipe in RECIPES}
     assert {"README.md", "gin/silot.gin", "tfdecomp/train.py"} <= places
+    assert {"docs/train.md", "docs/systems/silot.md"} <= places
     assert "datasets/video_folder/README.md" in places
     # A continued line, a line after `&&`, and one in the text.
     assert any(
@@ -301,7 +305,8 @@ def test_smoke_configs_run_as_their_headers_say(recipe, home):
 def test_own_footage_is_decomposed_as_the_page_says(home):
     film(home / "clip.mp4", frames=8)
     film(home / "fish.mp4")
-    predictions = of_place("README.md", "predict")
+    pages = ("README.md", "docs/decompose.md")
+    predictions = [w for page in pages for w in of_place(page, "predict")]
     assert len(predictions) >= 2
     for words in predictions:
         # The same folder twice is a second prediction.
@@ -315,7 +320,9 @@ def test_train_evaluate_export_measure_as_the_page_says(home):
     block = next(
         block
         for block in re.findall(
-            r"^```\w*\n(.*?)^```", PAGES[0].read_text(), re.M | re.S
+            r"^```\w*\n(.*?)^```",
+            (ROOT / "docs" / "train.md").read_text(),
+            re.M | re.S,
         )
         if "tfdecomp.benchmark" in block
     )

@@ -94,7 +94,7 @@ def table(results) -> str:
 
 def run_benchmark():
     """Measures the active config as the flags say."""
-    from tfdecomp.training import measure
+    from tfdecomp.benchmarks import measure
 
     frames = [int(count) for count in _FRAMES.value]
     if len(frames) > 1:
@@ -119,7 +119,7 @@ def _one_length(flag):
 
 def run_plain_loop():
     """Measures the active config's DVIP against a plain loop."""
-    from tfdecomp.training import measure_plain_loop
+    from tfdecomp.benchmarks import measure_plain_loop
 
     results = measure_plain_loop.compare(
         _one_length("plain_loop"), repeats=_REPEATS.value
@@ -130,7 +130,7 @@ def run_plain_loop():
 
 def run_placement():
     """Measures the placing of sprites."""
-    from tfdecomp.training import measure_placement
+    from tfdecomp.benchmarks import measure_placement
 
     rows = []
     for row in measure_placement.compare(repeats=_REPEATS.value):
@@ -141,7 +141,7 @@ def run_placement():
 
 def run_renderer():
     """Measures the drawing of objects, or the active config's steps."""
-    from tfdecomp.training import measure_renderer
+    from tfdecomp.benchmarks import measure_renderer
 
     if _GIN_FILE.value:
         results = measure_renderer.compare_steps(
@@ -155,7 +155,7 @@ def run_renderer():
 
 def run_frame_sizes():
     """Measures the active config's SILOT on frames of several sizes."""
-    from tfdecomp.training import measure_frame_sizes
+    from tfdecomp.benchmarks import measure_frame_sizes
 
     frames = _one_length("frame_sizes")
     sides = [int(side) for side in _FRAME_SIZES.value]

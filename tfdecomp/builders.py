@@ -24,7 +24,8 @@ import types
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfdecomp.data import builder_base, building, errors, naming, stored_records
+from tfdecomp.data import errors, naming, stored_records
+from tfdecomp.data.building import builder_base, estimates
 
 _PACKAGE = "tfdecomp.builders_data"
 # Fields of a config that do not change the content of the dataset.
@@ -239,7 +240,7 @@ def prepare(
         _check_prepared(builder)
         return builder
     settings = builder.builder_config
-    label = building.label(builder)
+    label = estimates.label(builder)
     if settings.source != builder_base.GENERATED and not manual:
         raise errors.MissingFileError(
             f"the set is {settings.source}, not generated, and has not been "
@@ -263,17 +264,17 @@ def prepare(
             put_back(root, beside)
         if is_prepared(builder) and not overwrite:
             return make(name, data_dir, config)
-    estimate = building.estimate(builder, download_config)
-    building.check_disk(builder, root, estimate)
+    estimate = estimates.estimate(builder, download_config)
+    estimates.check_disk(builder, root, estimate)
     if progress:
-        building.announce(builder, root, estimate)
+        estimates.announce(builder, root, estimate)
     options = {
         "download_config": download_config,
         "download_dir": download_dir or root / "downloads",
         "file_format": file_format,
     }
     with (
-        building.explained(builder, estimate),
+        estimates.explained(builder, estimate),
         _progress(builder, estimate.examples, progress, workers) as watch,
         contextlib.redirect_stdout(io.StringIO()),  # TFDS prints to it
     ):
@@ -292,7 +293,7 @@ def is_prepared(builder):
 def _check_prepared(builder):
     """Refuses prepared data that the present code or config would not give."""
     stored = builder.info.metadata or {}
-    naming.check_schema(stored, building.label(builder))
+    naming.check_schema(stored, estimates.label(builder))
     old = dict(stored.get("config") or {})
     new = json.loads(json.dumps(builder.builder_config.fields()))
     changed = [
@@ -305,7 +306,7 @@ def _check_prepared(builder):
         raise errors.DatasetInputError(
             f"the data in {builder.data_path} were made with {field} = "
             f"{old.get(field)!r}, the config now says {new[field]!r}",
-            dataset=building.label(builder),
+            dataset=estimates.label(builder),
             path=str(builder.data_path),
             expected=new[field],
             found=old.get(field),
@@ -321,7 +322,7 @@ def _warn_of_part(builder):
             logging.warning(
                 "%s: split %s holds %d of %d examples; prepare it with "
                 "--overwrite to have all",
-                building.label(builder),
+                estimates.label(builder),
                 split,
                 info.num_examples,
                 size,
@@ -345,7 +346,7 @@ def _progress(builder, total, show, workers):
 
     def on_progress(split, done):
         if done == 1:
-            bar.set_description(f"{building.label(builder)} {split}")
+            bar.set_description(f"{estimates.label(builder)} {split}")
         bar.update()
 
     def watch(some_builder):
@@ -361,8 +362,8 @@ def _progress(builder, total, show, workers):
     finally:
         tfds.enable_progress_bar()
     if show:
-        took = building.duration(time.perf_counter() - begin)
-        print(f"{building.label(builder)}: done in {took}", file=sys.stderr)
+        took = estimates.duration(time.perf_counter() - begin)
+        print(f"{estimates.label(builder)}: done in {took}", file=sys.stderr)
 
 
 def _build(builder, watch, options):
@@ -442,7 +443,7 @@ def check(name, data_dir=None, config=None):
     if not is_prepared(builder):
         raise errors.MissingFileError(
             f"it has not been prepared in {builder.data_path.parent}",
-            dataset=building.label(builder),
+            dataset=estimates.label(builder),
             path=str(builder.data_path),
             expected="prepared data",
             found="none",
@@ -474,7 +475,7 @@ def fresh_clips(name, split="test", *, seed, num_clips, config=None):
         raise errors.DatasetInputError(
             f"new clips can be made of generated sets only, this one is "
             f"{config.source}",
-            dataset=building.label(builder),
+            dataset=estimates.label(builder),
             expected=builder_base.GENERATED,
             found=config.source,
             hint="score on one of its stored splits",

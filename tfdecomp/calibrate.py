@@ -51,6 +51,9 @@ _ONLY_CHECK = flags.DEFINE_boolean(
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
+_TRUST_CONFIG = flags.DEFINE_boolean(
+    "trust_config", False, commands.TRUST_CONFIG
+)
 _BATCH_SIZE = 16
 _CUT_FRAMES = 8  # of a clip that is cut from a longer video
 
@@ -65,7 +68,7 @@ def _calibrate():
     from tfdecomp.prediction import trust
 
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
-    configs.restore(folder)
+    configs.restore(folder, trusted=_TRUST_CONFIG.value)
     loaded = hub.load(folder)
     info_file = folder / hub.INFO_NAME
     info = loaded.info if info_file.is_file() else {}
@@ -116,7 +119,7 @@ def _test_clips(model, dataset, info):
 def _cut_clips():
     """New cuts of the video that the model was fitted to."""
     from tfdecomp import configs
-    from tfdecomp.data import moving_clips
+    from tfdecomp.data.building import moving_clips
 
     folder = configs.parameter("data.moving_clips.folder")
     if folder is None:

@@ -29,6 +29,7 @@ COMMANDS = (
     "study",
     "publish",
     "import_weights",
+    "config",
 )
 _MODELS = "Lists the trained models that load by name."
 
@@ -48,9 +49,9 @@ def main(argv=None) -> int:
         return 0
     name, *rest = words
     if name == "--version":
-        import tfdecomp
+        from tfdecomp.version import __version__
 
-        print(f"tfdecomp {tfdecomp.__version__}")
+        print(f"tfdecomp {__version__}")
         return 0
     if name == "models":
         return _models(rest)
@@ -102,12 +103,9 @@ def _models(rest):
     if rest:
         print(f"usage: tfdecomp models\n\n{_MODELS}")
         return 0
-    import os
+    from tfdecomp import catalogue
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from tfdecomp import hub
-
-    print(hub.table())
+    print(catalogue.table())
     return 0
 
 

@@ -12,6 +12,14 @@ import sys
 
 from absl import app, flags, logging
 
+from tfdecomp import quiet as quiet_lib
+
+TRUST_CONFIG = (
+    "Lets the config of the run import modules, as in training, which runs "
+    "their code: only for a run of your own. By default a config is read as "
+    "data and nothing of it is run."
+)
+
 
 def finish(work, quiet=logging.WARNING):
     """Does the work of a command; an error becomes one line.
@@ -27,6 +35,7 @@ def finish(work, quiet=logging.WARNING):
     """
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(quiet)
+    quiet_lib.tensorflow()
     try:
         return work() or 0
     except (ValueError, OSError, RuntimeError) as error:
@@ -70,9 +79,9 @@ def model_folder(workdir, model) -> pathlib.Path:
             "model"
         )
     if workdir is None:
-        from tfdecomp import hub
+        from tfdecomp import catalogue
 
-        return hub.resolve(model)
+        return catalogue.resolve(model)
     folder = pathlib.Path(os.path.expanduser(workdir))
     if not folder.is_dir():
         raise ValueError(
@@ -99,19 +108,21 @@ class Opened:
     run: dict
 
 
-def open_model(folder, bindings=()) -> Opened:
+def open_model(folder, bindings=(), trust_config=False) -> Opened:
     """Loads a model and makes its config the active one.
 
     Args:
         folder: From `model_folder`.
         bindings: Lines that override the config.
+        trust_config: Whether the config may import modules, which runs their
+            code.
 
     Raises:
         ValueError: If it was fitted to footage, which has no labels.
     """
     from tfdecomp import configs
 
-    configs.restore(folder, bindings)
+    configs.restore(folder, bindings, trust_config)
     _refuse_footage(configs, folder)
 
     from tfdecomp import hub
@@ -174,19 +185,18 @@ def score(opened, protocol, data_dir=None, **options) -> dict:
 
 
 def _run_info(folder, info):
-    from tfdecomp import configs, model_files
+    from tfdecomp import configs, recording
     from tfdecomp.training import workdir
 
     asked, _ = configs.split_operative(configs.saved(folder))
-    try:
-        run = model_files.read_json(folder / workdir.RUN_NAME)
-    except FileNotFoundError:
-        run = {}
+    run = recording.run_file(folder)
+    command = run.get("command") or info.get("command")
     return {
         "workdir": str(folder.resolve()),
         "seed": run.get("seed", info.get("seed")),
         "step": info.get("step"),
         "weights": info.get("weights"),
+        "gin_file": recording.asked(command)[0],
         "config": hashlib.sha256(asked.encode()).hexdigest(),
         "commit": workdir.commit(),
         "versions": workdir.versions(),

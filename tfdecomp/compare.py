@@ -46,6 +46,9 @@ _NUM_CLIPS = flags.DEFINE_integer(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File to write the table to; by default it is printed."
 )
+_TRUST_CONFIG = flags.DEFINE_boolean(
+    "trust_config", False, commands.TRUST_CONFIG
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
@@ -108,6 +111,8 @@ def _train(gin_file):
 def _evaluate(subject, path):
     """The result of one model as `evaluate` writes it."""
     options = [subject, f"--protocol={_PROTOCOL.value}", f"--output={path}"]
+    if _TRUST_CONFIG.value:
+        options.append("--trust_config")
     if _NUM_CLIPS.value:
         options.append(f"--num_clips={_NUM_CLIPS.value}")
     _run("evaluate", options)

@@ -19,6 +19,8 @@ MOST_DEPTH = 24  # brackets within brackets
 MOST_DIGITS = 40
 # Building one of these does something, instead of being something.
 ACTIONS = ("training.run", "training.set_precision", "data.make_dataset")
+# What commands that score take.
+YOURS = "the run is your own, add --trust_config, which runs that module's code"
 _GIN = ("gin.macro", "gin.singleton")
 _PACKAGE = "tfdecomp."
 _DIGITS = re.compile(rf"\d{{{MOST_DIGITS},}}")
@@ -84,7 +86,7 @@ def _check_statement(statement, path, macros):
         raise ValueError(
             f"{where}: it imports {statement.module!r}. The config of a model "
             "is read as data and may import nothing; use a model that needs "
-            "no code of its own"
+            f"no code of its own, or, if {YOURS}"
         )
     if isinstance(statement, config_parser.IncludeStatement):
         raise ValueError(
@@ -110,7 +112,8 @@ def _check_name(name, where):
     if not module.startswith(_PACKAGE) and selector not in _GIN:
         raise ValueError(
             f"{where}: it names {name!r}, which {module} registered. The "
-            "config of a model may name only what tfdecomp registers"
+            "config of a model may name only what tfdecomp registers; if "
+            f"{YOURS}"
         )
     return selector
 

@@ -29,6 +29,7 @@ PACKAGES = (
     "tfdecomp.layers",
     "tfdecomp.models",
     "tfdecomp.data",
+    "tfdecomp.data.building",
     "tfdecomp.evaluation",
     "tfdecomp.evaluation.studies",
     "tfdecomp.exporting",
@@ -43,6 +44,7 @@ KERAS_KEYWORDS = (
 )
 CONFIG_NAME = "config.gin"
 DEFAULTS_TITLE = "# Defaults that were in force"
+_REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 class ConfigError(ValueError):
@@ -79,7 +81,7 @@ def find(path) -> pathlib.Path:
         for name in (candidate, candidate.with_name(candidate.name + ".gin")):
             if name.is_file():
                 return name.absolute()
-    near = _near(str(pathlib.Path(*parts)), available())
+    near = nearest(str(pathlib.Path(*parts)), available())
     raise ConfigError(
         f"there is no config {str(path)!r}, neither there nor in {root()}"
         f"{near or '; it has ' + ', '.join(available())}"
@@ -121,12 +123,12 @@ def _replace(steps, bindings):
     gin.clear_config()
     try:
         for step in steps:
-            _parse_with_hints(step)
+            with_hints(step)
         _check_macro_names(bindings)
-        _parse_with_hints(lambda: gin.parse_config(list(bindings)))
+        with_hints(lambda: gin.parse_config(list(bindings)))
         _check_parameters()
         _check_macros()
-        _parse_with_hints(gin.finalize)
+        with_hints(gin.finalize)
     except ConfigError:
         gin.clear_config()
         raise
@@ -173,12 +175,12 @@ def macro(name, default=gin.REQUIRED):
     Raises:
         ConfigError: If the config does not set it and there is no default.
     """
-    macros = _macros()
+    macros = all_macros()
     if name not in macros:
         if default is not gin.REQUIRED:
             return default
         raise ConfigError(
-            f"the config sets no {name}{_near(name, macros)}; add a line "
+            f"the config sets no {name}{nearest(name, macros)}; add a line "
             f"'{name} = ...' to the gin file or pass --gin_param"
         )
     value = macros[name]
@@ -200,7 +202,7 @@ def literal(name):
         value = gin.query_parameter(name)
         while isinstance(value, gin.config.ConfigurableReference):
             inner = repr(value)
-            value = _macros()[inner[1:]] if inner.startswith("%") else None
+            value = all_macros()[inner[1:]] if inner.startswith("%") else None
     except (ValueError, KeyError):
         return None
     return value
@@ -212,7 +214,7 @@ def refers_to(name, configurable) -> bool:
         value = gin.query_parameter(name)
     except ValueError:
         return False
-    macros = _macros()
+    macros = all_macros()
     while isinstance(value, gin.config.ConfigurableReference):
         inner = repr(value)
         if not inner.startswith("%"):
@@ -239,7 +241,9 @@ def asked() -> str:
     tomorrow could make a saved one ambiguous.
     """
     imports = sorted(i.format() for i in gin.config._IMPORTS)
-    macros = [_line(name, value) for name, value in sorted(_macros().items())]
+    macros = [
+        _line(name, value) for name, value in sorted(all_macros().items())
+    ]
     bindings = sorted(
         _line(f"{_selector(key)}.{name}", value)
         for key, values in gin.config._CONFIG.items()
@@ -259,7 +263,7 @@ def operative() -> str:
     return "\n".join([asked(), DEFAULTS_TITLE, *sorted(_defaults())]) + "\n"
 
 
-def restore(workdir, bindings=()):
+def restore(workdir, bindings=(), trusted=False):
     """Makes the config of a work directory the active one.
 
     The folder may be a stranger's, so its config is read as data: nothing in
@@ -268,6 +272,8 @@ def restore(workdir, bindings=()):
     Args:
         workdir: Folder of a run or of shipped weights.
         bindings: Lines that override it.
+        trusted: Whether the folder is the user's own, and its config may
+            import modules, as that of a training may.
 
     Raises:
         ConfigError: If there is no config in the folder, or it holds more
@@ -281,7 +287,8 @@ def restore(workdir, bindings=()):
         )
     register()
     path = pathlib.Path(os.path.expanduser(workdir)) / CONFIG_NAME
-    _parse_with_hints(lambda: config_data.check(text, path))
+    if not trusted:
+        with_hints(lambda: config_data.check(text, path))
     _replace([lambda: gin.parse_config(text)], bindings)
 
 
@@ -360,7 +367,8 @@ def _line(name, value):
     return f"{name} = {pprint.pformat(value, width=76 - len(name))}"
 
 
-def _macros():
+def all_macros() -> dict:
+    """Name of every macro of the active config -> its value, as gin has it."""
     return {
         scope: values["value"]
         for (scope, selector), values in gin.config._CONFIG.items()
@@ -368,7 +376,7 @@ def _macros():
     }
 
 
-def _near(name, names) -> str:
+def nearest(name, names) -> str:
     """`"; did you mean ...?"`, or nothing when no name is near."""
     by_lower = {str(n).lower(): n for n in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
@@ -383,8 +391,15 @@ def _selectors(like):
     return full if "." in like else [name.split(".")[-1] for name in full]
 
 
-def _parse_with_hints(action):
-    """Runs a step of parsing; gin's errors come out with near names."""
+def with_hints(action):
+    """Runs a step of parsing; gin's errors come out with near names.
+
+    Args:
+        action: Function without arguments.
+
+    Raises:
+        ConfigError: In one sentence, for whatever gin says in several.
+    """
     try:
         action()
     except SyntaxError as error:
@@ -423,45 +438,56 @@ def _explain(message):
                         r"(?:\(\))?'", what)  # fmt: skip
     if unknown:
         name = unknown[1].split("/")[-1]
-        near = _near(name, _selectors(like=name))
+        near = nearest(name, _selectors(like=name))
         return f"the config names {name!r}, which does not exist{where}{near}"
     keyword = re.search(
         r"Configurable '(.*)' doesn't have a parameter named '(.*)'", what
     )
     if keyword:
-        near = _near(keyword[2], _parameters(keyword[1]))
+        near = nearest(keyword[2], signature(keyword[1]))
         return f"{keyword[1]} has no parameter {keyword[2]!r}{where}{near}"
     missing = re.search(r"Unable to open file: (.*)\. Searched", what)
     if missing:
-        near = _near(missing[1], available())
+        near = nearest(missing[1], available())
         return f"the config includes {missing[1]!r}, not found{where}{near}"
     return what + where
 
 
-def _parameters(selector):
-    """Names that a configurable takes, through `**kwargs` of our classes."""
-    function = gin.config._REGISTRY.get_match(selector).wrapped
-    functions = [function]
-    if inspect.isclass(function):
-        functions = [
-            vars(cls)["__init__"]
-            for cls in function.__mro__
-            if "__init__" in vars(cls)
-            and cls.__module__.split(".")[0] not in ("keras", "builtins")
-        ]
-    names = []
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        kinds = [p.kind for p in parameters]
-        names += [
-            p.name
-            for p in parameters
-            if p.name != "self"
-            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        ]
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
+def signature(selector) -> dict:
+    """What a configurable takes, through `**kwargs` of our classes.
+
+    Args:
+        selector: Its name, with or without the module.
+
+    Returns:
+        Name -> `inspect.Parameter`; the subclass' where several classes take
+        the same.
+    """
+    found = {}
+    own, *bases = _functions(gin.config._REGISTRY.get_match(selector))
+    for function in (own, *bases):
+        takes = inspect.signature(function).parameters.values()
+        for taken in takes:
+            # What a base cannot do without is its subclass' to give.
+            given = function is not own and taken.default is taken.empty
+            if taken.name != "self" and taken.kind not in _REST and not given:
+                found.setdefault(taken.name, taken)
+        if inspect.Parameter.VAR_KEYWORD not in [t.kind for t in takes]:
             break
-    return names
+    return found
+
+
+def _functions(configurable):
+    """The function, or the constructors from a class down to its base."""
+    function = configurable.wrapped
+    if not inspect.isclass(function):
+        return [function]
+    return [
+        vars(cls)["__init__"]
+        for cls in function.__mro__
+        if "__init__" in vars(cls)
+        and cls.__module__.split(".")[0] not in ("keras", "builtins")
+    ]
 
 
 def _check_parameters():
@@ -470,17 +496,17 @@ def _check_parameters():
         if selector.startswith("gin."):
             continue
         short = gin.config._REGISTRY.minimal_selector(selector)
-        known = [*_parameters(selector), *KERAS_KEYWORDS]
+        known = [*signature(selector), *KERAS_KEYWORDS]
         for name in values:
             if name not in known:
                 raise ConfigError(
-                    f"{short} has no parameter {name!r}{_near(name, known)}"
+                    f"{short} has no parameter {name!r}{nearest(name, known)}"
                 )
 
 
 def _check_macro_names(bindings):
     """Refuses `--gin_param` for a macro that no file has: a typo."""
-    known = set(_macros()) | _referenced_macros()
+    known = set(all_macros()) | _referenced_macros()
     if not known:
         return
     for binding in bindings:
@@ -488,7 +514,7 @@ def _check_macro_names(bindings):
         if match and match[1] not in known:
             raise ConfigError(
                 f"the config has no macro {match[1]!r}"
-                f"{_near(match[1], known)} It has {', '.join(sorted(known))}"
+                f"{nearest(match[1], known)} It has {', '.join(sorted(known))}"
             )
 
 
@@ -500,10 +526,10 @@ def _referenced_macros():
 def _check_macros():
     """Refuses a `%NAME` that nothing sets."""
     constants = {name for name, _ in gin.config._CONSTANTS.items()}
-    known = _macros()
+    known = all_macros()
     for name in sorted(_referenced_macros()):
         if name not in known and name not in constants:
             raise ConfigError(
                 f"the config uses %{name}, which nothing sets"
-                f"{_near(name, known)}"
+                f"{nearest(name, known)}"
             )

@@ -7,16 +7,20 @@
     python -m tfdecomp.evaluate --workdir=~/runs/a --write_pictures
     python -m tfdecomp.evaluate --model=provide_balls_quick \
         --fresh_seed=7 --num_clips=64 --output=scores.json
+    python -m tfdecomp.evaluate --workdir=~/runs/a --record=results/mine.jsonl
     python -m tfdecomp.evaluate --tracks=out/ --truth=gt.txt
     python -m tfdecomp.evaluate --tracks=mot.txt --truth=points.csv --radius=9
 
 Protocols are the files of gin/evaluation/, or a file of your own. Results are
 added to results.json in the work directory, each with its full protocol;
-`python -m tfdecomp.tables` prints them beside the paper's.
+`python -m tfdecomp.tables` prints them beside the paper's. With --record the
+run gets its line in a file of runs, with the config, the minutes and the
+machine; the line of the same run and protocol is replaced.
 
 With --tracks a prediction, or a tracker's file, is scored against the truth
 of the same video: boxes as MOTChallenge has them, or points (a csv with
-frame,id,y,x, or an .npz) with --radius. Frames without truth are left out.
+frame,id,y,x, or an .npz) with --radius. Frames without truth are left out, and
+so are those that a prediction did not come to; --frames scores a part.
 MOTChallenge counts frames from 1 (from 0 if the file has a frame 0), the
 others count from 0; --first_frame says otherwise. Rows of confidence 0 in
 the truth are not scored.
@@ -25,6 +29,7 @@ the truth are not scored.
 import dataclasses
 import os
 import pathlib
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -84,6 +89,12 @@ _NUM_CLIPS = flags.DEFINE_integer(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File for the result as one JSON object."
 )
+_RECORD = flags.DEFINE_string(
+    "record",
+    None,
+    "File of runs (.jsonl), a line each, to write this one into; see "
+    "results/README.md.",
+)
 _WRITE_PICTURES = flags.DEFINE_boolean(
     "write_pictures", False, "Whether to write pictures of the first clips."
 )
@@ -118,6 +129,15 @@ _FIRST_FRAME = flags.DEFINE_integer(
     "1 in texts as MOTChallenge has them, 0 in others.",
     lower_bound=0,
 )
+_FRAMES = flags.DEFINE_string(
+    "frames",
+    None,
+    "FIRST:LAST frame to score with --tracks, both counted, from 0. By default "
+    "all that have a truth.",
+)
+_TRUST_CONFIG = flags.DEFINE_boolean(
+    "trust_config", False, commands.TRUST_CONFIG
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
@@ -131,7 +151,7 @@ def main(argv):
 
 
 def _evaluate_tracks():
-    from tfdecomp.data import mot_files
+    from tfdecomp.data.formats import mot_files
 
     if None in (_TRACKS.value, _TRUTH.value) or _WORKDIR.value or _MODEL.value:
         raise ValueError(
@@ -139,6 +159,7 @@ def _evaluate_tracks():
             "--workdir and --model"
         )
     # What is wrong with files shows before TensorFlow is loaded.
+    frames = _frames(_FRAMES.value)
     found = mot_files.read_prediction(_TRACKS.value)
     true = mot_files.read(
         _TRUTH.value, is_truth=True, first_frame=_FIRST_FRAME.value
@@ -146,10 +167,24 @@ def _evaluate_tracks():
 
     from tfdecomp.evaluation import results, track_files
 
-    result = track_files.score(found, true, radius=_RADIUS.value)
+    result = track_files.score(found, true, _RADIUS.value, frames)
     if _OUTPUT.value:
         print(f"wrote {results.write(_OUTPUT.value, result)}")
     print(track_files.table(result))
+
+
+def _frames(text):
+    """`"FIRST:LAST"` as two numbers; None stays None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    first, last = map(int, found.groups()) if found else (1, 0)
+    if first > last:
+        raise ValueError(
+            f"--frames is {text!r}; expected FIRST:LAST, two numbers from 0, "
+            "the second one not smaller"
+        )
+    return first, last
 
 
 def _evaluate():
@@ -158,7 +193,11 @@ def _evaluate():
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
     pictures = _pictures_folder()
     protocol_file = _protocol_file(configs)
-    opened = commands.open_model(folder)
+    if _RECORD.value:
+        from tfdecomp.evaluation import runs
+
+        runs.check_file(_RECORD.value)
+    opened = commands.open_model(folder, trust_config=_TRUST_CONFIG.value)
 
     from tfdecomp.evaluation import results
 
@@ -175,6 +214,10 @@ def _evaluate():
         print(f"added to {results.append(folder, result)}")
     if _OUTPUT.value:
         print(f"wrote {results.write(_OUTPUT.value, result)}")
+    if _RECORD.value:
+        from tfdecomp import recording
+
+        print(f"recorded in {recording.record(_RECORD.value, folder, result)}")
     _show(result)
     if pictures:
         from tfdecomp.evaluation.pictures import Painter, write

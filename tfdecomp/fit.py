@@ -66,10 +66,8 @@ def main(argv):
 
 
 def _fit():
-    from tfdecomp.fitting import inputs
-
-    # What is wrong with files shows before TensorFlow is loaded.
-    sources = inputs.check(_INPUT.value, _OUTPUT.value)
+    # What is wrong with flags and files shows before TensorFlow is loaded.
+    sources = _checked()
 
     from tfdecomp.fitting import run, stopping
     from tfdecomp.training.callbacks import StopOnSignal
@@ -98,6 +96,26 @@ def _fit():
     for trust in state["trust"]:
         print(f"{trust['level']}: {trust['sentence']}")
     return 0
+
+
+def _checked():
+    """The videos, if all that can be known of them now is right."""
+    from tfdecomp import catalogue
+    from tfdecomp.fitting import inputs, request
+    from tfdecomp.prediction.options import Options
+
+    options = Options(**tracking_flags.options())
+    catalogue.resolve(_MODEL.value)
+    sources = inputs.check(_INPUT.value, _OUTPUT.value, options)
+    request.Request(
+        tuple(sources),
+        _MINUTES.value,
+        options,
+        _MODEL.value,
+        _INPUTS.value,
+        _SEED.value,
+    )
+    return sources
 
 
 def run():

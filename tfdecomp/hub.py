@@ -13,17 +13,15 @@ repository. Nothing here reads or changes the active gin config.
 """
 
 import dataclasses
-import difflib
 import os
-import pathlib
-import re
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-import tfdecomp
 from tfdecomp import (
+    catalogue,
     configs,
     model_files,
     model_info,
@@ -31,7 +29,18 @@ from tfdecomp import (
     saving,
     shipped,
 )
-from tfdecomp.packing import FILES, INFO_NAME, WEIGHTS_NAME, HubError, pack
+from tfdecomp.catalogue import (
+    FILES,
+    HUGGING_FACE,
+    INFO_NAME,
+    WEIGHTS_NAME,
+    HubError,
+    folder,
+    list_models,
+    resolve,
+    table,
+)
+from tfdecomp.packing import pack
 from tfdecomp.prediction import (
     arrays,
     choosing,
@@ -45,8 +54,12 @@ from tfdecomp.prediction import (
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
+from tfdecomp.types import Path, Progress, ShouldStop, Source
+from tfdecomp.version import __version__
 
 __all__ = [
+    "FILES",
+    "HUGGING_FACE",
     "INFO_NAME",
     "WEIGHTS_NAME",
     "HubError",
@@ -60,12 +73,10 @@ __all__ = [
 ]
 
 AUTO_FIT = "auto"
-HUGGING_FACE = "hf://"
 # Of a pixel that is known to move: an object's masks are soft at its borders.
 _LEAST_SHARE = 0.1
 _MOST_COMPILED = 4  # numbers of slots and refinements; each is a graph
 _FITTED = ("objects", "object_size", "min_area", "max_area", "region")
-_REPOSITORY = re.compile(rf"({HUGGING_FACE})?[\w.-]+/[\w.-]+")
 
 
 @dataclasses.dataclass
@@ -87,8 +98,13 @@ class Loaded:
         self._streams, self._clips = {}, {}
 
     def decompose(
-        self, video, num_slots=None, num_refinements=None, seed=0, **fitting
-    ):
+        self,
+        video: Source,
+        num_slots: int | None = None,
+        num_refinements: int | None = None,
+        seed: int = 0,
+        **fitting: Any,
+    ) -> dict[str, Any]:
         """Takes a video apart.
 
         A path, or frames of another size than the model's, are fitted to the
@@ -152,14 +168,14 @@ class Loaded:
 
     def predict(
         self,
-        source,
-        output,
+        source: Source,
+        output: Path,
         *,
-        overwrite=False,
-        progress=None,
-        should_stop=None,
-        **options,
-    ):
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        should_stop: ShouldStop | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
         """Decomposes a video of any length and size into a folder.
 
         Args:
@@ -181,7 +197,7 @@ class Loaded:
             DatasetInputError: If the source cannot be read.
             ValueError: If the folder or an option does not suit.
         """
-        options = self._options(**options)
+        settings = self._options(**options)
         source = arrays.source(source)
         options_lib.check_calls(progress=progress, should_stop=should_stop)
         rest = {
@@ -190,20 +206,20 @@ class Loaded:
             "progress": progress,
             "should_stop": should_stop,
         }
-        if not self._tracks(options):
+        if not self._tracks(settings):
             return runner.predict(
-                self._stream(options),
+                self._stream(settings),
                 source,
                 output,
-                options,
+                settings,
                 reference=self.reference,
                 **rest,
             )
         folder_lib.check(output, overwrite)
-        job = self.job(source, options, should_stop)
+        job = self.job(source, settings, should_stop)
         return runner.track(job, output, **rest)
 
-    def gauge(self, source, **options):
+    def gauge(self, source: Source, **options: Any) -> trust.Gauge:
         """Measures what tells how far to trust a decomposition.
 
         Args:
@@ -213,12 +229,12 @@ class Loaded:
         Returns:
             The `tfdecomp.prediction.trust.Gauge` of the whole video.
         """
-        options = self._options(**options)
+        settings = self._options(**options)
         source = arrays.source(source)
-        return runner.gauge(self._stream(options), source, options)
+        return runner.gauge(self._stream(settings), source, settings)
 
     @property
-    def reference(self):
+    def reference(self) -> dict | None:
         """What its own data have, see `prediction.trust.reference_of`; or None.
 
         Raises:
@@ -235,7 +251,7 @@ class Loaded:
         return found
 
     @property
-    def sees(self):
+    def sees(self) -> str:
         """What it reads: `"frames"`, their `"difference"` from a background,
         or both, frames and `"background"`."""
         return self.info.get("sees") or model_info.sees(self.config)
@@ -266,7 +282,7 @@ class Loaded:
         footage = arrays.source(source)
         if not isinstance(footage, footage_lib.Footage):
             footage = footage_lib.Footage(
-                footage, options.fps, options.source_fps
+                footage, options.fps, options.source_fps, options.range
             )
         if options.num_future:
             raise HubError(
@@ -374,7 +390,7 @@ class Loaded:
         return options.asks_for_tracks or self.sees != "frames"
 
     @property
-    def trained_on(self):
+    def trained_on(self) -> str | None:
         """Name of the dataset that it was trained on, if known."""
         return model_info.trained_on(self.config)
 
@@ -434,36 +450,7 @@ class Loaded:
         return arrays.for_model(clips)
 
 
-def folder() -> pathlib.Path:
-    """Where the shipped weights are."""
-    return pathlib.Path(__file__).resolve().parent / "weights"
-
-
-def list_models() -> dict[str, dict]:
-    """Name -> `info.json` of the models that `load` knows by name."""
-    found = sorted(folder().glob(f"*/{INFO_NAME}"))
-    return {path.parent.name: model_files.read_json(path) for path in found}
-
-
-def table() -> str:
-    """The shipped models as a table for a terminal."""
-    rows = []
-    for name, info in list_models().items():
-        path = folder() / name
-        rows.append(
-            {
-                "name": name,
-                "system": info["model"],
-                "trained on": model_info.trained_on(configs.saved(path) or ""),
-                "score": model_info.main_score(info),
-                "size": model_info.size(path / file for file in FILES),
-                "licence": info["licence"],
-            }
-        )
-    return model_info.aligned(rows)
-
-
-def load(name_or_dir) -> Loaded:
+def load(name_or_dir: Path) -> Loaded:
     """Loads a trained model.
 
     Args:
@@ -482,7 +469,8 @@ def load(name_or_dir) -> Loaded:
     try:
         config = configs.saved(path) or ""
         if not os.path.lexists(path / INFO_NAME):
-            return Loaded(*saving.restore_model(path), config)
+            model, info = saving.restore_model(path)
+            return Loaded(model, info, config)
         info = packing.read_info(path)
         packing.check_sums(path, _expected_sums(path, info))
         model = saving.load_packed(path, WEIGHTS_NAME)
@@ -495,7 +483,7 @@ def load(name_or_dir) -> Loaded:
 
 def _expected_sums(path, info):
     """Checksums of a folder: of a shipped model those in the code."""
-    is_shipped = path.resolve().parent == folder().resolve()
+    is_shipped = path.resolve().parent == catalogue.folder().resolve()
     known = shipped.SUMS.get(path.name) if is_shipped else None
     return known or info["sha256"]
 
@@ -503,77 +491,10 @@ def _expected_sums(path, info):
 def _with_version(message, path):
     """The message, and which version wrote the folder if it was another."""
     version = str(packing.read_info(path).get("version", "?"))
-    if version == tfdecomp.__version__:
+    if version == __version__:
         return message
     return (
         f"{message} (written by tfdecomp "
         f"{model_files.printable(version, 40)}, and this is "
-        f"{tfdecomp.__version__})"
+        f"{__version__})"
     )
-
-
-def _holds_model(path):
-    names = (saving.MODEL_NAME, INFO_NAME, saving.CHECKPOINT_FOLDER)
-    return any(os.path.lexists(path / name) for name in names)
-
-
-def resolve(name_or_dir) -> pathlib.Path:
-    """Folder of a model.
-
-    Args:
-        name_or_dir: As for `load`; a path that exists comes first, then a
-            shipped model, then a repository, which is downloaded. A folder of
-            a shipped model's name that holds no model, as that of its
-            predictions may be called, does not hide it.
-
-    Raises:
-        HubError: If there is none of these.
-    """
-    name = str(name_or_dir)
-    path = pathlib.Path(os.path.expanduser(name_or_dir))
-    shipped = list_models()
-    if path.is_dir() and (name not in shipped or _holds_model(path)):
-        return path
-    if name in shipped:
-        return folder() / name
-    # "runs/a" beside an existing "runs" is a slip of the pen, not a
-    # repository.
-    if _REPOSITORY.fullmatch(name) and not path.parent.is_dir():
-        return _downloaded(name)
-    near = difflib.get_close_matches(name, shipped, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    known = ", ".join(shipped) or "none in this installation"
-    raise HubError(
-        f"there is no model {name!r}: neither a folder nor a "
-        f"shipped model. {hint}Shipped models: {known}"
-    )
-
-
-def _downloaded(name):
-    """Folder of a Hugging Face repository, fetched if it is not there yet."""
-    repository = name.removeprefix(HUGGING_FACE)
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise HubError(
-            f"there is no folder {name!r}; to load the Hugging Face "
-            f"repository {repository!r}, pip install 'tfdecomp[hub]'"
-        ) from None
-    try:
-        path = huggingface_hub.snapshot_download(
-            repository, allow_patterns=[*FILES, INFO_NAME]
-        )
-    # What the client raises depends on its version and on the network's.
-    except Exception as error:
-        raise HubError(
-            f"there is no folder {name!r}, and the Hugging Face repository "
-            f"{repository!r} could not be fetched: "
-            f"{str(error).strip().splitlines()[0]}"
-        ) from error
-    path = pathlib.Path(path)
-    if not (path / INFO_NAME).is_file():
-        raise HubError(
-            f"the Hugging Face repository {repository!r} has no {INFO_NAME}; "
-            "expected one made by 'python -m tfdecomp.publish'"
-        )
-    return path

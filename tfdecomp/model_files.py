@@ -16,6 +16,9 @@ import zipfile
 import h5py
 import numpy as np
 
+MODEL_NAME = "model.json"  # what to build
+CHECKPOINT_FOLDER = "checkpoints"  # of a run
+
 MOST_TEXT = 4 * 2**20  # bytes of a config or a description
 MOST_WEIGHTS = 4 * 2**30  # bytes of a weights file; ours have 3 MiB
 MOST_DEPTH = 48  # brackets within brackets; our models have 10

@@ -13,18 +13,12 @@ import tempfile
 import h5py
 import numpy as np
 
-import tfdecomp
 from tfdecomp import configs, model_files, saving
+from tfdecomp.catalogue import FILES, INFO_NAME, WEIGHTS_NAME, HubError
+from tfdecomp.version import __version__
 
-WEIGHTS_NAME = "weights.weights.h5"
-INFO_NAME = "info.json"
-FILES = (saving.MODEL_NAME, WEIGHTS_NAME, configs.CONFIG_NAME)
 LICENCE = "Apache-2.0"
 _SEEN = ("frames", "difference", "background")
-
-
-class HubError(ValueError):
-    """A model that cannot be packed, loaded or used so; says what to do."""
 
 
 def pack(
@@ -82,7 +76,7 @@ def pack(
         "storage": storage,
         "seed": run.get("seed"),
         "command": run.get("command"),
-        "version": tfdecomp.__version__,
+        "version": __version__,
         "protocol": protocol,
         "score": score,
         **(extra or {}),

@@ -82,13 +82,6 @@ _SOURCE_FPS = flags.DEFINE_float(
     10.0,
     "Frames per second of folders and arrays, which do not say.",
 )
-_RANGE = flags.DEFINE_string(
-    "range",
-    "auto",
-    "Values shown as black and white where pictures have more than eight bits:"
-    " auto (the camera's depth, or what is used if that is less than a tenth), "
-    "full (all that the file could hold), or LOW,HIGH.",
-)
 _FIT = flags.DEFINE_enum(
     "fit",
     "auto",
@@ -125,20 +118,23 @@ def main(argv):
 
 
 def _predict():
+    from tfdecomp import catalogue
     from tfdecomp.prediction import folder as folder_lib
-    from tfdecomp.prediction import footage
+    from tfdecomp.prediction import footage, regions
 
     # What is wrong with files and flags shows before TensorFlow is loaded.
     options = _options()
+    model = catalogue.resolve(_MODEL.value)
     folder_lib.check(_OUTPUT.value, _OVERWRITE.value)
     source = footage.Footage(
-        _INPUT.value, _FPS.value, _SOURCE_FPS.value, _RANGE.value
+        _INPUT.value, _FPS.value, _SOURCE_FPS.value, options["range"]
     )
+    regions.read(options["region"], source.size)
 
     from tfdecomp import hub
     from tfdecomp.training.callbacks import StopOnSignal
 
-    loaded = hub.load(_MODEL.value)
+    loaded = hub.load(model)
     with (
         commands.Bar("frames", source.num_frames) as bar,
         StopOnSignal("stopping after this frame ...") as stop,

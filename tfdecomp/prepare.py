@@ -27,8 +27,9 @@ import shutil
 import sys
 import time
 
-from tfdecomp import builders
-from tfdecomp.data import builder_base, errors, naming
+from tfdecomp import builders, quiet
+from tfdecomp.data import errors, naming
+from tfdecomp.data.building import builder_base
 
 _STALE = 600  # seconds without a change after which leftovers may go
 
@@ -36,6 +37,7 @@ _STALE = 600  # seconds without a change after which leftovers may go
 def main(argv=None) -> int:
     """Runs the command; the exit code is 2 if something does not fit."""
     argv = list(sys.argv if argv is None else argv)
+    quiet.tensorflow()
     commands = {"list": _list, "info": _info, "clean": _clean}
     try:
         if len(argv) > 1 and argv[1] in commands:

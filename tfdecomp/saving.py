@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from tfdecomp import model_files
 
-MODEL_NAME = "model.json"
-CHECKPOINT_FOLDER = "checkpoints"
+MODEL_NAME = model_files.MODEL_NAME
+CHECKPOINT_FOLDER = model_files.CHECKPOINT_FOLDER
 _CHECKPOINT = re.compile(r"step_(\d{9})\.npz$")
 _META = "meta"
 # Numbers of a model whose weights are not there to compare it with: 1 GiB.

@@ -46,6 +46,9 @@ _BASELINE = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for the results.", required=True
 )
+_TRUST_CONFIG = flags.DEFINE_boolean(
+    "trust_config", False, commands.TRUST_CONFIG
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
 )
@@ -129,7 +132,7 @@ def _folders(name):
 
 def _open(folder, bar):
     """The model of a folder, as a subject of a study."""
-    opened = commands.open_model(folder, _GIN_PARAM.value)
+    opened = commands.open_model(folder, _GIN_PARAM.value, _TRUST_CONFIG.value)
 
     from tfdecomp.evaluation import clips
     from tfdecomp.evaluation.studies.study import Subject

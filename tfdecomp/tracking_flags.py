@@ -11,6 +11,13 @@ _SIZE = flags.DEFINE_string(
     "such as 0.5. By default its own, or one at which objects are as large as "
     "the model knows them.",
 )
+_RANGE = flags.DEFINE_string(
+    "range",
+    "auto",
+    "Values shown as black and white where pictures have more than eight bits:"
+    " auto (the camera's depth, or what is used if that is less than a tenth), "
+    "full (all that the file could hold), or LOW,HIGH.",
+)
 _REGION = flags.DEFINE_string(
     "region",
     None,
@@ -41,6 +48,7 @@ _LINK = flags.DEFINE_enum(
 def options() -> dict:
     """The flags as fields of `prediction.runner.Options`."""
     return {
+        "range": _RANGE.value,
         "size": size(_SIZE.value),
         "region": _REGION.value,
         "objects": _OBJECTS.value,

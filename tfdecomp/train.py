@@ -8,9 +8,12 @@ The result is looked at with
 
     python -m tfdecomp.evaluate --workdir=~/runs/a
     tensorboard --logdir ~/runs/a
+
+The second needs TensorBoard: `pip install 'tfdecomp[tensorboard]'`.
 """
 
 import os
+import shlex
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,6 +49,12 @@ _EXTEND = flags.DEFINE_bool(
     "Lets the config ask for more steps than a run had, finished or not: "
     "--extend --gin_param='NUM_STEPS = 20000'.",
 )
+_RECORD = flags.DEFINE_string(
+    "record",
+    None,
+    "File of runs (.jsonl) that gets this run's line once it is finished, "
+    "scored on held-out clips; see results/README.md.",
+)
 
 
 def main(argv):
@@ -61,6 +70,10 @@ def _train():
         _GIN_FILE.value[-1], _SEED.value
     )
     configs.parse(_GIN_FILE.value, _GIN_PARAM.value)
+    if _RECORD.value:
+        from tfdecomp.evaluation import runs
+
+        runs.check_file(_RECORD.value)
     from tfdecomp import training
 
     try:
@@ -68,14 +81,24 @@ def _train():
             workdir,
             seed=_SEED.value,
             data_dir=_DATA_DIR.value,
-            command=" ".join(["python -m tfdecomp.train", *sys.argv[1:]]),
+            command=shlex.join(
+                ["python", "-m", "tfdecomp.train", *sys.argv[1:]]
+            ),
             extend=_EXTEND.value,
             may_exit=True,
         )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is saved")
         return 130
-    return 0 if result["state"] == "finished" else 130
+    if result["state"] != "finished":
+        return 130
+    if _RECORD.value:
+        from tfdecomp import recording
+
+        return recording.score_and_record(
+            _RECORD.value, os.path.expanduser(workdir), _DATA_DIR.value
+        )
+    return 0
 
 
 def run():

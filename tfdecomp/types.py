@@ -4,12 +4,22 @@ Axis letters, in this order everywhere: `S` samples, `B` batch, `T` frames,
 `R` refinements, `K` slots, `L` true objects, `H W C` pixels, `D` latents.
 """
 
-from typing import TypedDict
+import os
+from collections.abc import Callable
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import tensorflow as tf
 
-Array = np.ndarray | tf.Tensor
+Array: TypeAlias = np.ndarray | tf.Tensor
+Path: TypeAlias = str | os.PathLike[str]
+Source: TypeAlias = Path | Array  # what `prediction.footage.Footage` takes
+
+# Called with the numbers done and of all; with a stage in front of them; and
+# to ask whether to stop.
+Progress: TypeAlias = Callable[[int, int], object]
+StageProgress: TypeAlias = Callable[[str, int, int], object]
+ShouldStop: TypeAlias = Callable[[], object]
 
 IGNORE_ID = 255  # label of pixels that no metric counts
 BACKGROUND_ID = 0  # label of background pixels

@@ -4,13 +4,8 @@ import dataclasses
 
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import (
-    atari_episodes,
-    builder_base,
-    building,
-    episode_clips,
-    manual,
-)
+from tfdecomp.data.building import builder_base, episode_clips, estimates
+from tfdecomp.data.formats import atari_episodes, manual
 
 
 @dataclasses.dataclass
@@ -172,7 +167,7 @@ class Builder(builder_base.DecompositionBuilder):
         folder, _ = manual.listing(dl_manager)
         self._episodes = atari_episodes.AtariEpisodes(
             str(folder),
-            building.label(self),
+            estimates.label(self),
             builder_base.plain(config),
             config.rule(),
         )

@@ -8,8 +8,9 @@ import pathlib
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import atari_episodes, video_io
-from tfdecomp.simulation import sprite_game
+from tfdecomp.data.formats import atari_episodes
+from tfdecomp.data.video import video_io
+from tfdecomp.simulation.sprites import sprite_game
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

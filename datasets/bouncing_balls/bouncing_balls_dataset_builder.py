@@ -6,8 +6,10 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, manual, rnem_hdf5
-from tfdecomp.simulation import ball_physics, bouncing_balls, palettes
+from tfdecomp.data.building import builder_base
+from tfdecomp.data.formats import manual, rnem_hdf5
+from tfdecomp.simulation import palettes
+from tfdecomp.simulation.balls import ball_physics, bouncing_balls
 
 _WORLD_FIELDS = [f.name for f in dataclasses.fields(ball_physics.BallWorld)]
 

@@ -9,8 +9,9 @@ import pathlib
 import h5py
 import numpy as np
 
-from tfdecomp.data import video_io
-from tfdecomp.simulation import ball_physics, bouncing_balls, palettes
+from tfdecomp.data.video import video_io
+from tfdecomp.simulation import palettes
+from tfdecomp.simulation.balls import ball_physics, bouncing_balls
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 COLUMNS, CELL, MARGIN = 6, 128, 2

@@ -5,14 +5,13 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import (
-    builder_base,
-    building,
+from tfdecomp.data import errors
+from tfdecomp.data.building import builder_base, estimates
+from tfdecomp.data.formats import manual
+from tfdecomp.data.formats.clevrer import (
     clevrer_annotations,
     clevrer_layout,
     clevrer_videos,
-    errors,
-    manual,
 )
 
 _SOURCES = (
@@ -199,7 +198,7 @@ class Builder(builder_base.DecompositionBuilder):
 
     def _split_generators(self, dl_manager):
         config = self.builder_config
-        label = building.label(self)
+        label = estimates.label(self)
         folder = self._folder(dl_manager, label)
         videos = clevrer_videos.ClevrerVideos(
             folder, label, builder_base.plain(config), config.stand_in
@@ -213,7 +212,7 @@ class Builder(builder_base.DecompositionBuilder):
             skipped=self._skipped,
             source_files=videos.metadata(),
         )
-        building.check_disk(self, self.data_dir_root, self._estimate(clips))
+        estimates.check_disk(self, self.data_dir_root, self._estimate(clips))
         blocks = builder_base.block_ranges(0, len(clips), config.block_size)
         ranges = [(config.split, clips[begin:end]) for begin, end in blocks]
         return {config.split: self._map(config.split, videos.block, ranges)}
@@ -243,7 +242,7 @@ class Builder(builder_base.DecompositionBuilder):
                 f"none of the {config.num_videos:,} videos can be used: "
                 f"{excluded}",
                 path=str(config.part),
-                dataset=building.label(self),
+                dataset=estimates.label(self),
                 expected="clips",
                 found=excluded,
                 advice="look at the reasons",
@@ -251,14 +250,14 @@ class Builder(builder_base.DecompositionBuilder):
         whole = config.num_videos == _ALL and not config.split_sizes()
         if config.expected_clips and whole:
             clevrer_videos.compare_count(
-                building.label(self), count, config.expected_clips, excluded
+                estimates.label(self), count, config.expected_clips, excluded
             )
 
     def _estimate(self, clips):
         config = self.builder_config
         pixels = config.num_frames * config.height * config.width
         layers = config.channels + self.HAS_LABELS
-        return building.Estimate(size=len(clips) * pixels * layers)
+        return estimates.Estimate(size=len(clips) * pixels * layers)
 
     def _in_process(self, split, make, ranges):
         for number, example in super()._in_process(split, make, ranges):
@@ -277,7 +276,7 @@ class Builder(builder_base.DecompositionBuilder):
             raise errors.DatasetInputError(
                 f"{count} of {self._total} clips are bad, more than "
                 f"{share:.1%}, such as that of video {number}: {problem}",
-                dataset=building.label(self),
+                dataset=estimates.label(self),
                 expected=f"at most {share:.1%} bad clips",
                 found=count,
                 hint=f"fetch the files again.\n{clevrer_layout.LAYOUT}",

@@ -10,15 +10,16 @@ import pathlib
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import (
-    builder_base,
+from tfdecomp.data.building import builder_base
+from tfdecomp.data.formats import rle
+from tfdecomp.data.formats.clevrer import (
     clevrer_annotations,
     clevrer_layout,
     clevrer_videos,
-    rle,
-    video_io,
 )
-from tfdecomp.simulation import palettes, slide_scenes
+from tfdecomp.data.video import video_io
+from tfdecomp.simulation import palettes
+from tfdecomp.simulation.rays import slide_scenes
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

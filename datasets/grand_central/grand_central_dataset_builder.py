@@ -5,12 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import (
-    builder_base,
-    building,
-    grand_central_video,
-    manual,
-)
+from tfdecomp.data.building import builder_base, estimates
+from tfdecomp.data.formats import grand_central_video, manual
 
 _KEYS = 1 << 128
 
@@ -101,7 +97,7 @@ class Builder(builder_base.DecompositionBuilder):
 
     def check_inputs(self, dl_manager):
         config = self.builder_config
-        dataset = building.label(self)
+        dataset = estimates.label(self)
         grand_central_video.refuse_annotated_release(dl_manager, dataset)
         path = manual.manual_file(
             dl_manager,
@@ -116,10 +112,10 @@ class Builder(builder_base.DecompositionBuilder):
         self._video.check()
         sizes = config.split_sizes()
         pixels = config.num_frames * config.height * config.width * 3
-        building.check_disk(
+        estimates.check_disk(
             self,
             self.data_dir_root,
-            building.Estimate(size=sum(sizes.values()) * pixels),
+            estimates.Estimate(size=sum(sizes.values()) * pixels),
         )
         self.info.metadata.update(source_files=[manual.describe(path)])
         return sizes

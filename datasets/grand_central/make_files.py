@@ -10,7 +10,8 @@ import av
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import grand_central_video, video_io
+from tfdecomp.data.formats import grand_central_video
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, digit_builder
-from tfdecomp.simulation import moving_digits
+from tfdecomp.data.building import builder_base, digit_builder
+from tfdecomp.simulation.digits import moving_digits
 
 
 @dataclasses.dataclass

@@ -6,7 +6,8 @@ python datasets/multi_digits/make_files.py
 import pathlib
 
 from tfdecomp import builders
-from tfdecomp.data import mnist_files, video_io
+from tfdecomp.data.formats import mnist_files
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

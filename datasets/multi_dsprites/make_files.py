@@ -6,7 +6,7 @@ python datasets/multi_dsprites/make_files.py
 import pathlib
 
 from tfdecomp import builders
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

@@ -9,7 +9,8 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.data import multi_object_layouts, video_io
+from tfdecomp.data.formats.multi_object import multi_object_layouts
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

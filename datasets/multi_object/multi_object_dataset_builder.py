@@ -5,10 +5,9 @@ import functools
 
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import (
-    builder_base,
-    downloads,
-    manual,
+from tfdecomp.data.building import builder_base
+from tfdecomp.data.formats import downloads, manual
+from tfdecomp.data.formats.multi_object import (
     multi_object_factors,
     multi_object_layouts,
     multi_object_records,

@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import ocrb_annotations, video_io
+from tfdecomp.data.formats import ocrb_annotations
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

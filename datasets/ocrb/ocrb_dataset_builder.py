@@ -7,7 +7,8 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, manual, ocrb_hdf5
+from tfdecomp.data.building import builder_base
+from tfdecomp.data.formats import manual, ocrb_hdf5
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

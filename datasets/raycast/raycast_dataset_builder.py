@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base
-from tfdecomp.simulation import clevr_scenes, room_scenes, slide_scenes
+from tfdecomp.data.building import builder_base
+from tfdecomp.simulation.rays import clevr_scenes, room_scenes, slide_scenes
 
 _SCENES = {
     "clevr": clevr_scenes,

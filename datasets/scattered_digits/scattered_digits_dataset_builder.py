@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, digit_builder
-from tfdecomp.simulation import scattered, scattered_digits
+from tfdecomp.data.building import builder_base, digit_builder
+from tfdecomp.simulation import scattered
+from tfdecomp.simulation.digits import scattered_digits
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@ python datasets/scattered_shapes/make_files.py
 import pathlib
 
 from tfdecomp import builders
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.visualization import palette, sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

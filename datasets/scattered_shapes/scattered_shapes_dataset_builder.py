@@ -6,8 +6,9 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base
-from tfdecomp.simulation import scattered, scattered_shapes
+from tfdecomp.data.building import builder_base
+from tfdecomp.simulation import scattered
+from tfdecomp.simulation.sprites import scattered_shapes
 
 
 @dataclasses.dataclass

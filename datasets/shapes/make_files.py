@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 
 from tfdecomp import builders
-from tfdecomp.data import shapes_hdf5, video_io
-from tfdecomp.simulation import shapes
+from tfdecomp.data.formats import shapes_hdf5
+from tfdecomp.data.video import video_io
+from tfdecomp.simulation.sprites import shapes
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

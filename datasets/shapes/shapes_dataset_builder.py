@@ -6,8 +6,9 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, manual, shapes_hdf5
-from tfdecomp.simulation import shapes
+from tfdecomp.data.building import builder_base
+from tfdecomp.data.formats import manual, shapes_hdf5
+from tfdecomp.simulation.sprites import shapes
 
 
 @dataclasses.dataclass

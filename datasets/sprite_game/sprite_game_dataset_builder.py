@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base, episode_clips
-from tfdecomp.simulation import sprite_game
+from tfdecomp.data.building import builder_base, episode_clips
+from tfdecomp.simulation.sprites import sprite_game
 
 
 @dataclasses.dataclass

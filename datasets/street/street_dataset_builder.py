@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base
-from tfdecomp.simulation import street
+from tfdecomp.data.building import builder_base
+from tfdecomp.simulation.fixed_camera import street
 
 
 @dataclasses.dataclass

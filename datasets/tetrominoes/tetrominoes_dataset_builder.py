@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import builder_base
-from tfdecomp.simulation import tetrominoes
+from tfdecomp.data.building import builder_base
+from tfdecomp.simulation.sprites import tetrominoes
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 
-from tfdecomp.data import video_folders, video_io, video_sampling
+from tfdecomp.data.video import video_folders, video_io, video_sampling
 from tfdecomp.visualization import sheets
 
 FOLDER = pathlib.Path(__file__).resolve().parent

@@ -7,15 +7,10 @@ import re
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfdecomp.data import (
-    builder_base,
-    building,
-    errors,
-    levels,
-    manual,
-    video_folders,
-    video_sampling,
-)
+from tfdecomp.data import errors
+from tfdecomp.data.building import builder_base, estimates
+from tfdecomp.data.formats import manual
+from tfdecomp.data.video import levels, video_folders, video_sampling
 
 _SORTED_IN_MEMORY = 64 << 20  # bytes of examples
 
@@ -39,7 +34,7 @@ class VideoFolderConfig(builder_base.Config):
             build; `"skip"`: such videos are left out and named at the end.
         range: Values shown as black and white where pictures have more than
             eight bits: `"auto"`, `"full"` or `[low, high]`, see
-            `tfdecomp.data.levels.choose`.
+            `tfdecomp.data.video.levels.choose`.
         size: Short for `height` and `width`: one number or two.
         clip_length: Another name of `num_frames`.
     """
@@ -148,10 +143,10 @@ class Builder(builder_base.DecompositionBuilder):
         self.info.metadata.update(self._videos.metadata())
         sizes = self._videos.sizes()
         pixels = config.num_frames * config.height * config.width
-        building.check_disk(
+        estimates.check_disk(
             self,
             self.data_dir_root,
-            building.Estimate(
+            estimates.Estimate(
                 size=sum(sizes.values()) * pixels * config.channels
             ),
         )

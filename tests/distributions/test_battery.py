@@ -1,6 +1,5 @@
 """Every distribution of the package through the same checks."""
 
-import doctest
 import importlib
 import inspect
 import pkgutil
@@ -438,23 +437,3 @@ def test_every_class_has_an_entry():
         and module.__name__ != Distribution.__module__
     }
     assert public == covered
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
-def test_examples_in_docstrings_run_and_are_short(module):
-    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
-    for test in finder.find(module, extraglobs={"tf": tf}):
-        assert len(test.examples) <= 5
-        assert runner.run(test).failed == 0, test.name
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
-def test_every_public_class_shows_an_example(module):
-    for name, value in inspect.getmembers(module, inspect.isclass):
-        if value.__module__ != module.__name__ or name in (
-            "Distribution",
-            "ScalarDistribution",
-            "Score",
-        ):
-            continue
-        assert ">>> " in inspect.getdoc(value), name

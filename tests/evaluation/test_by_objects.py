@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import by_objects, tables
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.tracking import SCORES
@@ -123,3 +123,16 @@ def test_the_plot_is_a_png_with_a_line_for_each_system(tmp_path):
 def test_plots_are_png_files(tmp_path):
     with pytest.raises(tables.TableError, match="name it plot.png"):
         by_objects.write_plot(tmp_path / "plot.pdf", [result()])
+
+
+def test_the_baseline_of_the_paper_stands_below_ours_on_its_shapes():
+    shapes = "tfdecomp_scattered_shapes/full10"
+    ours = {**result(numbers=(1, 2)), "dataset": shapes}
+    rows = _rows(by_objects.markdown([ours]))
+    (name,) = {model for model, _ in rows if "connected" in model}
+    head = rows["model", "number of objects"]
+    assert head == ["1", "2", "5", "10", "15", "20", "25", "30", "35"]
+    assert rows[name, "MOTA"][:3] == ["1.0000", "–", "0.8500"]
+    assert (name, "HOTA") not in rows
+    assert not [r for r in _rows(by_objects.markdown([result()])) if name in r]
+    assert _rows(by_objects.published_markdown("silot"))[name, "AP"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 
 PROTOCOL = """
 evaluation.Protocol.name = 'mine'

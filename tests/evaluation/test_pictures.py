@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import pictures
 from tfdecomp.evaluation.protocol import Protocol
 

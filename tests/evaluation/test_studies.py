@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfdecomp import builders, configs, saving
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.studies import held_out, study

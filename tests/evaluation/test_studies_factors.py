@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tests.models import plane_dvip, tiny_dvip
 from tfdecomp import builders, saving
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.studies import (

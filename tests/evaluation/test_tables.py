@@ -362,3 +362,67 @@ def test_without_a_named_protocol_the_scores_of_factors_print_too():
     cells = dict(zip(head.split(" | "), ours.split(" | ")))
     assert cells["same-factor MI (bits), 20 frames"] == "1.4154"
     assert cells["ELBO (nats per frame), 20 frames"] == "-741.9987"
+
+
+def test_a_paper_s_whole_table_is_printed_without_results():
+    for name, table in published.TABLES.items():
+        rows = tables.published_markdown(name).splitlines()
+        assert len(rows) == 4 + len(table.rows)  # title, gap, head and rule
+        assert len({row.count(" | ") for row in rows[2:]}) == 1
+    with pytest.raises(tables.TableError, match="'none'; there are table1"):
+        tables.published_markdown("none")
+
+
+def test_ours_stands_in_the_whole_table_too():
+    rows = tables.published_markdown(
+        "table1", [_result(), _result(name="mine")]
+    ).splitlines()
+    (place,) = [i for i, row in enumerate(rows) if "ours**" in row]
+    assert rows[place - 1].startswith("| BB colour | PROVIDE, published")
+    assert any("CLEVRER" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("file", "row"),
+    [
+        ("gin/papers/provide_ablation_base.gin", "base, published"),
+        ("gin/papers/provide_ablation_cpg.gin", "base, grid, CP+G, published"),
+        ("gin/papers/provide_binary_paper.gin", "CP+G, entropy, published"),
+        ("gin/papers/seq_iodine64.gin", None),
+        (None, None),
+    ],
+)
+def test_an_ablation_stands_below_that_of_the_paper(file, row):
+    result = _result(
+        name="table3",
+        dataset=f"{BALLS}/binary4",
+        conditions=[{"num_frames": n} for n in (20, 40)],
+    )
+    result["run"]["gin_file"] = file
+    if file and "seq_iodine" in file:
+        result["model"] = "SequentialIODINE"
+    rows = tables.markdown([result]).splitlines()
+    (place,) = [i for i, line in enumerate(rows) if "ours**" in line]
+    # A model that the paper's table lacks comes last.
+    assert (row or "CP+G, entropy, published") in rows[place - 1]
+    if row == "base, published":
+        assert "grid" not in rows[place - 1]
+
+
+def test_pictures_stand_below_the_iodine_paper_s_of_their_kind():
+    result = _result(
+        name="iodine",
+        dataset="tfdecomp_multi_dsprites/iodine_bin",
+        conditions=[],
+        num_clips=320,
+    )
+    result |= {"model": "IODINE", **result.pop("conditions")[0]}
+    rows = tables.markdown([result]).splitlines()
+    (place,) = [i for i, line in enumerate(rows) if "ours**" in line]
+    assert "Multi-dSprites, binarised | IODINE, published" in rows[place - 1]
+    assert "0.648 ± 0.172" in rows[place - 1]
+    result["run"]["gin_file"] = "gin/papers/iodine_clevr_deconv.gin"
+    result["dataset"] = "tfdecomp_raycast/clevr_like"
+    rows = tables.markdown([result]).splitlines()
+    (place,) = [i for i, line in enumerate(rows) if "ours**" in line]
+    assert "deconvolution decoder, published | 0.67 ±" in rows[place - 1]

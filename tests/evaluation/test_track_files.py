@@ -12,7 +12,7 @@ import pytest
 from trackeval.datasets._base_dataset import _BaseDataset
 from trackeval.metrics import HOTA
 
-from tfdecomp.data import mot_files
+from tfdecomp.data.formats import mot_files
 from tfdecomp.evaluation import track_files
 
 REAL = ("TUD-Campus", "TUD-Stadtmitte")
@@ -226,6 +226,50 @@ def test_frames_that_a_prediction_did_not_read_are_left_out(tmp_path):
     assert result["true_boxes_left_out"] == left > 0
 
 
+def test_frames_that_nobody_tracked_are_said(tmp_path):
+    true, found = scene(0)
+    few = {t: rows for t, rows in found.items() if t <= 12}
+    truth = write_rows(tmp_path / "gt.txt", true)
+    tracks = write_rows(tmp_path / "mot.txt", few)
+    result = score(tracks, truth)
+    assert_same(result, theirs(true, few, box_distances))
+    text = track_files.table(result)
+    assert (
+        "the truth has 30 frames, the tracks have rows in 12 of them; in the "
+        "other 18 all that is true counts as missed (--frames=0:11 scores"
+    ) in text
+    part = score(tracks, truth, frames=(0, 11))
+    begin = {t: rows for t, rows in true.items() if t <= 12}
+    assert_same(part, theirs(begin, few, box_distances))
+    assert part["num_frames"] == 12
+    assert "the truth has" not in track_files.table(part)
+
+
+def test_frames_that_a_prediction_did_not_come_to_are_said(tmp_path):
+    true, found = scene(0)
+    few = {t: rows for t, rows in found.items() if t <= 12}
+    truth = write_rows(tmp_path / "gt.txt", true)
+    (tmp_path / "out").mkdir()
+    write_rows(tmp_path / "out" / "mot.txt", few)
+    rows = [f"{n},{n},{n / 10},a.mp4\n" for n in range(12)]
+    (tmp_path / "out" / "frames.csv").write_text(
+        "frame,source_frame,time,source\n" + "".join(rows)
+    )
+    result = score(tmp_path / "out", truth)
+    begin = {t: rows for t, rows in true.items() if t <= 12}
+    assert_same(result, theirs(begin, few, box_distances))
+    said = "the truth has 30 frames; 12 of them were looked at"
+    assert said in track_files.table(result)
+
+
+def test_a_part_without_truth_is_refused(tmp_path):
+    true, found = scene(0)
+    truth = write_rows(tmp_path / "gt.txt", true)
+    tracks = write_rows(tmp_path / "mot.txt", found)
+    with pytest.raises(ValueError, match="0 to 29 .*none from 50 to 60"):
+        score(tracks, truth, frames=(50, 60))
+
+
 def test_truth_of_no_confidence_is_not_scored_but_its_frames_are(tmp_path):
     true, found = scene(2)
     truth = write_rows(tmp_path / "gt.txt", true, "1,1,1")
@@ -338,6 +382,8 @@ def test_the_command_takes_points_and_another_first_frame(tmp_path):
         (["--tracks=a.txt"], "give --tracks=OUT_OR_FILE and --truth=FILE"),
         (["--truth=a", "--tracks=a", "--model=m"], "without --workdir"),
         (["--truth={0}", "--tracks={0}"], "line 2: expected an id once"),
+        (["--truth={0}", "--tracks={0}", "--frames=9"], "expected FIRST:LAST"),
+        (["--truth={0}", "--tracks={0}", "--frames=3:2"], "not smaller"),
     ],
 )
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path, arguments, words):

@@ -1,4 +1,4 @@
-"""Makes the simulated street that README.md's figures are of.
+"""Makes the simulated street whose scores docs/your_video.md has.
 
 python tests/fitting/make_street.py FOLDER
 
@@ -11,8 +11,8 @@ import sys
 
 import numpy as np
 
-from tfdecomp.data import video_io
-from tfdecomp.simulation import street
+from tfdecomp.data.video import video_io
+from tfdecomp.simulation.fixed_camera import street
 
 _LOOK = street.Street(
     num_frames=400, size=192, num_cars=(5, 5), num_walkers=(5, 5)

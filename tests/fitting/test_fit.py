@@ -8,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from tfdecomp.data import errors, video_io
+from tfdecomp.data import errors
+from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import track_files
 from tfdecomp.fitting import inputs, run
 from tfdecomp.prediction import regions, runner
-from tfdecomp.simulation import dish
+from tfdecomp.simulation.fixed_camera import dish
 
 
 @pytest.fixture(name="film", scope="module")
@@ -32,7 +33,7 @@ def _fixture_film(tmp_path_factory):
 
 
 def _scores(folder, truth):
-    from tfdecomp.data import mot_files
+    from tfdecomp.data.formats import mot_files
 
     return track_files.score(
         mot_files.read_prediction(folder),
@@ -112,7 +113,7 @@ def _written(tmp_path, frames):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["still", "camera", "everything"])
+@pytest.mark.parametrize("kind", ["still", "camera", "everything", "dark"])
 def test_a_video_that_cannot_be_fitted_is_one_sentence(kind, tmp_path):
     rng = np.random.default_rng(0)
     scene = dish.film(dish.Dish(num_frames=40, size=(120, 160)), seed=0)
@@ -124,6 +125,10 @@ def test_a_video_that_cannot_be_fitted_is_one_sentence(kind, tmp_path):
             [np.roll(f, 3 * t, 1) for t, f in enumerate(scene["video"])]
         )
         words = "the camera moves"
+    elif kind == "dark":
+        frames = scene["video"].copy()
+        frames[20:] = frames[20:] // 30
+        words = "^the light is off in 50% of the frames, .* about frame 20"
     else:
         frames = rng.integers(0, 256, (40, 15, 20, 3))
         frames = frames.repeat(8, 1).repeat(8, 2).astype(np.uint8)

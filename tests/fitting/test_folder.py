@@ -10,12 +10,13 @@ import sys
 import numpy as np
 import pytest
 
-from tfdecomp.data import errors, video_io
+from tfdecomp.data import errors
+from tfdecomp.data.video import video_io
 from tfdecomp.fitting import folder as folder_lib
 from tfdecomp.fitting import inputs, run
 from tfdecomp.fitting.folder import FitError, FitFolder
 from tfdecomp.prediction import runner
-from tfdecomp.simulation import dish
+from tfdecomp.simulation.fixed_camera import dish
 
 HOLDS = """
 import sys, time
@@ -93,26 +94,26 @@ def test_where_nobody_can_write_that_is_said():
 
 
 def test_a_video_is_known_by_what_it_holds(video, tmp_path):
-    known = folder_lib.fingerprint(video)
+    known = inputs.fingerprint(video)
     (tmp_path / "other").mkdir()
     moved = shutil.move(video, tmp_path / "other" / "b.mp4")
-    assert folder_lib.fingerprint(moved) == known
+    assert inputs.fingerprint(moved) == known
     with open(moved, "r+b") as file:
         file.seek(-1, os.SEEK_END)
         last = file.read()
         file.seek(-1, os.SEEK_END)
         file.write(bytes([last[0] ^ 1]))
-    assert folder_lib.fingerprint(moved) != known
+    assert inputs.fingerprint(moved) != known
     frames = tmp_path / "frames"
     frames.mkdir()
     for n in range(3):
         video_io.write_png(frames / f"{n}.png", np.full((8, 8, 3), n, np.uint8))
-    known = folder_lib.fingerprint(frames)
+    known = inputs.fingerprint(frames)
     assert known["files"] == 3
     (frames / ".thumbs").write_text("of a file manager")
-    assert folder_lib.fingerprint(frames) == known
+    assert inputs.fingerprint(frames) == known
     (frames / "2.png").unlink()
-    assert folder_lib.fingerprint(frames) != known
+    assert inputs.fingerprint(frames) != known
 
 
 def test_a_fit_goes_on_where_folder_and_video_were_moved_to(video, tmp_path):

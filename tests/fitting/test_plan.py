@@ -7,7 +7,7 @@ import pytest
 
 from tests.data import moving_footage as footage
 from tfdecomp import configs
-from tfdecomp.data import moving_clips
+from tfdecomp.data.building import moving_clips
 from tfdecomp.fitting import plan as plan_lib
 
 ANCHOR = 24

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from tfdecomp.data import video_io
+from tfdecomp.data.video import video_io
 from tfdecomp.fitting import run
 from tfdecomp.prediction import choosing, looking, runner
 from tfdecomp.prediction.footage import Footage
-from tfdecomp.simulation import dish
+from tfdecomp.simulation.fixed_camera import dish
 
 
 @pytest.fixture(name="video", scope="module")

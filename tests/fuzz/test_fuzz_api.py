@@ -72,6 +72,7 @@ ODD = (
 NAMES = (
     "fps",
     "source_fps",
+    "range",
     "fit",
     "num_slots",
     "num_refinements",
@@ -197,7 +198,8 @@ def fault(call):
             warnings.simplefilter("ignore")
             call()
     except (ValueError, OSError) as error:
-        if len(str(error)) < 15 or "Traceback" in str(error):
+        text = str(error)
+        if len(text) < 15 or "Traceback" in text or " at 0x" in text:
             return f"no sentence: {error!r}"
     except TypeError as error:
         # How Python itself refuses a name that there is not.

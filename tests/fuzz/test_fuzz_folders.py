@@ -14,7 +14,7 @@ from tfdecomp import commands, configs, hub
 
 COUNT = 500
 QUICK = 25
-MOST_SECONDS = 20
+MOST_SECONDS = 20  # of the processor
 MOST_GROWTH = 2**20  # KiB of memory over all folders
 CONFIG = """\
 NUM_SLOTS = 3
@@ -112,7 +112,7 @@ def check(sources, scratch, seeds):
         folder = scratch / str(seed)
         shutil.copytree(sources[seed % 2], folder)
         damage(folder, rng)
-        start = time.monotonic()
+        start = time.process_time()  # others may be busy, too
         try:
             with configs.isolated():
                 commands.open_model(folder)
@@ -125,7 +125,7 @@ def check(sources, scratch, seeds):
                 failures.append((seed, repr(error)))
         except Exception as error:
             failures.append((seed, repr(error)))
-        if time.monotonic() - start > MOST_SECONDS:
+        if time.process_time() - start > MOST_SECONDS:
             failures.append((seed, "took too long"))
         keras.backend.clear_session()
         shutil.rmtree(folder)

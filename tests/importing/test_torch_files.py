@@ -312,6 +312,26 @@ def test_what_a_terminal_would_obey_is_not_repeated(tmp_path):
     assert str(caught.value).isprintable()
 
 
+def test_a_folder_is_called_one(arrays, tmp_path):
+    with pytest.raises(ImportRefusedError, match="a folder.*none in it"):
+        torch_files.read(tmp_path)
+    torch.write_zip(tmp_path / "latest_net.pth", arrays)
+    with pytest.raises(ImportRefusedError, match="a folder.*latest_net.pth"):
+        torch_files.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [b"\x80\x02t.", b"\x80\x02(a.", b"\x80\x02((\x93N\x85R.", b"(lp0\n."],
+)
+def test_messages_name_no_object_of_the_machine(code, tmp_path):
+    path = tmp_path / "net.pth"
+    path.write_bytes(code * 3)
+    with pytest.raises(ImportRefusedError) as caught:
+        torch_files.read(path)
+    assert " at 0x" not in str(caught.value)
+
+
 def test_other_files_are_refused_with_what_they_lack(tmp_path):
     path = tmp_path / "net.pth"
     with pytest.raises(ImportRefusedError, match="there is no file"):
@@ -320,6 +340,10 @@ def test_other_files_are_refused_with_what_they_lack(tmp_path):
         archive.writestr("readme.txt", "hello")
     with pytest.raises(ImportRefusedError, match="0 data.pkl"):
         torch_files.read(path)
+    for text in ("hello, these are\nnotes", "t"):
+        path.write_text(text)
+        with pytest.raises(ImportRefusedError, match="is a text, which begins"):
+            torch_files.read(path)
     path.write_bytes(pickle.dumps({"weight": 1}, 2) * 3)
     with pytest.raises(ImportRefusedError, match="no file of PyTorch"):
         torch_files.read(path)

@@ -152,6 +152,19 @@ def test_the_loop_runs_the_counted_cells(options, frames, monkeypatch):
     assert (recorder.decodes, recorder.refinements) == (decodes, refinements)
 
 
+def test_a_scheduled_number_of_refinements_stands_in_for_the_models():
+    model = tiny()
+    inputs = {"video": video(), "seed": np.arange(2 * B).reshape(B, 2)}
+    fewer = {**inputs, "num_refinements": tf.constant(2.0)}
+    expected = model(inputs, num_refinements=2)
+    for name in ("masks", "loss"):
+        assert_close(model(fewer)[name], expected[name], 1e-6)
+    more = {**inputs, "num_refinements": tf.constant(4.0)}
+    given = model(more, num_refinements=2)  # what is asked for comes first
+    assert_close(given["masks"], expected["masks"], 1e-6)
+    assert R != 2
+
+
 @pytest.mark.parametrize("budget", [0, 1])
 def test_fewer_than_two_refinements_are_refused(budget):
     with pytest.raises(ValueError, match="at least 2"):

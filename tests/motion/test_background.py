@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfdecomp.motion import background
+from tfdecomp.motion.light import light_steps
 
 SIZE = (60, 80)
 RADIUS = 5
@@ -329,19 +330,19 @@ class TestLightThatChangesHereAndNotThere:
 def test_light_that_is_switched_is_noticed(after):
     levels = 100 + np.random.default_rng(0).normal(0, 0.5, 60)
     levels[37:] *= after
-    np.testing.assert_array_equal(background.light_steps(levels), [37])
+    np.testing.assert_array_equal(light_steps(levels), [37])
 
 
 def test_drift_and_a_flash_are_no_steps():
     levels = np.linspace(80, 160, 300)
     levels[100] = 250
-    assert len(background.light_steps(levels)) == 0
+    assert len(light_steps(levels)) == 0
 
 
 def test_light_off_and_on_again_are_two_steps():
     levels = np.full(90, 120.0)
     levels[30:60] = 40
-    np.testing.assert_array_equal(background.light_steps(levels), [30, 60])
+    np.testing.assert_array_equal(light_steps(levels), [30, 60])
 
 
 def test_a_difference_picture_is_black_to_white():

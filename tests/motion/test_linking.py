@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from tests.motion import animals
-from tfdecomp.motion import (
+from tfdecomp.motion.detections import FILLED
+from tfdecomp.motion.linking import (
+    Linker,
+    episodes,
+    link,
     link_clean,
     link_fast,
     link_measure,
     link_tracklets,
 )
-from tfdecomp.motion.detections import FILLED
-from tfdecomp.motion.linking import Linker, episodes, link
 
 CORRUPTION = {"flicker": 0.15, "twice": 0.1, "nothing": 0.1}
 

@@ -15,7 +15,7 @@ from test_resume import assert_same
 
 from tfdecomp import configs, saving, training
 from tfdecomp.ops import schedules
-from tfdecomp.training import loop, workdir
+from tfdecomp.training import watch, workdir
 from tfdecomp.training.early_stopping import EarlyStopping
 from tfdecomp.training.evaluator import Evaluator, named_scores
 
@@ -152,7 +152,7 @@ class Scored(Evaluator):
 
 @pytest.fixture(autouse=True)
 def scored(monkeypatch):
-    monkeypatch.setattr("tfdecomp.training.loop.Evaluator", Scored)
+    monkeypatch.setattr("tfdecomp.training.watch.Evaluator", Scored)
 
 
 def checkpoint(folder, step):
@@ -342,7 +342,7 @@ def test_two_hosts_stop_where_one_does(tmp_path):
 
 @pytest.mark.slow
 def test_all_stages_of_silot_resume_bit_for_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfdecomp.training.loop.Evaluator", Evaluator)
+    monkeypatch.setattr("tfdecomp.training.watch.Evaluator", Evaluator)
     data = tmp_path / "data"
     configs.parse(["smoke/silot_stages.gin"])
     done = training.run(tmp_path / "whole", data_dir=data)
@@ -360,6 +360,6 @@ def test_all_stages_of_silot_resume_bit_for_bit(tmp_path, monkeypatch):
 
 
 if __name__ == "__main__":
-    loop.Evaluator = Scored
+    watch.Evaluator = Scored
     tiny_model.parse(*BINDINGS)
     training.run(sys.argv[1], devices=["CPU:0"])

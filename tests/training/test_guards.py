@@ -13,7 +13,8 @@ import tensorflow as tf
 import tiny_model
 
 from tfdecomp import training
-from tfdecomp.training import callbacks, loop, workdir
+from tfdecomp.training import callbacks, workdir
+from tfdecomp.training.watch import window_means
 
 
 def lines(out):
@@ -191,9 +192,9 @@ def test_means_of_a_window_leave_skipped_steps_out():
         "loss": np.array([1.0, np.nan, 3.0], np.float32),
         "is_taken": np.array([1.0, 0.0, 1.0], np.float32),
     }
-    assert loop.window_means(window) == {"loss": 2.0, "skipped": 1}
+    assert window_means(window) == {"loss": 2.0, "skipped": 1}
     nothing = {k: v[1:2] for k, v in window.items()}
-    assert loop.window_means(nothing) == {"skipped": 1}
+    assert window_means(nothing) == {"skipped": 1}
 
 
 def test_history_survives_a_line_cut_short(tmp_path):

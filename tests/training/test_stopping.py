@@ -93,7 +93,7 @@ def test_an_evaluation_that_fails_costs_no_step_and_is_made_up_for(
         "training.run.eval_every = 10",
         "training.run.checkpoint_every = 1000",
     )
-    monkeypatch.setattr("tfdecomp.training.loop.Evaluator", Failing)
+    monkeypatch.setattr("tfdecomp.training.watch.Evaluator", Failing)
     monkeypatch.setattr(Failing, "scored", [])
     tiny_model.parse(*bindings)
     with pytest.raises(ValueError, match="cannot be"):

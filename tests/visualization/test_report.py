@@ -12,9 +12,8 @@ import zlib
 import numpy as np
 import pytest
 
-from tfdecomp.visualization import (
-    palette,
-    report,
+from tfdecomp.visualization import palette, report
+from tfdecomp.visualization.report import (
     report_counts,
     report_doubtful,
     report_images,

@@ -11,10 +11,10 @@ _HOMES = {
     "from_examples": "pipeline",
     "measure_throughput": "pipeline",
     "fake_batch": "fake",
-    "read_video": "video_io",
-    "write_video": "video_io",
-    "read_image": "video_io",
-    "write_png": "video_io",
+    "read_video": "video.video_io",
+    "write_video": "video.video_io",
+    "read_image": "video.video_io",
+    "write_png": "video.video_io",
     "DatasetInputError": "errors",
 }
 

@@ -18,6 +18,14 @@ def resolve(source, argument, asked):
 
     Raises:
         ValueError: If the dataset knows no such name or factor.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data import reader
+        >>> from tfdecomp.data.combinations import resolve
+        >>> source = reader.from_builder(builders.make("tetrominoes/quick14"))
+        >>> resolve(source, argument="without", asked=("red",))
+        {'factors/color': ([1, 0, 0], False)}
     """
     known = source.metadata.get("value_names") or {}
     if isinstance(asked, str):

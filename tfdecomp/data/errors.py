@@ -14,6 +14,11 @@ class DatasetInputError(ValueError):
         expected: What was expected.
         found: What came.
         hint: What to do; the layout of the files for manual data.
+
+    Examples:
+        >>> from tfdecomp.data.errors import DatasetInputError
+        >>> print(DatasetInputError("no frame", dataset="a", hint="add one"))
+        a: no frame; add one
     """
 
     def __init__(
@@ -38,22 +43,53 @@ class DatasetInputError(ValueError):
 
 
 class MissingFileError(DatasetInputError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that is not there.
+
+    Examples:
+        >>> from tfdecomp.data.errors import MissingFileError
+        >>> error = MissingFileError("there is no clip.mp4")
+        >>> isinstance(error, FileNotFoundError)
+        True
+    """
 
     __str__ = ValueError.__str__
 
 
 class LayoutError(DatasetInputError):
-    """A file whose structure or values are not what they should be."""
+    """A file whose structure or values are not what they should be.
+
+    Examples:
+        >>> from tfdecomp.data.errors import LayoutError
+        >>> print(LayoutError("2 channels", hint="give 1 or 3"))
+        2 channels; give 1 or 3
+    """
 
 
 class TruncatedError(DatasetInputError):
-    """A file that ends too early."""
+    """A file that ends too early.
+
+    Examples:
+        >>> from tfdecomp.data.errors import TruncatedError
+        >>> print(TruncatedError("clip.mp4 ends early", hint="fetch it again"))
+        clip.mp4 ends early; fetch it again
+    """
 
 
 class ResolutionError(DatasetInputError):
-    """Frames of another size than expected."""
+    """Frames of another size than expected.
+
+    Examples:
+        >>> from tfdecomp.data.errors import ResolutionError
+        >>> ResolutionError("expected 64 rows", expected=64, found=48).found
+        48
+    """
 
 
 class AnnotationError(DatasetInputError):
-    """Labels that contradict the data they belong to."""
+    """Labels that contradict the data they belong to.
+
+    Examples:
+        >>> from tfdecomp.data.errors import AnnotationError
+        >>> print(AnnotationError("3 boxes of 2 objects", dataset="a"))
+        a: 3 boxes of 2 objects
+    """

@@ -5,7 +5,8 @@ Tests and smoke runs that need data but no dataset use these.
 
 import numpy as np
 
-from tfdecomp.simulation import discs, palettes
+from tfdecomp.simulation import palettes
+from tfdecomp.simulation.balls import discs
 
 
 def fake_batch(
@@ -34,6 +35,12 @@ def fake_batch(
         which object, `boxes` float32 `[B, T, K, 4]` of what is seen of each,
         `visibility`, `num_objects`, `object_ids`, `factors/position`,
         `factors/velocity` and `clip_index`.
+
+    Examples:
+        >>> from tfdecomp.data.fake import fake_batch
+        >>> batch = fake_batch(batch=2, frames=5, height=16, width=24)
+        >>> batch["video"].shape, batch["boxes"].shape
+        ((2, 5, 16, 24, 3), (2, 5, 2, 4))
     """
     if channels not in (1, 3):
         raise ValueError(f"channels is 1 or 3, not {channels}")
@@ -74,6 +81,12 @@ def fake_dataset(batch_size, num_batches=None, **shape):
 
     Returns:
         `tf.data.Dataset` of batches with consecutive `clip_index`.
+
+    Examples:
+        >>> from tfdecomp.data.fake import fake_dataset
+        >>> dataset = fake_dataset(2, frames=5, height=16, width=24)
+        >>> dataset.element_spec["video"].shape
+        TensorShape([2, 5, 16, 24, 3])
     """
     import tensorflow as tf
 

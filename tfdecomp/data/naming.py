@@ -20,6 +20,11 @@ def split_name(name):
 
     Raises:
         ValueError: If it is not a name.
+
+    Examples:
+        >>> from tfdecomp.data.naming import split_name
+        >>> split_name("tfdecomp_bouncing_balls/color4:1.0.0")
+        ('bouncing_balls', 'color4', '1.0.0')
     """
     match = re.fullmatch(
         r"([A-Za-z]\w*)(?:/([\w.-]+))?(?::([\w.*]+))?", str(name).strip()
@@ -34,7 +39,13 @@ def split_name(name):
 
 
 def full_name(name):
-    """The name as TFDS knows it, with the prefix."""
+    """The name as TFDS knows it, with the prefix.
+
+    Examples:
+        >>> from tfdecomp.data.naming import full_name
+        >>> full_name("bouncing_balls/color4")
+        'tfdecomp_bouncing_balls/color4'
+    """
     folder, config, version = split_name(name)
     suffix = f"/{config}" if config else ""
     suffix += f":{version}" if version else ""
@@ -42,7 +53,13 @@ def full_name(name):
 
 
 def short_name(name):
-    """The name without the prefix."""
+    """The name without the prefix.
+
+    Examples:
+        >>> from tfdecomp.data.naming import short_name
+        >>> short_name("tfdecomp_bouncing_balls/color4")
+        'bouncing_balls/color4'
+    """
     return full_name(name).removeprefix(PREFIX)
 
 
@@ -55,6 +72,13 @@ def check_schema(metadata, label):
 
     Raises:
         LayoutError: If the version is another one.
+
+    Examples:
+        >>> from tfdecomp.data.naming import check_schema
+        >>> check_schema({"schema_version": 0}, "bouncing_balls/color4")
+        Traceback (most recent call last):
+            ...
+        tfdecomp.data.errors.LayoutError: ... have schema version 0, ...
     """
     version = (metadata or {}).get("schema_version")
     if version == SCHEMA_VERSION:

@@ -105,6 +105,15 @@ def make_dataset(
     Raises:
         ValueError: If the arguments do not fit the dataset.
         MissingFileError: If it has not been prepared.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data.pipeline import make_dataset
+        >>> name = "tetrominoes/quick14_tiny"
+        >>> _ = builders.prepare(name, data_dir="data", progress=False)
+        >>> batches = make_dataset(name, "train", data_dir="data", batch_size=2)
+        >>> next(iter(batches))["video"].shape
+        TensorShape([2, 1, 14, 14, 3])
     """
     source = reader.open_source(name, data_dir)
     plan = plan_lib.Plan(
@@ -152,6 +161,14 @@ def element_spec(name, data_dir=None, **arguments):
 
     Returns:
         Dictionary of `tf.TensorSpec`.
+
+    Examples:
+        >>> from tfdecomp import builders  # knows sets that are not prepared
+        >>> from tfdecomp.data.pipeline import element_spec
+        >>> name = "bouncing_balls/color4"
+        >>> spec = element_spec(name, batch_size=2, num_frames=5)
+        >>> spec["video"].shape
+        TensorShape([2, 5, 64, 64, 3])
     """
     source = reader.open_source(name, data_dir, prepared=False)
     plan = plan_lib.Plan(source=source, **arguments)
@@ -177,6 +194,16 @@ def from_examples(examples, source, **arguments):
     Returns:
         `tf.data.Dataset`, see `make_dataset`. It can be read once if
         `examples` can.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data import reader
+        >>> from tfdecomp.data.pipeline import from_examples
+        >>> source = reader.from_builder(builders.make("tetrominoes/quick14"))
+        >>> clips = builders.fresh_clips(source.label, seed=1, num_clips=2)
+        >>> batches = from_examples(clips, source, batch_size=2)
+        >>> next(iter(batches))["video"].shape
+        TensorShape([2, 1, 14, 14, 3])
     """
     metadata = dict(source.metadata)
     metadata["config"] = {**metadata["config"], "encoding": "bytes"}
@@ -388,6 +415,14 @@ def measure_throughput(dataset, seconds=3.0, warm_up=2):
         Dictionary with `frames_per_second`, `clips_per_second`,
         `batches_per_second`, `batches`, `frames` and `seconds`, all of the
         measured part.
+
+    Examples:
+        >>> from tfdecomp.data.fake import fake_dataset
+        >>> from tfdecomp.data.pipeline import measure_throughput
+        >>> dataset = fake_dataset(2, frames=5, height=16, width=16)
+        >>> result = measure_throughput(dataset, seconds=0.01)
+        >>> result["frames"] == 2 * 5 * result["batches"]
+        True
     """
     batches = frames = clips = 0
     begin = spent = 0.0

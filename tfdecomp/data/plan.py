@@ -9,7 +9,17 @@ CLIPS = ("random", "first", "windows", "all")
 
 @dataclasses.dataclass
 class Plan:
-    """The arguments of `make_dataset`, checked against a `Source`."""
+    """The arguments of `make_dataset`, checked against a `Source`.
+
+    Examples:
+        >>> from tfdecomp.data.reader import Source
+        >>> from tfdecomp.data.plan import Plan
+        >>> features = {"video": ((20, 64, 64, 3), "uint8")}
+        >>> source = Source("a", {"max_objects": 4}, features, None)
+        >>> plan = Plan(source, 2, num_frames=5, frame_stride=3, labels=())
+        >>> plan.span  # of the frames 0, 3, 6, 9 and 12
+        13
+    """
 
     source: reader.Source
     batch_size: int

@@ -20,7 +20,14 @@ _SLOT_AXIS = {"boxes": 1, "visibility": 1, "visible_fraction": 1}
 
 
 def count_filter(low, high):
-    """A predicate that keeps examples with `low` to `high` objects."""
+    """A predicate that keeps examples with `low` to `high` objects.
+
+    Examples:
+        >>> from tfdecomp.data.preprocess import count_filter
+        >>> keep = count_filter(low=2, high=4)
+        >>> keep({"num_objects": 3}), keep({"num_objects": 5})
+        (True, False)
+    """
 
     def keep(example):
         count = example["num_objects"]
@@ -40,6 +47,14 @@ def combination_filter(values, wanted):
 
     Returns:
         A function of an example with these labels and `num_objects`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import combination_filter
+        >>> keep = combination_filter({"factors/color": (7, False)}, True)
+        >>> colors = tf.constant([4, 7, 0])
+        >>> bool(keep({"factors/color": colors, "num_objects": 2}))
+        True
     """
 
     def keep(example):
@@ -67,6 +82,14 @@ def decode_frames(data, encoding, shape, start, num_frames, stride=1):
 
     Returns:
         `[n, H, W, C]` uint8.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.data.preprocess import decode_frames
+        >>> video = np.zeros([20, 4, 4, 3], np.uint8)
+        >>> stored = video.tobytes()
+        >>> decode_frames(stored, "bytes", video.shape, 2, num_frames=5).shape
+        TensorShape([5, 4, 4, 3])
     """
     if encoding == "zlib":
         data = tf.io.decode_compressed(data, "ZLIB")
@@ -81,14 +104,30 @@ def decode_frames(data, encoding, shape, start, num_frames, stride=1):
 
 
 def cut(values, start, num_frames, stride=1):
-    """The frames of a clip out of `[T, ...]` values."""
+    """The frames of a clip out of `[T, ...]` values.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import cut
+        >>> cut(tf.range(20), start=3, num_frames=4, stride=2).numpy()
+        array([3, 5, 7, 9], dtype=int32)
+    """
     span = (num_frames - 1) * stride + 1
     clip = values[start : start + span : stride]
     return tf.ensure_shape(clip, (num_frames, *values.shape[1:]))
 
 
 def pad_slots(example, max_objects, time_factors):
-    """Fills the slot axes up to `max_objects` with zeros."""
+    """Fills the slot axes up to `max_objects` with zeros.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import pad_slots
+        >>> example = {"object_ids": tf.constant([1, 2])}
+        >>> padded = pad_slots(example, max_objects=4, time_factors=[])
+        >>> padded["object_ids"].numpy()
+        array([1, 2, 0, 0], dtype=int32)
+    """
     out = dict(example)
     for name, value in example.items():
         axis = _slot_axis(name, time_factors)
@@ -120,6 +159,13 @@ def crop(example, window):
     Returns:
         The dictionary; boxes are cut to the window, and one that is left
         empty gets zeros and `visibility` 0.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import crop
+        >>> example = {"video": tf.zeros([5, 64, 64, 3])}
+        >>> crop(example, window=(8, 0, 48, 32))["video"].shape
+        TensorShape([5, 48, 32, 3])
     """
     top, left, height, width = window
     out = dict(example)
@@ -163,6 +209,13 @@ def resize(example, size, method="bilinear"):
 
     Returns:
         The dictionary.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import resize
+        >>> example = {"video": tf.zeros([2, 5, 64, 64, 3])}
+        >>> resize(example, size=(32, 16))["video"].shape
+        TensorShape([2, 5, 32, 16, 3])
     """
     height, width = example["video"].shape[-3:-1]
     scale = tf.constant([size[0] / height, size[1] / width], tf.float32)
@@ -196,7 +249,14 @@ def _resize_pixels(values, size, method):
 
 
 def to_channels(example, channels):
-    """Grey frames by the mean of the channels, coloured ones by copying."""
+    """Grey frames by the mean of the channels, coloured ones by copying.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_channels
+        >>> to_channels({"video": tf.zeros([5, 8, 8, 3])}, 1)["video"].shape
+        TensorShape([5, 8, 8, 1])
+    """
     video = example["video"]
     have = video.shape[-1]
     if have == channels:
@@ -210,13 +270,29 @@ def to_channels(example, channels):
 
 
 def to_grey(example):
-    """Frames without colour: every channel is the mean of all."""
+    """Frames without colour: every channel is the mean of all.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_grey
+        >>> video = tf.constant([[[[0, 90, 0]]]], tf.uint8)
+        >>> to_grey({"video": video})["video"].numpy().ravel()
+        array([30, 30, 30], dtype=uint8)
+    """
     channels = example["video"].shape[-1]
     return to_channels(to_channels(example, 1), channels)
 
 
 def to_float(example):
-    """uint8 frames as float32 in `[0, 1]`."""
+    """uint8 frames as float32 in `[0, 1]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_float
+        >>> example = {"video": tf.constant([0, 255], tf.uint8)}
+        >>> to_float(example)["video"].numpy()
+        array([0., 1.], dtype=float32)
+    """
     return {**example, "video": tf.cast(example["video"], tf.float32) / 255.0}
 
 
@@ -230,6 +306,13 @@ def to_one_hot(segmentation, num_objects):
     Returns:
         `(masks [..., H, W, K + 1], weights [..., H, W])`, both float32; the
         weight is 0 where a pixel is to be ignored.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_one_hot
+        >>> masks, weights = to_one_hot(tf.constant([[[0], [2], [255]]]), 2)
+        >>> masks.numpy().argmax(-1), weights.numpy()  # 255 is ignored
+        (array([[0, 2, 0]]), array([[1., 1., 0.]], dtype=float32))
     """
     ids = tf.cast(segmentation[..., 0], tf.int32)
     weights = tf.cast(ids != IGNORE_ID, tf.float32)
@@ -238,21 +321,49 @@ def to_one_hot(segmentation, num_objects):
 
 
 def to_bits(video):
-    """Frames for a Bernoulli likelihood: 1 where the value exceeds 127."""
+    """Frames for a Bernoulli likelihood: 1 where the value exceeds 127.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_bits
+        >>> to_bits(tf.constant([127, 128])).numpy()
+        array([0., 1.], dtype=float32)
+    """
     return tf.cast(video > 127, tf.float32)
 
 
 def foreground_mask(segmentation):
-    """`[..., H, W, 1]` bool: pixels of an object, ignored ones left out."""
+    """`[..., H, W, 1]` bool: pixels of an object, ignored ones left out.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import foreground_mask
+        >>> foreground_mask(tf.constant([0, 2, 255])).numpy()
+        array([False,  True, False])
+    """
     return (segmentation > 0) & (segmentation != IGNORE_ID)
 
 
 def boxes_yxhw(boxes):
-    """Boxes as centre and size `(y, x, height, width)`."""
+    """Boxes as centre and size `(y, x, height, width)`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import boxes_yxhw
+        >>> boxes_yxhw(tf.constant([[0.0, 2.0, 4.0, 8.0]])).numpy()
+        array([[2., 5., 4., 6.]], dtype=float32)
+    """
     low, high = boxes[..., :2], boxes[..., 2:]
     return tf.concat([(low + high) / 2, high - low], -1)
 
 
 def to_reference_boxes(boxes):
-    """Boxes shifted by half a pixel, as SILOT's evaluation counts them."""
+    """Boxes shifted by half a pixel, as SILOT's evaluation counts them.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.preprocess import to_reference_boxes
+        >>> to_reference_boxes(tf.constant([[1.0, 2.0, 4.0, 8.0]])).numpy()
+        array([[0.5, 1.5, 3.5, 7.5]], dtype=float32)
+    """
     return boxes - 0.5

@@ -42,6 +42,12 @@ class Source:
         metadata: Metadata as stored with it.
         features: Name, such as `factors/position`, to `(shape, dtype)`.
         builder: The TFDS builder.
+
+    Examples:
+        >>> from tfdecomp.data.reader import Source
+        >>> features = {"video": ((20, 64, 64, 3), "uint8")}
+        >>> Source("a", {}, features, builder=None).video_shape
+        (20, 64, 64, 3)
     """
 
     label: str
@@ -203,7 +209,13 @@ def _without_deprecations():
 
 
 def flatten(tree, prefix=""):
-    """Nested dictionary as a flat one with names such as `factors/mass`."""
+    """Nested dictionary as a flat one with names such as `factors/mass`.
+
+    Examples:
+        >>> from tfdecomp.data.reader import flatten
+        >>> flatten({"video": 0, "factors": {"mass": 1}})
+        {'video': 0, 'factors/mass': 1}
+    """
     flat = {}
     for name, value in tree.items():
         if isinstance(value, dict):
@@ -225,6 +237,13 @@ def open_source(name, data_dir=None, prepared=True):
     Raises:
         MissingFileError: If it has not been prepared.
         LayoutError: If its schema is not the present one.
+
+    Examples:
+        >>> from tfdecomp import builders  # knows sets that are not prepared
+        >>> from tfdecomp.data.reader import open_source
+        >>> source = open_source("bouncing_balls/color4", prepared=False)
+        >>> source.video_shape
+        (51, 64, 64, 3)
     """
     full = naming.full_name(name)
     try:
@@ -262,7 +281,15 @@ def _registered(full, data_dir):
 
 
 def from_builder(builder):
-    """`Source` of a builder, whether it has been prepared or not."""
+    """`Source` of a builder, whether it has been prepared or not.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data.reader import from_builder
+        >>> source = from_builder(builders.make("tetrominoes/quick14"))
+        >>> source.label, source.video_shape
+        ('tfdecomp_tetrominoes/quick14', (1, 14, 14, 3))
+    """
     label = f"{builder.name}/{builder.builder_config.name}"
     metadata = dict(builder.info.metadata or {})
     naming.check_schema(metadata, label)

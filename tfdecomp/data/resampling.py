@@ -22,6 +22,14 @@ def smoothed_cubic(frames, size):
 
     Returns:
         `[T, height, width, C]` uint8.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.data.resampling import smoothed_cubic
+        >>> frames = np.full([1, 8, 8, 3], 9, np.uint8)
+        >>> small = smoothed_cubic(frames, size=(4, 2))
+        >>> small.shape, small[0, 0, 0]
+        ((1, 4, 2, 3), array([9, 9, 9], dtype=uint8))
     """
     down = _weights(frames.shape[1], size[0])
     across = _weights(frames.shape[2], size[1])
@@ -46,6 +54,12 @@ def nearest(frames, size):
 
     Returns:
         `[T, height, width, ...]`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.data.resampling import nearest
+        >>> nearest(np.arange(6).reshape(1, 1, 6), size=(1, 2))
+        array([[[1, 4]]])
     """
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)

@@ -17,6 +17,13 @@ def resize_bilinear(image, height, width):
 
     Returns:
         `[height, width, C]` uint8, rounded.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.data.sampling import resize_bilinear
+        >>> image = np.array([[[0], [40]]], np.uint8)
+        >>> resize_bilinear(image, height=1, width=4).ravel()
+        array([ 0, 10, 30, 40], dtype=uint8)
     """
     if image.shape[:2] == (height, width):
         return image
@@ -39,6 +46,12 @@ def resize_nearest(labels, height, width):
 
     Returns:
         `[height, width]`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.data.sampling import resize_nearest
+        >>> resize_nearest(np.array([[1, 2]]), height=1, width=4)
+        array([[1, 1, 2, 2]])
     """
     rows = _centres(labels.shape[0], height).astype(int)
     columns = _centres(labels.shape[1], width).astype(int)

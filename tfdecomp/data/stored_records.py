@@ -18,6 +18,14 @@ def check(builder) -> dict:
         MissingFileError: If a file is not there.
         LayoutError: If a record is damaged, or a file has fewer or more than
             were written.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data.stored_records import check
+        >>> name = "tetrominoes/quick14_tiny"
+        >>> builder = builders.prepare(name, data_dir="data", progress=False)
+        >>> check(builder)["train"]
+        64
     """
     counts = {}
     for split, info in builder.info.splits.items():
@@ -62,6 +70,15 @@ def explained(name, path=None):
     Raises:
         MissingFileError: If the file is not there.
         LayoutError: If it is damaged.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.data.stored_records import explained
+        >>> with explained("a", path="train.tfrecord"):
+        ...     raise tf.errors.NotFoundError(None, None, "No such file")
+        Traceback (most recent call last):
+            ...
+        tfdecomp.data.errors.MissingFileError: a: train.tfrecord is not ...
     """
     import tensorflow as tf
 

@@ -43,11 +43,11 @@ class ClippedBernoulli(ScalarDistribution):
     Raises:
         ValueError: If the form is unknown.
 
-    Example:
-
-    >>> p = ClippedBernoulli(tf.zeros([2, 8, 8, 1]), epsilon=1e-6)
-    >>> tfd.Independent(p, 3).log_prob(tf.ones([2, 8, 8, 1])).shape
-    TensorShape([2])
+    Examples:
+        >>> from tfdecomp.distributions.bernoulli import ClippedBernoulli
+        >>> p = ClippedBernoulli([0.25, 2.0], epsilon=1e-6)
+        >>> p.prob(1.0).numpy().round(2)
+        array([0.25, 1.  ], dtype=float32)
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class LogitBernoulli(tfd.Bernoulli):
         logits: `[...]`, the batch.
         name: Of the distribution.
 
-    Example:
-
-    >>> p = tfd.Independent(LogitBernoulli(tf.zeros([2, 8, 8, 1])), 3)
-    >>> p.log_prob(tf.ones([2, 8, 8, 1])).shape
-    TensorShape([2])
+    Examples:
+        >>> from tfdecomp.distributions.bernoulli import LogitBernoulli
+        >>> p = LogitBernoulli([0.0, 9.0])
+        >>> p.prob(1.0).numpy().round(2)
+        array([0.5, 1. ], dtype=float32)
     """
 
     def __init__(self, logits, name="LogitBernoulli"):

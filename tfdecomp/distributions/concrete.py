@@ -37,12 +37,13 @@ class BinaryConcrete(ScalarDistribution):
         temperature: Positive scalar t.
         name: Of the distribution.
 
-    Example:
-
-    >>> q = BinaryConcrete([-2.0, 0.0, 2.0], temperature=0.5)
-    >>> v = q.sample(seed=1)
-    >>> q.log_prob(v).shape, tf.sigmoid(v).shape
-    (TensorShape([3]), TensorShape([3]))
+    Examples:
+        >>> from tfdecomp.distributions.concrete import BinaryConcrete
+        >>> q = BinaryConcrete([-2.0, 0.0, 2.0], temperature=0.5)
+        >>> q.probs().numpy().round(2)
+        array([0.12, 0.5 , 0.88], dtype=float32)
+        >>> q.sample(seed=1).shape
+        TensorShape([3])
     """
 
     def __init__(self, logits, temperature=1.0, name="BinaryConcrete"):
@@ -156,11 +157,11 @@ class Presence(ScalarDistribution):
     Raises:
         ValueError: Unless exactly one of `logits` and `probs` is given.
 
-    Example:
-
-    >>> q, p = Presence(logits=[0.0, 9.0]), Presence(probs=[0.1, 0.0])
-    >>> tfd.kl_divergence(q, p).shape
-    TensorShape([2])
+    Examples:
+        >>> from tfdecomp.distributions.concrete import Presence
+        >>> q, p = Presence(probs=[0.5, 1.0]), Presence(probs=[0.5, 0.5])
+        >>> q.kl_divergence(p).numpy().round(2)  # log 2
+        array([0.  , 0.69], dtype=float32)
     """
 
     def __init__(self, logits=None, probs=None, name="Presence"):

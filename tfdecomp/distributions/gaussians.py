@@ -28,7 +28,13 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 def check_parameterization(name: str) -> str:
-    """Returns `name`, or raises `ValueError` naming the known ones."""
+    """Returns `name`, or raises `ValueError` naming the known ones.
+
+    Examples:
+        >>> from tfdecomp.distributions.gaussians import check_parameterization
+        >>> check_parameterization("softplus")
+        'softplus'
+    """
     if name not in PARAMETERIZATIONS:
         raise ValueError(
             f"parameterization must be one of {PARAMETERIZATIONS}, got {name!r}"
@@ -53,12 +59,13 @@ class DiagonalGaussian(Distribution):
         ValueError: If the parameterization is unknown, `raw` has no two
             halves, or neither it nor the halves are given.
 
-    Example:
-
-    >>> q = DiagonalGaussian(tf.zeros([8, 2 * 3]))
-    >>> p = DiagonalGaussian.standard(3)
-    >>> q.sample(seed=1).shape, tfd.kl_divergence(q, p).shape
-    (TensorShape([8, 3]), TensorShape([8]))
+    Examples:
+        >>> from tfdecomp.distributions.gaussians import DiagonalGaussian
+        >>> q = DiagonalGaussian.of(mean=[[3.0, 0.0]], log_variance=[[0.0, 0]])
+        >>> q.kl_divergence(DiagonalGaussian.standard(2)).numpy()  # 3^2 / 2
+        array([4.5], dtype=float32)
+        >>> q.sample(seed=1).shape
+        TensorShape([1, 2])
     """
 
     def __init__(
@@ -258,11 +265,13 @@ class NormalPixels(Distribution):
             clip `[T, H, W, C]` as a whole.
         name: Of the distribution.
 
-    Example:
-
-    >>> p = NormalPixels(tf.zeros([2, 8, 8, 3]), variance=0.1)
-    >>> p.log_prob(tf.zeros([2, 8, 8, 3])).shape
-    TensorShape([2])
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.gaussians import NormalPixels
+        >>> p = NormalPixels(tf.zeros([1, 2, 2, 1]), variance=0.5)
+        >>> off = p.log_prob(p.mean()) - p.log_prob(p.mean() + 1.0)
+        >>> off.numpy().round(2)  # four pixels, each off by 1 / (2 variance)
+        array([4.], dtype=float32)
     """
 
     def __init__(self, means, variance, event_ndims=3, name="NormalPixels"):

@@ -33,7 +33,14 @@ _MOST_SEQUENCES = 100_000  # that an exact divergence adds up
 
 
 def gumbel(uniform):
-    """Uniform noise in [0, 1) -> noise of the Gumbel(0, 1) distribution."""
+    """Uniform noise in [0, 1) -> noise of the Gumbel(0, 1) distribution.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.locations import gumbel
+        >>> gumbel(tf.constant([0.5, 0.99])).numpy().round(1)
+        array([0.4, 4.6], dtype=float32)
+    """
     uniform = tf.clip_by_value(uniform, _SMALLEST, 1.0 - 1e-7)
     return -tf.math.log(-tf.math.log(uniform))
 
@@ -60,11 +67,16 @@ class LocationsWithoutReplacement(Distribution):
     Raises:
         ValueError: If there are more draws than locations.
 
-    Example:
-
-    >>> q = LocationsWithoutReplacement(tf.zeros([2, 16]), num_draws=3)
-    >>> q.sample(seed=1).shape
-    TensorShape([2, 3])
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.locations import (
+        ...     LocationsWithoutReplacement,
+        ... )
+        >>> q = LocationsWithoutReplacement(tf.zeros([1, 16]), num_draws=3)
+        >>> q.sample(seed=1).shape
+        TensorShape([1, 3])
+        >>> (1 / q.prob([[3, 5, 0]])).numpy().round()  # 16 * 15 * 14
+        array([3360.], dtype=float32)
     """
 
     def __init__(self, logits, num_draws, name="LocationsWithoutReplacement"):
@@ -182,11 +194,11 @@ class UniformLocations(Distribution):
     Raises:
         ValueError: If there are more draws than locations.
 
-    Example:
-
-    >>> p = UniformLocations(num_locations=16, num_draws=2)
-    >>> round(float(tf.exp(-p.log_prob([3, 5]))))  # 16 * 15
-    240
+    Examples:
+        >>> from tfdecomp.distributions.locations import UniformLocations
+        >>> p = UniformLocations(num_locations=16, num_draws=2)
+        >>> round(1 / float(p.prob([3, 5])))  # 16 * 15
+        240
     """
 
     def __init__(self, num_locations, num_draws, name="UniformLocations"):
@@ -238,12 +250,15 @@ class NextLocation(ScalarDistribution):
         open_logits: `[..., K, D]`; below -5e8 a location is used up.
         name: Of the distribution.
 
-    Example:
-
-    >>> q = LocationsWithoutReplacement(tf.zeros([2, 16]), num_draws=3)
-    >>> each = q.conditional(q.open_logits([[3, 5, 0], [2, 1, 4]]))
-    >>> tfd.kl_divergence(each, UniformLocations(16, 3).conditional()).shape
-    TensorShape([2, 3])
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.locations import (
+        ...     LocationsWithoutReplacement,
+        ... )
+        >>> q = LocationsWithoutReplacement(tf.zeros([1, 16]), num_draws=3)
+        >>> each = q.conditional(q.open_logits([[3, 5, 0]]))  # NextLocation
+        >>> (1 / each.prob([[3, 5, 0]])).numpy().round()
+        array([[16., 15., 14.]], dtype=float32)
     """
 
     def __init__(self, open_logits, name="NextLocation"):
@@ -298,10 +313,11 @@ class UniformNext(ScalarDistribution):
         num_left: `[...]`, how many are left.
         name: Of the distribution.
 
-    Example:
-
-    >>> UniformNext(num_left=[16, 15, 14]).batch_shape
-    TensorShape([3])
+    Examples:
+        >>> from tfdecomp.distributions.locations import UniformNext
+        >>> p = UniformNext(num_left=[16, 15, 14])
+        >>> (1 / p.prob([3, 5, 0])).numpy().round()
+        array([16., 15., 14.], dtype=float32)
     """
 
     def __init__(self, num_left, name="UniformNext"):

@@ -24,7 +24,14 @@ tfd = tfp.distributions
 
 
 def log_rate(odds):
-    """`log rho` for the odds `rho / (1 - rho)` of one more object."""
+    """`log rho` for the odds `rho / (1 - rho)` of one more object.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.object_count import log_rate
+        >>> round(float(tf.exp(log_rate(1.0))), 2)
+        0.5
+    """
     return tf.math.log_sigmoid(tf.math.log(tf.cast(odds, tf.float64) + 1e-6))
 
 
@@ -36,13 +43,13 @@ class ObjectCount(Distribution):
         log_rate: Scalar `log rho`; see the function of that name.
         name: Of the distribution.
 
-    Example:
-
-    >>> p = ObjectCount(num_variables=4, log_rate=log_rate(0.5))
-    >>> p.log_prob([0.0, 1.0, 0.0, 0.0]).shape
-    TensorShape([])
-    >>> p.conditional([[0.0, 1.0, 0.0, 0.0]]).batch_shape
-    TensorShape([1, 4])
+    Examples:
+        >>> from tfdecomp.distributions.object_count import ObjectCount
+        >>> p = ObjectCount(num_variables=2, log_rate=0.0)  # 0, 1, 2 alike
+        >>> (1 / p.prob([[0.0, 0.0], [1.0, 0.0]])).numpy().round()
+        array([3., 6.], dtype=float32)
+        >>> p.conditional([[1.0, 0.0]]).batch_shape
+        TensorShape([1, 2])
     """
 
     def __init__(self, num_variables, log_rate, name="ObjectCount"):
@@ -163,7 +170,14 @@ def _kl_counts(q, p, name=None):
 
 
 def log_binomials(num_variables):
-    """`log binom(N, n)` for `n = 0...N`, float64 `[N + 1]`."""
+    """`log binom(N, n)` for `n = 0...N`, float64 `[N + 1]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.object_count import log_binomials
+        >>> tf.exp(log_binomials(4)).numpy().round()
+        array([1., 4., 6., 4., 1.])
+    """
     total = tf.cast(num_variables, tf.float64)
     n = tf.range(total + 1.0)
     choose = tf.math.lgamma(total + 1.0)

@@ -1,5 +1,6 @@
 """Scores of tracks against the number of objects, for each system."""
 
+import fnmatch
 import os
 import pathlib
 import statistics
@@ -7,7 +8,7 @@ import statistics
 import numpy as np
 
 from tfdecomp.data import naming
-from tfdecomp.evaluation import tables, tracking
+from tfdecomp.evaluation import published, tables, tracking
 
 _COLUMNS = 4  # panels in a row of the plot
 
@@ -37,14 +38,17 @@ def systems(results, protocol=None) -> dict:
     labels = [_label(members[0]) for members in groups.values()]
     found = {}
     for label, (key, members) in zip(labels, groups.items()):
-        if labels.count(label) > 1:
-            label += f", config {str(key[2])[:8]}"
+        is_file = str(key[2]).endswith(".gin")  # as lines of runs have it
+        if labels.count(label) > 1 or is_file:
+            label += f", config {tables.config_name(str(key[2]))}"
         found.setdefault(label, []).extend(map(_by_objects, members))
     return found
 
 
 def markdown(results, protocol=None) -> str:
     """A table with a row for each system and score; "" without tracks.
+
+    What is known of baselines of the papers on such data stands below.
 
     Args:
         results: See `systems`.
@@ -53,12 +57,54 @@ def markdown(results, protocol=None) -> str:
     found = systems(results, protocol)
     if not found:
         return ""
+    return _table(found | published_systems(tables.select(results, protocol)))
+
+
+def published_markdown(name, results=()) -> str:
+    """All baselines of a protocol by number of objects, and our systems.
+
+    Args:
+        name: Name of the protocol.
+        results: See `systems`; those of other protocols are left out.
+    """
+    own = [r for r in results if r["protocol"]["name"] == name]
+    found = systems(own, name) if own else {}
+    return f"{name}\n{_table(found | _baselines(name))}"
+
+
+def published_systems(results) -> dict:
+    """Baselines on the data of results, as `systems` has them.
+
+    Args:
+        results: Of one protocol, see `tables.select`.
+    """
+    names = [naming.full_name(result["dataset"]) for result in results]
+    return _baselines(results[0]["protocol"]["name"], names)
+
+
+def _baselines(protocol, names=None):
+    """Those of a protocol; with names of datasets those on one of them."""
+    return {
+        found.model: [
+            {
+                str(number): {name: v[i] for name, v in found.scores.items()}
+                for i, number in enumerate(found.numbers)
+            }
+        ]
+        for found in published.BY_OBJECTS
+        if found.protocol == protocol
+        and (names is None or fnmatch.filter(names, found.data))
+    }
+
+
+def _table(found):
     numbers = _numbers(found)
     lines = [
         [label, tables.OTHER_SCORES[score]]
         + [tables.mean(_values(seeds, number, score)) for number in numbers]
         for label, seeds in found.items()
         for score in tracking.SCORES
+        if any(score in scores for s in seeds for scores in s.values())
     ]
     table = tables.render(["model", "number of objects", *numbers], lines)
     return f"\nBy number of objects\n\n{table}"
@@ -112,7 +158,7 @@ def write_plot(path, results, protocol=None) -> pathlib.Path:
     Raises:
         TableError: See `plot`; or if the file is to be no PNG.
     """
-    from tfdecomp.data import video_io
+    from tfdecomp.data.video import video_io
 
     path = pathlib.Path(os.path.expanduser(path))
     if path.suffix != ".png":

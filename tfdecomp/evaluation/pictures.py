@@ -272,7 +272,7 @@ def write(folder, pictures, prefix="") -> list[pathlib.Path]:
     Returns:
         The files.
     """
-    from tfdecomp.data import video_io
+    from tfdecomp.data.video import video_io
 
     folder = pathlib.Path(os.path.expanduser(folder))
     folder.mkdir(parents=True, exist_ok=True)

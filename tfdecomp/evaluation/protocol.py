@@ -117,9 +117,10 @@ class Protocol:
     Raises:
         ValueError: If a value makes no sense.
 
-    Example:
-        >>> protocol = Protocol(conditions=[{"num_frames": 10},
-        ...                                 {"num_frames": 20}])
+    Examples:
+        >>> from tfdecomp.evaluation.protocol import Protocol
+        >>> lengths = [{"num_frames": 10}, {"num_frames": 20}]
+        >>> protocol = Protocol(conditions=lengths)
         >>> [p.num_frames for p in protocol.expand("a_set")]
         [10, 20]
     """

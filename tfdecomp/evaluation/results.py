@@ -57,7 +57,7 @@ def append(folder, result) -> pathlib.Path:
     """
     folder = pathlib.Path(os.path.expanduser(folder))
     path = folder / NAME
-    with _locked(folder):
+    with locked(folder):
         earlier = read(path) if path.exists() else []
         _replace(path, _as_json([*earlier, result]))
     return path
@@ -114,8 +114,12 @@ def _replace(path, text):
 
 
 @contextlib.contextmanager
-def _locked(folder):
-    """Keeps other processes of ours out of a folder's results."""
+def locked(folder):
+    """Keeps other processes of ours out of a folder's results.
+
+    Args:
+        folder: It must exist.
+    """
     try:
         import fcntl
     except ImportError:  # not on this system: two writers go unnoticed

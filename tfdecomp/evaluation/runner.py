@@ -40,10 +40,16 @@ class Evaluator:
             its result; by default that.
         progress: Called with the number of clips done, now and then.
 
-    Example:
-        >>> evaluator = Evaluator(model, Protocol(), trained_on="balls/quick")
-        >>> evaluator.run()["f_ari"]
-        0.93
+    Examples:
+        >>> from tfdecomp.data.fake import fake_batch
+        >>> from tfdecomp.evaluation.protocol import Protocol
+        >>> from tfdecomp.evaluation.runner import Evaluator
+        >>> from tfdecomp.models.vae import VAE
+        >>> clips = [fake_batch(2, 3, 16, 16) | {"valid": [True, True]}]
+        >>> rest = {"trained_on": "fake", "open_clips": lambda *_: clips}
+        >>> evaluator = Evaluator(VAE(image_size=16), Protocol(), **rest)
+        >>> evaluator.run()["num_clips"]
+        2
     """
 
     def __init__(

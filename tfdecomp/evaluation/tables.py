@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import pathlib
 import statistics
 
 from tfdecomp.data import naming
@@ -94,14 +95,53 @@ def markdown(results, protocol=None) -> str:
     rows = _own_rows(chosen, table)
     if table is None:
         return _plain(name, rows, _protocol_line(chosen))
-    headings = table.headings or _headings(SCORES, table.columns)
     ours = {row["data"] for row in rows}
-    lines = []
-    for data in dict.fromkeys([r.data for r in table.rows] + sorted(ours)):
-        if data in ours:
-            lines += _lines_of(data, table, rows, headings)
+    lines = [
+        line
+        for data in _all_data(table, rows)
+        if data in ours
+        for line in _lines_of(data, table, rows)
+    ]
     title = f"{table.title} ({name}; {_protocol_line(chosen)})"
-    return f"{title}\n\n{_render_scores(headings, lines)}"
+    return f"{title}\n\n{_render_scores(_headings_of(table), lines)}"
+
+
+def published_markdown(name, results=()) -> str:
+    """A paper's whole table, with our results of its protocol among the rows.
+
+    Args:
+        name: The protocol, a name in `published.TABLES`.
+        results: What `results.read` returned, of any number of files; those
+            of other protocols are left out.
+
+    Raises:
+        TableError: If no paper has such a table; and see `select`.
+    """
+    table = published.TABLES.get(name)
+    if table is None:
+        raise TableError(
+            f"no paper has a table for the protocol {name!r}; there are "
+            f"{', '.join(published.TABLES)}"
+        )
+    own = [r for r in results if r["protocol"]["name"] == name]
+    rows = _own_rows(select(own, name), table) if own else []
+    lines = [
+        line
+        for data in _all_data(table, rows)
+        for line in _lines_of(data, table, rows)
+    ]
+    title = f"{table.title} ({name})"
+    return f"{title}\n\n{_render_scores(_headings_of(table), lines)}"
+
+
+def _all_data(table, rows):
+    """Names of the paper's data, then of ours that it does not have."""
+    ours = {row["data"] for row in rows}
+    return dict.fromkeys([r.data for r in table.rows] + sorted(ours))
+
+
+def _headings_of(table):
+    return table.headings or _headings(SCORES, table.columns)
 
 
 def differences(setups) -> str:
@@ -127,21 +167,29 @@ def differences(setups) -> str:
     return f"{head}\n\n{render(['', *setups], lines)}"
 
 
-def _lines_of(data, table, rows, headings):
+def _lines_of(data, table, rows):
     """A dataset's published rows, each with ours of the same model below it.
 
     Models of ours that the paper does not have come last.
     """
+    headings = _headings_of(table)
     lines, left = [], [r for r in rows if r["data"] == data]
     for paper in table.rows:
         if paper.data != data:
             continue
         lines.append(_published_cells(paper, table.columns, headings))
-        name = published.OURS.get(paper.model, paper.model)
-        same = [r for r in left if _kind(r) == name]
-        left = [r for r in left if _kind(r) != name]
+        same = [r for r in left if _is_of(r, paper.model, table)]
+        left = [r for r in left if r not in same]
         lines += [_own_cells(r, headings) for r in same]
     return lines + [_own_cells(r, headings) for r in left]
+
+
+def _is_of(row, model, table):
+    """Whether a row of ours is of a paper's model."""
+    for pattern, name in table.model_of.items():
+        if fnmatch.fnmatch(row["gin_file"] or "", pattern):
+            return name == model
+    return _kind(row) == published.OURS.get(model, model)
 
 
 def _headings(scores, columns):
@@ -181,6 +229,7 @@ def _own_rows(results, table):
                 "model": model,
                 "class": members[0].get("class", model),
                 "config": config,
+                "gin_file": (members[0].get("run") or {}).get("gin_file"),
                 "seeds": len(members),
                 "cells": cells,
             }
@@ -190,8 +239,18 @@ def _own_rows(results, table):
     for row, label in zip(rows, labels):
         row["label"] = label
         if labels.count(label) > 1 and row["config"]:
-            row["label"] += f", config {row['config'][:8]}"
+            row["label"] += f", config {config_name(row['config'])}"
     return rows
+
+
+def config_name(config) -> str:
+    """What tells configs apart: a file's name, or the start of a checksum.
+
+    Args:
+        config: Path of the file, or checksum of its text.
+    """
+    is_file = str(config).endswith(".gin")
+    return pathlib.PurePosixPath(config).stem if is_file else config[:8]
 
 
 def _label(row):

@@ -4,7 +4,8 @@ Decided once:
 
 * Only frames that the truth has a row for are scored, and of these only
   those that the prediction looked at, where that is known. What was found in
-  other frames is left out, and counted.
+  other frames is left out, and counted. Where it is not known, as of a text,
+  frames without a row count as looked at, in vain; how many is said.
 * Truth may be boxes or points. Boxes match from an IoU of a half. With a
   radius, which points need, a box matches where its centre is at most that
   far from the point, or from the centre of the true box.
@@ -43,14 +44,15 @@ _SHOWN = (
 )
 
 
-def score(found, true, radius=None) -> dict:
+def score(found, true, radius=None, frames=None) -> dict:
     """Scores found tracks against true ones.
 
     Args:
-        found: `tfdecomp.data.mot_files.Tracks`.
+        found: `tfdecomp.data.formats.mot_files.Tracks`.
         true: The same, read as truth.
         radius: Pixels within which a centre matches; None: boxes do by their
             overlap.
+        frames: First and last frame to score, from 0; None: all.
 
     Returns:
         JSON-able: which files and frames, numbers of boxes and tracks, and
@@ -65,7 +67,8 @@ def score(found, true, radius=None) -> dict:
             if points come without a radius, or if there is too much.
     """
     _check_match(found, true, radius)
-    frames = _scored_frames(found, true)
+    true_frames = _frames_of(true, frames)
+    frames = _scored_frames(found, true, true_frames)
     kept_found = found.take(np.isin(found.frames, frames))
     kept_true = true.take(np.isin(true.frames, frames))
     if not len(kept_true):
@@ -85,6 +88,10 @@ def score(found, true, radius=None) -> dict:
         "iou": None if radius else IOU,
         "num_frames": len(frames),
         "frames": [int(frames[0]), int(frames[-1])],
+        "true_frames": len(true_frames),
+        "tracked_frames": len(np.unique(kept_found.frames)),
+        "last_tracked_frame": int(found.frames.max()) if len(found) else None,
+        "is_known_what_was_seen": found.seen is not None,
         "boxes_left_out": len(found) - len(kept_found),
         "true_boxes_left_out": len(true) - len(kept_true),
         "true_boxes": len(kept_true),
@@ -112,6 +119,7 @@ def table(result) -> str:
         f"the first frame is {starts['truth']} in {result['truth']} and "
         f"{starts['tracks']} in {result['tracks']}"
     )
+    lines += _coverage(result)
     left = result["boxes_left_out"], result["true_boxes_left_out"]
     if any(left):
         lines.append(
@@ -124,6 +132,29 @@ def table(result) -> str:
             text = f"{value:.4f}" if isinstance(value, float) else value
             lines.append(f"  {title:<15}{'-' if value is None else text}")
     return "\n".join(lines)
+
+
+def _coverage(result):
+    """A line where truth and tracks are of different frames."""
+    scored, true = result["num_frames"], result["true_frames"]
+    if scored < true:
+        return [
+            f"the truth has {true} frames; {scored} of them were looked at, "
+            "and the others are left out"
+        ]
+    tracked = result["tracked_frames"]
+    if result["is_known_what_was_seen"] or tracked == scored:
+        return []
+    line = (
+        f"the truth has {scored} frames, the tracks have rows in {tracked} of "
+        f"them; in the other {scored - tracked} all that is true counts as "
+        "missed"
+    )
+    first, last = result["frames"]
+    end = result["last_tracked_frame"]
+    if end is not None and first <= end < last:
+        line += f" (--frames={first}:{end} scores the video up to the last row)"
+    return [line]
 
 
 def _check_match(found, true, radius):
@@ -139,9 +170,23 @@ def _check_match(found, true, radius):
             )
 
 
-def _scored_frames(found, true):
-    """Frames from 0, at least one."""
+def _frames_of(true, asked):
+    """Frames from 0 that the truth has, of those that were asked for."""
     frames = np.unique(true.frames) if true.seen is None else true.seen
+    if asked is None or not len(frames):
+        return frames
+    first, last = asked
+    kept = frames[(frames >= first) & (frames <= last)]
+    if not len(kept):
+        raise ValueError(
+            f"{true.path} has frames {frames.min()} to {frames.max()} (counted "
+            f"from 0), none from {first} to {last}, which --frames asks for"
+        )
+    return kept
+
+
+def _scored_frames(found, true, frames):
+    """Those of the frames that can be scored, at least one."""
     looked_at = np.unique(found.frames) if found.seen is None else found.seen
     common = np.isin(frames, looked_at)
     if found.seen is not None:

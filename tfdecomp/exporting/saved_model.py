@@ -12,10 +12,10 @@ traced with. Only when all answers agree does the folder get its name.
 
 import tensorflow as tf
 
-import tfdecomp
 from tfdecomp.exporting import check, folders
 from tfdecomp.exporting.check import ExportError
 from tfdecomp.exporting.signatures import OPTIONS, make_signatures
+from tfdecomp.version import __version__
 
 
 def export(model, output, *, overwrite=False, info=None) -> dict:
@@ -94,7 +94,7 @@ def facts(model, info) -> dict:
         "image_size": list(model.image_size),
         "channels": model.channels,
         "parameters": model.count_params(),
-        "tfdecomp": tfdecomp.__version__,
+        "tfdecomp": __version__,
         "tensorflow": tf.__version__,
         "info": info or {},
     }

@@ -5,7 +5,6 @@ known by what they hold, and paths that the gin files need are set anew.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -17,7 +16,6 @@ from tfdecomp.fitting import inputs as inputs_lib
 STATE_NAME, GIN_NAME, LOCK_NAME = inputs_lib.STATE_NAME, "fit.gin", ".fit.lock"
 LOOKED = "looked"  # the stage before anything is settled
 FOOTAGE, RUN, OUT = "footage", "run", "out"
-_ENDS = 2**20  # bytes at both ends of a file that it is known by
 _FOLDER = re.compile(r"^(\S*moving_clips\.folder = ).*$", re.MULTILINE)
 
 
@@ -166,35 +164,3 @@ def _remove_empty(folders):
             folder.rmdir()
         except OSError:
             return
-
-
-def fingerprint(source) -> dict:
-    """What a video is known by, wherever it lies: JSON-able.
-
-    Args:
-        source: Path of a video, or of a folder of frames.
-    """
-    path = pathlib.Path(source)
-    files = [path]
-    if path.is_dir():
-        files = sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and not file.name.startswith(".")
-        )
-    sizes = [file.stat().st_size for file in files]
-    digest = hashlib.sha256(json.dumps(sizes).encode())
-    for file in files[:1] + files[-1:]:
-        digest.update(_ends(file))
-    return {
-        "files": len(files),
-        "bytes": sum(sizes),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def _ends(path):
-    with open(path, "rb") as file:
-        first = file.read(_ENDS)
-        file.seek(max(0, path.stat().st_size - _ENDS))
-        return first + file.read()

@@ -1,24 +1,33 @@
 """Which videos a fit is of; looked at before TensorFlow is loaded."""
 
+import hashlib
+import json
 import os
 import pathlib
 
-from tfdecomp.data import errors, picture_files, video_frames
+from tfdecomp.data import errors
+from tfdecomp.data.video import array_files, picture_files, video_frames
 from tfdecomp.prediction import footage as footage_lib
+from tfdecomp.prediction import regions
+from tfdecomp.prediction.options import Options
 
 STATE_NAME = "fit.json"
+_ENDS = 2**20  # bytes at both ends of a file that it is known by
 
 
-def check(given, output) -> list[str]:
+def check(given, output, options=None) -> list[str]:
     """The videos of what was given, each of which can be read.
 
     Args:
         given: Paths of videos, of folders of videos or of frames.
         output: Folder for the results.
+        options: `prediction.options.Options` that must suit them; None: the
+            usual ones.
 
     Raises:
         DatasetInputError: If one cannot be read.
-        ValueError: If the output is a file.
+        ValueError: If the output is a file, or the region shows nothing of
+            the first video.
     """
     output = pathlib.Path(os.path.expanduser(output))
     if output.exists() and not output.is_dir():
@@ -35,8 +44,14 @@ def check(given, output) -> list[str]:
             hint="give --input as it is called now, or use the model as it "
             f"is: 'tfdecomp predict --model={output}'",
         ) from error
-    for source in sources:
-        footage_lib.Footage(source)
+    options = options or Options()
+    footages = [
+        footage_lib.Footage(
+            source, options.fps, options.source_fps, options.range
+        )
+        for source in sources
+    ]
+    regions.read(options.region, footages[0].size)
     return sources
 
 
@@ -72,9 +87,43 @@ def _is_video(file):
     """Whether a file of a folder is a video of its own."""
     if file.suffix.lower() in video_frames.VIDEO_SUFFIXES:
         return True
+    if array_files.is_array(file):
+        return array_files.is_stack(file)
     if not video_frames.is_picture(file):
         return False
     try:
         return picture_files.info(file).frames > 1
     except errors.DatasetInputError:
         return False  # said when it is read
+
+
+def fingerprint(source) -> dict:
+    """What a video is known by, wherever it lies: JSON-able.
+
+    Args:
+        source: Path of a video, or of a folder of frames.
+    """
+    path = pathlib.Path(source)
+    files = [path]
+    if path.is_dir():
+        files = sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file() and not file.name.startswith(".")
+        )
+    sizes = [file.stat().st_size for file in files]
+    digest = hashlib.sha256(json.dumps(sizes).encode())
+    for file in files[:1] + files[-1:]:
+        digest.update(_ends(file))
+    return {
+        "files": len(files),
+        "bytes": sum(sizes),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _ends(path):
+    with open(path, "rb") as file:
+        first = file.read(_ENDS)
+        file.seek(max(0, path.stat().st_size - _ENDS))
+        return first + file.read()

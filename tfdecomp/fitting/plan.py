@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfdecomp.data import moving_clips
+from tfdecomp.data.building import moving_clips
 
 CLIP = 64  # side of the clips in pixels
 RUN_LENGTH = 12  # frames of a run that clips are cut from

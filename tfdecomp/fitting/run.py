@@ -17,11 +17,15 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tfdecomp import configs, hub, packing, saving, training
-from tfdecomp.data import errors, moving_clips
+from tfdecomp.data import errors
+from tfdecomp.data.building import moving_clips
+from tfdecomp.fitting import doubts as doubts_lib
 from tfdecomp.fitting import inputs as inputs_lib
 from tfdecomp.fitting import plan as plan_lib
 from tfdecomp.fitting import score as score_lib
@@ -35,8 +39,8 @@ from tfdecomp.fitting.folder import (
     STATE_NAME,
     FitError,
     FitFolder,
-    fingerprint,
 )
+from tfdecomp.fitting.request import Request
 from tfdecomp.prediction import (
     choosing,
     looking,
@@ -49,6 +53,7 @@ from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction.view import View
+from tfdecomp.types import Path, ShouldStop, StageProgress
 
 __all__ = ["OUT", "RUN", "STATE_NAME", "Fit", "FitError", "Request", "fit"]
 
@@ -61,56 +66,6 @@ _WRITING = 40.0  # frames a second of decoding and drawing, about, at 1 MP
 _SHARE = 0.9  # of the time that is planned; the rest is for what goes wrong
 _MODEL_BYTES = 48 * 2**20  # of checkpoints and what goes with them, about
 _LEAST = 60.0  # seconds of training that are worth it
-_NOT_COMPARED = ("minutes",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What a user wants.
-
-    Args:
-        sources: Paths of videos of one scene, or of folders of frames.
-        minutes: How long it may take in all, about.
-        options: `prediction.runner.Options`.
-        model: Model to begin with.
-        inputs: What the model sees: the `"difference"` from the background,
-            or frames, with the background `"given"`.
-        seed: Seed of the training.
-    """
-
-    sources: tuple
-    minutes: float = 30.0
-    options: runner.Options = runner.Options()
-    model: str = "silot_motion"
-    inputs: str = "difference"
-    seed: int = 0
-
-    def __post_init__(self):
-        options_lib.real("minutes", self.minutes, 0, 10_000)
-        options_lib.whole("seed", self.seed, *options_lib.SEEDS)
-        if self.inputs not in moving_clips.INPUTS:
-            raise ValueError(
-                f"inputs must be one of {moving_clips.INPUTS}, got "
-                f"{self.inputs!r}"
-            )
-        if not self.sources:
-            raise ValueError("there is no video to fit a model to")
-        if self.options.link == "model":
-            raise ValueError(
-                "link='model' has no place in a fit, which follows what moves "
-                "over the whole video; leave link out, or take 'online'"
-            )
-
-    def identity(self):
-        """JSON-able; what two calls must share to be the same fit.
-
-        Neither the places of the videos nor their names.
-        """
-        fields = dataclasses.asdict(self)
-        for name in _NOT_COMPARED:
-            fields.pop(name)
-        fields["sources"] = [fingerprint(source) for source in self.sources]
-        return json.loads(json.dumps(fields, default=str))
 
 
 class Fit:
@@ -129,7 +84,12 @@ class Fit:
     """
 
     def __init__(
-        self, request, output, say=print, progress=None, should_stop=None
+        self,
+        request: Request,
+        output: Path,
+        say: Callable[[str], object] = print,
+        progress: StageProgress | None = None,
+        should_stop: ShouldStop | None = None,
     ):
         self.folder = FitFolder(output)
         self.path = self.folder.path
@@ -139,7 +99,9 @@ class Fit:
         self._begin = time.monotonic()
         options = request.options
         self.footages = [
-            footage_lib.Footage(source, options.fps, options.source_fps)
+            footage_lib.Footage(
+                source, options.fps, options.source_fps, options.range
+            )
             for source in request.sources
         ]
         # A picture may be gone when it is asked for again.
@@ -169,7 +131,7 @@ class Fit:
 
     # ---- stages ------------------------------------------------------------
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """Does what is left; returns the content of `fit.json`."""
         if not self._is_finished():
             with self.folder.held():
@@ -183,7 +145,7 @@ class Fit:
         try:
             return self._run()
         except OSError as error:
-            if error.errno not in runner.FULL:
+            if error.errno not in folder_lib.FULL:
                 raise
             raise self._full() from error
 
@@ -231,9 +193,13 @@ class Fit:
             self.request.inputs == "difference",
         )
         fatal = [words for kind, words in choice.problems if kind in FATAL]
+        dark = doubts_lib.in_the_dark(glance)
+        fatal = [dark] if dark else fatal  # all else follows from it
         if fatal:
             raise FitError("; ".join(fatal))
-        for _, words in choice.problems:
+        doubts = [words for _, words in choice.problems]
+        doubts += doubts_lib.of_video(glance, choice.survey, asked.objects)
+        for words in doubts:
             self.say(f"warning: {words}")
         self.say(table(choice.facts))
         return choice
@@ -528,18 +494,18 @@ class Pace:
 
 
 def fit(
-    source,
-    output,
+    source: Path | list[Path] | tuple[Path, ...],
+    output: Path,
     *,
-    minutes=30.0,
-    model="silot_motion",
-    inputs="difference",
-    seed=0,
-    say=print,
-    progress=None,
-    should_stop=None,
-    **options,
-):
+    minutes: float = 30.0,
+    model: str = "silot_motion",
+    inputs: str = "difference",
+    seed: int = 0,
+    say: Callable[[str], object] = print,
+    progress: StageProgress | None = None,
+    should_stop: ShouldStop | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Fits a model to a fixed-camera video and follows what moves in it.
 
     Args:

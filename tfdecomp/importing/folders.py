@@ -6,7 +6,6 @@ import pathlib
 import keras
 import numpy as np
 
-import tfdecomp
 from tfdecomp import configs, packing, saving, training
 from tfdecomp.importing import (
     iodine,
@@ -14,6 +13,7 @@ from tfdecomp.importing import (
     rules,
     silot,
 )
+from tfdecomp.version import __version__
 
 SYSTEMS = {"provide": provide, "iodine": iodine, "silot": silot}
 CARD_NAME = "README.md"
@@ -141,7 +141,7 @@ def write(imported, output, name):
         "storage": "float32",
         "seed": None,
         "command": None,
-        "version": tfdecomp.__version__,
+        "version": __version__,
         "protocol": None,
         "score": None,
         "imported": origin,

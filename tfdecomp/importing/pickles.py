@@ -11,7 +11,6 @@ import pickletools
 
 from tfdecomp.importing.errors import ImportRefusedError
 
-_MARK = object()
 _CONSTANTS = {
     "NONE": None,
     "NEWTRUE": True,
@@ -25,6 +24,16 @@ _VALUES = frozenset(
 )
 _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MOST_INSTRUCTIONS = 200_000  # a tensor takes about forty
+
+
+class _Mark:
+    """Where a list of values begins on the stack."""
+
+    def __repr__(self):
+        return "a mark"
+
+
+_MARK = _Mark()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +218,8 @@ class _Machine:
 
     def _marked(self):
         """What was put on the stack since the last mark, taken from it."""
+        if not any(value is _MARK for value in self.stack):
+            raise ValueError("values are taken that nothing marks")
         start = len(self.stack) - 1 - self.stack[::-1].index(_MARK)
         values = self.stack[start + 1 :]
         del self.stack[start:]

@@ -15,6 +15,7 @@ import zlib
 
 import numpy as np
 
+from tfdecomp import model_files
 from tfdecomp.importing import pickles
 from tfdecomp.importing.errors import ImportRefusedError
 
@@ -36,6 +37,9 @@ _TYPES = {
 }
 _ARCHIVE = b"PK\x03\x04"  # how one begins; what is in it stands at its end
 _PREFIX = "module."  # of models that were trained on several devices
+_SUFFIXES = (".pth", ".pt")
+_HEAD = 64  # bytes that tell a text
+_TEXT = frozenset(b"\t\n\r" + bytes(range(32, 127)))
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 _LARGEST_PICKLE = 1 << 22  # bytes; names and shapes need a few thousand
@@ -67,6 +71,8 @@ def read(path):
             would run code.
     """
     path = pathlib.Path(path)
+    if path.is_dir():
+        raise ImportRefusedError(f"{path} is a folder; {_inside(path)}")
     if not path.is_file():
         raise ImportRefusedError(
             f"there is no file {path}; expected a state dictionary of "
@@ -97,6 +103,34 @@ def read(path):
         raise ImportRefusedError(
             f"{path} is damaged ({error}); fetch it again"
         ) from error
+
+
+def _inside(folder):
+    """What to give instead of a folder."""
+    inside = sorted(
+        file.name for file in folder.iterdir() if file.suffix in _SUFFIXES
+    )
+    if not inside:
+        return (
+            "expected the file of a state dictionary of PyTorch, such as "
+            "latest_net.pth, and there is none in it"
+        )
+    names = ", ".join(model_files.printable(name, 60) for name in inside[:5])
+    return f"give one of the files in it: {names}"
+
+
+def _refuse_text(head, path):
+    """What begins with text is none of PyTorch's files.
+
+    But the oldest pickles are texts as well, of which the calls are looked at.
+    """
+    is_text = all(byte in _TEXT for byte in head)
+    if head and is_text and not head.startswith(b"("):
+        begin = model_files.printable(head.decode().split("\n")[0], 40)
+        raise ImportRefusedError(
+            f"{path} is a text, which begins with {begin!r}; expected a state "
+            "dictionary of PyTorch, such as latest_net.pth"
+        )
 
 
 def _items(tree, path):
@@ -290,7 +324,9 @@ def _read_stream(path):
     """`(tree, reader of storages)` of pickles one after another."""
     size = path.stat().st_size
     with open(path, "rb") as file:
-        if file.read(len(_ARCHIVE)) == _ARCHIVE:
+        begin = file.read(_HEAD)
+        _refuse_text(begin, path)
+        if begin.startswith(_ARCHIVE):
             raise ImportRefusedError(
                 f"{path} is an archive whose end is missing; fetch it again"
             )

@@ -26,6 +26,14 @@ class BatchNorm(keras.layers.Layer):
     Returns:
         As `inputs`.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.batch_norm import BatchNorm
+        >>> inputs = tf.constant([[1.0], [3.0]])
+        >>> BatchNorm()(inputs, training=True).numpy().round(2)
+        array([[-1.],
+               [ 1.]], dtype=float32)
+
     References:
         Ioffe and Szegedy, Batch Normalization. ICML 2015.
     """

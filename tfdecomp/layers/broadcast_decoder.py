@@ -20,6 +20,13 @@ class CoordinatesFirst(keras.initializers.Initializer):
         coordinate_scale: Standard deviation of the weights on coordinates, or
             None.
         vector_scale: That of the others, or None.
+
+    Examples:
+        >>> from tfdecomp.layers.broadcast_decoder import CoordinatesFirst
+        >>> rule = CoordinatesFirst("zeros", coordinate_scale=2.0)
+        >>> kernel = rule((3, 3, 2 + 4, 8))
+        >>> kernel.shape, float(abs(kernel[:, :, 2:].numpy()).max())
+        (TensorShape([3, 3, 6, 8]), 0.0)
     """
 
     def __init__(self, plain, coordinate_scale=None, vector_scale=None):
@@ -96,6 +103,14 @@ class BroadcastDecoder(keras.layers.Layer):
     Raises:
         ValueError: If `upsample` does not divide the image, or an option is
             unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+        >>> decoder = BroadcastDecoder(image_size=(16, 16), filters=(8, 8))
+        >>> means, logits = decoder(tf.zeros([5, 12]))  # five slots
+        >>> means.shape, logits.shape
+        (TensorShape([5, 16, 16, 3]), TensorShape([5, 16, 16, 1]))
 
     References:
         Watters et al., Spatial Broadcast Decoder (2019); PROVIDE, eq. 6;
@@ -291,7 +306,16 @@ class BroadcastDecoder(keras.layers.Layer):
 
 
 def broadcast_with_coordinates(vectors, grid_size):
-    """`[N, D]` -> `[N, H, W, 2 + D]`: row, column, then the vector."""
+    """`[N, D]` -> `[N, H, W, 2 + D]`: row, column, then the vector.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.broadcast_decoder import (
+        ...     broadcast_with_coordinates,
+        ... )
+        >>> broadcast_with_coordinates(tf.zeros([5, 12]), (16, 16)).shape
+        TensorShape([5, 16, 16, 14])
+    """
     height, width = grid_size
     grid = np.expand_dims(coords.pixel_grid(height, width), 0)
     grid = tf.cast(grid, vectors.dtype)

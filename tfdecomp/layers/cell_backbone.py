@@ -30,6 +30,13 @@ class CellBackbone(keras.layers.Layer):
     Returns:
         `[N, Hg, Wg, features]`, float32; `Hg = ceil(H / cell)`.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.cell_backbone import CellBackbone
+        >>> backbone = CellBackbone(filters=8)
+        >>> backbone.cell, backbone(tf.zeros([1, 48, 36, 3])).shape
+        (12, TensorShape([1, 4, 3, 64]))
+
     References:
         Crawford and Pineau, SILOT. AAAI 2020, supplement E.1.
     """

@@ -17,8 +17,8 @@ class ColorBackground(keras.layers.Layer):
         q(z | x_1) = N(z | f(x_1)),   p(z) = N(0, 1),   sigmoid(g(z))
 
     Args:
-        channels: `C`.
-        latent_dim: `D`.
+        channels: Colour channels, `C`.
+        latent_dim: Length of a clip's vector, `D`.
         hidden: Hidden widths of f and g.
         view: Side of the picture to which the first frame is reduced.
         **kwargs: Passed to `keras.layers.Layer`.
@@ -30,6 +30,13 @@ class ColorBackground(keras.layers.Layer):
 
     Returns:
         `(pictures [B, T, H, W, C], kl [B] nats, state)`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.color_background import ColorBackground
+        >>> pictures, kl, _ = ColorBackground()(tf.zeros([2, 5, 16, 16, 3]))
+        >>> pictures.shape, kl.shape
+        (TensorShape([2, 5, 16, 16, 3]), TensorShape([2]))
 
     References:
         An option of the code of Crawford and Pineau, SILOT. AAAI 2020.

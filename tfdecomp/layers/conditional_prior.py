@@ -12,7 +12,7 @@ class ConditionalPrior(keras.layers.Layer):
     """p(z_t | past) = N(mean, exp(log-variance)), from the temporal state.
 
     Args:
-        latent_dim: `D`.
+        latent_dim: Length of a slot's vector, `D`.
         units: Width of the hidden layer.
         scale: `"log_scale"` reads the second head as the logarithm of the
             standard deviation (the paper's footnote); `"softplus"` reads its
@@ -28,6 +28,14 @@ class ConditionalPrior(keras.layers.Layer):
 
     Raises:
         ValueError: If `scale` is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.conditional_prior import ConditionalPrior
+        >>> prior = ConditionalPrior(latent_dim=6)
+        >>> mean, log_variance = prior(tf.zeros([4, 16]))
+        >>> mean.shape, log_variance.shape
+        (TensorShape([4, 6]), TensorShape([4, 6]))
 
     References:
         PROVIDE, eq. 5.

@@ -26,7 +26,7 @@ class DeconvDecoder(keras.layers.Layer):
         image_size: `(H, W)`, both the grid's side times a power of two.
         dense: Widths of the dense layers before the one that fills the grid.
         grid: Side of the square grid.
-        grid_channels: Its channels.
+        grid_channels: Channels of the grid.
         filters: Width of every transposed convolution.
         kernel_size: Side of every kernel.
         channels: Colour channels `C`.
@@ -43,6 +43,14 @@ class DeconvDecoder(keras.layers.Layer):
     Raises:
         ValueError: If the image's sides are no such multiples, or the
             activation is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.deconv_decoder import DeconvDecoder
+        >>> decoder = DeconvDecoder(image_size=(16, 16), filters=8)
+        >>> means, logits = decoder(tf.zeros([5, 12]))  # five slots
+        >>> means.shape, logits.shape
+        (TensorShape([5, 16, 16, 3]), TensorShape([5, 16, 16, 1]))
 
     References:
         IODINE, appendix B: 512, 512, 8x8x8, four doublings, one convolution

@@ -23,20 +23,21 @@ class Discovery(keras.layers.Layer):
     Cells do not see each other but through the features.
 
     Args:
-        channels: `C`.
-        what_dim: `A`.
+        channels: Colour channels, `C`.
+        what_dim: Length of an appearance, `A`.
         units: `D`, size of the recurrent state that new objects start with.
         features: Width of what heads hand on, and of fused features.
         fuse_filters: Hidden width of the convolutions that fuse what is seen
             with what is known.
-        glimpse_size: `G`.
+        glimpse_size: Side of a glimpse in samples, `G`.
         glimpse_hidden: Hidden widths of the encoder of glimpses.
-        glimpse_units: Its output.
+        glimpse_units: Width of its output.
         offset_range: Where a centre may lie, in cells from the cell's corner.
         size_range: Smallest and largest side, in anchors.
         presence_temperature: Divides the logit of presence.
         relaxation: Temperature of the relaxed Bernoulli variable.
-        glimpse_align: See `ops.spatial_transformer`.
+        glimpse_align: Where a glimpse's samples lie: `"corners"`, as published,
+            or `"half_pixel"`; see `ops.spatial_transformer`.
         initial_presence: Bias of the logit of presence.
         head: `"reference"`: as in the authors' code, heads have one hidden
             layer as wide as their input, and hand features on to the next;
@@ -67,6 +68,15 @@ class Discovery(keras.layers.Layer):
 
     Raises:
         ValueError: If `head` or `fusion` is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.discovery import Discovery
+        >>> cell, seen = tf.constant([12.0, 12.0]), tf.zeros([1, 2, 3, 64])
+        >>> geometry = dict(cell=cell, anchor=cell, offset=tf.zeros([1, 2]))
+        >>> new, _ = Discovery()(seen, seen, tf.zeros([1, 24, 36, 3]), geometry)
+        >>> new["box"].shape  # one for each of the 2 x 3 cells
+        TensorShape([1, 6, 4])
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, section 3.3.

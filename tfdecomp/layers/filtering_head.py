@@ -40,6 +40,15 @@ class FilteringHead(keras.layers.Layer):
     Raises:
         ValueError: If the activation is unknown.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.filtering_head import FilteringHead
+        >>> predicted = tf.zeros([2, 6])
+        >>> head = FilteringHead(latent_dim=6)
+        >>> mean, log_variance = head(tf.zeros([2, 32]), predicted, predicted)
+        >>> mean.shape
+        TensorShape([2, 6])
+
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.
         2019, section 3 and appendix.

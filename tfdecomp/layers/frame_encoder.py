@@ -13,7 +13,15 @@ GRID = 4  # side of the map that the last convolution reads, or first one makes
 
 
 def check_doublings(image_size, filters):
-    """Raises `ValueError` unless the strides lead from `image_size` to 4x4."""
+    """Raises `ValueError` unless the strides lead from `image_size` to 4x4.
+
+    Examples:
+        >>> from tfdecomp.layers.frame_encoder import check_doublings
+        >>> check_doublings((48, 48), filters=(8, 8))
+        Traceback (most recent call last):
+            ...
+        ValueError: 2 strides of 2 go with frames of 16x16, got (48, 48); ...
+    """
     side = GRID * 2 ** len(filters)
     if tuple(image_size) != (side, side):
         raise ValueError(
@@ -43,6 +51,13 @@ class FrameEncoder(keras.layers.Layer):
 
     Raises:
         ValueError: If sizes do not fit.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.frame_encoder import FrameEncoder
+        >>> encoder = FrameEncoder(image_size=(16, 16), filters=(8, 8))
+        >>> encoder(tf.zeros([2, 16, 16, 3])).shape
+        TensorShape([2, 32])
 
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.

@@ -30,6 +30,12 @@ class FrameFeatures(keras.layers.Layer):
     Returns:
         `[B, H, W, channels]`.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.frame_features import FrameFeatures
+        >>> FrameFeatures(channels=16)(tf.zeros([1, 4, 6, 3])).shape
+        TensorShape([1, 4, 6, 16])
+
     References:
         Iandola et al., SqueezeNet (2016); PROVIDE's published code.
     """
@@ -102,6 +108,12 @@ class Fire(keras.layers.Layer):
 
     Returns:
         `[B, H, W, 2 expand]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.frame_features import Fire
+        >>> Fire(squeeze=4, expand=8)(tf.zeros([1, 4, 6, 3])).shape
+        TensorShape([1, 4, 6, 16])
     """
 
     def __init__(self, squeeze, expand=64, **kwargs):

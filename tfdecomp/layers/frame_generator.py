@@ -23,7 +23,7 @@ class FrameGenerator(keras.layers.Layer):
         image_size: `(H, W)`, 4 times 2 to the number of `filters`.
         filters: Widths of the 4x4 transposed convolutions but the last; the
             first makes a 4x4 map of a vector, each of the others doubles it.
-        channels: `C`.
+        channels: Colour channels, `C`.
         output_activation: `"sigmoid"`, `"relu"` or `"linear"`.
         output_bias: Start of the last layer's bias.
         **kwargs: Passed to `keras.layers.Layer`.
@@ -37,6 +37,13 @@ class FrameGenerator(keras.layers.Layer):
 
     Raises:
         ValueError: If sizes do not fit or the activation is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.frame_generator import FrameGenerator
+        >>> generator = FrameGenerator(image_size=(16, 16), filters=(8, 8))
+        >>> generator(tf.zeros([2, 32])).shape
+        TensorShape([2, 16, 16, 3])
 
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.

@@ -28,8 +28,8 @@ class GridDecoder(keras.layers.Layer):
     the encoder padded is cut off at the end.
 
     Args:
-        image_size: `(H, W)`.
-        channels: `C`.
+        image_size: `(H, W)` of the frames.
+        channels: Colour channels, `C`.
         filters: Width of all hidden layers.
         blocks: Residual blocks at each resolution, from fine to coarse, as
             the encoder has them; here they run from the last to the first.
@@ -41,6 +41,13 @@ class GridDecoder(keras.layers.Layer):
 
     Returns:
         Logits `[N, H, W, C]`, float32.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.grid_decoder import GridDecoder
+        >>> decoder = GridDecoder(image_size=(16, 24), filters=8)
+        >>> decoder(tf.zeros([1, 2, 3, 4])).shape
+        TensorShape([1, 16, 24, 1])
 
     References:
         Dittadi and Winther, LAVAE. 2019, appendix: the baseline. Its kernels

@@ -39,6 +39,13 @@ class GridEncoder(keras.layers.Layer):
     Returns:
         `[N, *grid, 2 L]`, float32: means, then log-variances.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.grid_encoder import GridEncoder
+        >>> encoder = GridEncoder(filters=8, latent_channels=4)
+        >>> encoder(tf.zeros([1, 16, 24, 1])).shape  # cells of 8 x 8 pixels
+        TensorShape([1, 2, 3, 8])
+
     References:
         Dittadi and Winther, LAVAE. 2019, appendix: the baseline. Its kernels
         are ours, the paper does not name them.
@@ -103,7 +110,13 @@ class GridEncoder(keras.layers.Layer):
 
 
 def check_blocks(blocks):
-    """`blocks` as a tuple, or `ValueError` if there are none."""
+    """`blocks` as a tuple, or `ValueError` if there are none.
+
+    Examples:
+        >>> from tfdecomp.layers.grid_encoder import check_blocks
+        >>> check_blocks([1, 1, 2])
+        (1, 1, 2)
+    """
     blocks = tuple(blocks)
     if not blocks or min(blocks) < 0:
         raise ValueError(
@@ -114,19 +127,37 @@ def check_blocks(blocks):
 
 
 def grid_size(image_size, blocks):
-    """Cells along each side of a picture."""
+    """Cells along each side of a picture.
+
+    Examples:
+        >>> from tfdecomp.layers.grid_encoder import grid_size
+        >>> grid_size((20, 16), blocks=(1, 1, 2))  # cells of 8 x 8 pixels
+        (3, 2)
+    """
     cell = 2 ** len(blocks)
     return tuple(-(-side // cell) for side in image_size)
 
 
 def padded_size(image_size, blocks):
-    """Sides of a picture padded to whole cells."""
+    """Sides of a picture padded to whole cells.
+
+    Examples:
+        >>> from tfdecomp.layers.grid_encoder import padded_size
+        >>> padded_size((20, 16), blocks=(1, 1, 2))  # cells of 8 x 8 pixels
+        (24, 16)
+    """
     cell = 2 ** len(blocks)
     return tuple(cell * number for number in grid_size(image_size, blocks))
 
 
 def margins(image_size, blocks):
-    """Pixels before and after, by axis, that fill up the cells."""
+    """Pixels before and after, by axis, that fill up the cells.
+
+    Examples:
+        >>> from tfdecomp.layers.grid_encoder import margins
+        >>> margins((21, 16), blocks=(1, 1, 2))  # three rows are missing
+        [(1, 2), (0, 0)]
+    """
     missing = [
         padded - side
         for padded, side in zip(padded_size(image_size, blocks), image_size)

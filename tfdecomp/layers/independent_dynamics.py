@@ -9,7 +9,13 @@ _ACTIVATIONS = ("linear", "selu")
 
 
 def clamp(log_variance):
-    """Keeps a log-variance where its exponential is finite."""
+    """Keeps a log-variance where its exponential is finite.
+
+    Examples:
+        >>> from tfdecomp.layers.independent_dynamics import clamp
+        >>> clamp([99.0, 1.0]).numpy()
+        array([10.,  1.], dtype=float32)
+    """
     return tf.clip_by_value(
         log_variance, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT
     )
@@ -27,7 +33,7 @@ class IndependentDynamics(keras.layers.Layer):
 
     Args:
         units: Width of the hidden layers.
-        depth: Their number.
+        depth: Number of hidden layers.
         output_activation: `"linear"`, or `"selu"`, which keeps means and
             log-variances above -1.76.
         **kwargs: Passed to `keras.layers.Layer`.
@@ -40,6 +46,14 @@ class IndependentDynamics(keras.layers.Layer):
 
     Raises:
         ValueError: If the activation is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.independent_dynamics import IndependentDynamics
+        >>> dynamics = IndependentDynamics(units=8)
+        >>> mean, log_variance = dynamics(tf.zeros([2, 5, 3]))  # five factors
+        >>> mean.shape, log_variance.shape
+        (TensorShape([2, 5, 3]), TensorShape([2, 5, 3]))
 
     References:
         Whitney and Fergus, Disentangling Video with Independent Prediction.
@@ -115,6 +129,12 @@ class Stacked(keras.initializers.Initializer):
 
     Args:
         initializer: Name of a Keras initializer for one matrix.
+
+    Examples:
+        >>> from tfdecomp.layers.independent_dynamics import Stacked
+        >>> Stacked("identity")((5, 2, 2))[4].numpy()
+        array([[1., 0.],
+               [0., 1.]], dtype=float32)
     """
 
     def __init__(self, initializer):

@@ -79,6 +79,12 @@ class LocationNet(_PictureNetwork):
     Returns:
         Raw logits `[N, H, W]`, float32.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.location_appearance import LocationNet
+        >>> LocationNet(filters=8, num_blocks=1)(tf.zeros([2, 9, 9, 1])).shape
+        TensorShape([2, 9, 9])
+
     References:
         Dittadi and Winther, LAVAE. 2019, section 3 and appendix.
     """
@@ -113,7 +119,7 @@ class AppearanceNet(_PictureNetwork):
     """Mean and log-variance of an appearance at every pixel.
 
     Args:
-        latent_dim: `L`.
+        latent_dim: Length of an appearance, `L`.
         filters: Width of the trunk.
         num_blocks: Residual blocks of two 3x3 convolutions each.
         kernel_size: Side of the first kernel.
@@ -125,6 +131,13 @@ class AppearanceNet(_PictureNetwork):
 
     Returns:
         `[N, H, W, 2 L]`, float32: means, then log-variances.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.location_appearance import AppearanceNet
+        >>> net = AppearanceNet(latent_dim=4, filters=8, num_blocks=1)
+        >>> net(tf.zeros([2, 9, 9, 1])).shape
+        TensorShape([2, 9, 9, 8])
 
     References:
         Dittadi and Winther, LAVAE. 2019, section 3 and appendix.
@@ -150,6 +163,13 @@ def small_head(channels, kernel_size, dtype):
     Pictures are almost empty, so batch norm turns the rare pixels of objects
     into values of 10 and more; the exponential of such a log-variance would
     be beyond all bounds.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.location_appearance import small_head
+        >>> head = small_head(channels=8, kernel_size=1, dtype="float32")
+        >>> head(tf.zeros([2, 9, 9, 4])).shape
+        TensorShape([2, 9, 9, 8])
     """
     return plain_conv(
         channels,

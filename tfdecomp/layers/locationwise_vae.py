@@ -30,8 +30,8 @@ class LocationwiseVAE(keras.layers.Layer):
     imitates it at the start of training.
 
     Args:
-        image_size: `(H, W)`.
-        channels: `C`.
+        image_size: `(H, W)` of the frames.
+        channels: Colour channels, `C`.
         latent_dim: Latents per tile.
         filters: Width of all hidden layers.
         strides: Of the convolutions between the residual blocks; a tile is a
@@ -47,6 +47,15 @@ class LocationwiseVAE(keras.layers.Layer):
     Returns:
         `(loss, kl_map)`: nats per picture `[N]`, and the divergence
         `[N, H, W]` in nats per tile, interpolated between the tiles' centres.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.locationwise_vae import LocationwiseVAE
+        >>> vae = LocationwiseVAE(image_size=(12, 12), filters=8)
+        >>> noise = tf.zeros([3, *vae.latent_shape])
+        >>> loss, kl_map = vae(tf.zeros([3, 12, 12, 1]), noise)
+        >>> vae.grid, loss.shape, kl_map.shape
+        ((2, 2), TensorShape([3]), TensorShape([3, 12, 12]))
 
     References:
         Dittadi and Winther, LAVAE. 2019, appendix. Paddings and strides are

@@ -35,6 +35,14 @@ class LSTM2DCell(keras.layers.Layer):
     Returns:
         `(h, c)`, float32.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.lstm2d_cell import LSTM2DCell
+        >>> state = tf.zeros([2, 8]), tf.zeros([2, 8])
+        >>> h, c = LSTM2DCell(units=8)(tf.zeros([2, 5]), state, state)
+        >>> h.shape, c.shape
+        (TensorShape([2, 8]), TensorShape([2, 8]))
+
     References:
         PROVIDE, section 3.3; Graves et al., Multi-dimensional recurrent
         neural networks (2007).

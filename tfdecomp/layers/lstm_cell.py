@@ -33,6 +33,14 @@ class LSTMCell(keras.layers.Layer):
     Raises:
         ValueError: If `initializer` is unknown.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.lstm_cell import LSTMCell
+        >>> state = tf.zeros([2, 8]), tf.zeros([2, 8])
+        >>> h, c = LSTMCell(units=8)(tf.zeros([2, 5]), state)
+        >>> h.shape, c.shape
+        (TensorShape([2, 8]), TensorShape([2, 8]))
+
     References:
         IODINE, appendix B.
     """

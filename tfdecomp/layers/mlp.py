@@ -21,6 +21,12 @@ class MLP(keras.layers.Layer):
 
     Returns:
         `[..., units]`, in the layer's compute type.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.mlp import MLP
+        >>> MLP(hidden=(16,), units=4)(tf.zeros([2, 3, 5])).shape
+        TensorShape([2, 3, 4])
     """
 
     def __init__(self, hidden, units, **kwargs):

@@ -29,8 +29,8 @@ class MovingBackground(keras.layers.Layer):
     published.
 
     Args:
-        channels: `C`.
-        latent_dim: `A`.
+        channels: Colour channels, `C`.
+        latent_dim: Length of the vector of each of 25 places, `A`.
         filters: Width of the convolutions.
         hidden: Hidden widths of the network of movements.
         move_deviation: Prior deviation of a movement.
@@ -43,6 +43,14 @@ class MovingBackground(keras.layers.Layer):
 
     Returns:
         `(pictures [B, T, H, W, C], kl [B] nats, state)`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.moving_background import MovingBackground
+        >>> background = MovingBackground(filters=4)
+        >>> pictures, kl, _ = background(tf.zeros([1, 2, 16, 16, 3]))
+        >>> pictures.shape, kl.shape
+        (TensorShape([1, 2, 16, 16, 3]), TensorShape([1]))
 
     References:
         An option of the code of Crawford and Pineau, SILOT. AAAI 2020.

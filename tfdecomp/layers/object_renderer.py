@@ -22,8 +22,8 @@ class ObjectRenderer(keras.layers.Layer):
     and then `ops.compositing`.
 
     Args:
-        sprite_size: `G`.
-        channels: `C`.
+        sprite_size: Side of a sprite in pixels, `G`.
+        channels: Colour channels, `C`.
         hidden: Hidden widths of the network that draws sprites.
         color_scale: Of the logits of colour.
         color_bias: Added to them.
@@ -43,6 +43,15 @@ class ObjectRenderer(keras.layers.Layer):
 
     Returns:
         `[N, H, W, C]`, float32.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.object_renderer import ObjectRenderer
+        >>> objects = {"what": tf.zeros([1, 5, 8]), "depth": tf.ones([1, 5, 1])}
+        >>> objects["presence"] = tf.ones([1, 5, 1])
+        >>> objects["boxes"] = tf.fill([1, 5, 4], 8.0)
+        >>> ObjectRenderer()(objects, background=tf.zeros([1, 16, 16, 3])).shape
+        TensorShape([1, 16, 16, 3])
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, supplement A.2.

@@ -31,14 +31,14 @@ class Propagation(keras.layers.Layer):
         is_prior: Whether this is the learned prior, which sees no frame.
         prune: Leaves out the networks of glimpses, which a prior never feeds
             anything.
-        channels: `C`.
-        what_dim: `A`.
+        channels: Colour channels, `C`.
+        what_dim: Length of an appearance, `A`.
         units: `D`, size of the recurrent state.
         features: Width of what attention tells.
         hidden: Hidden widths of the heads.
-        glimpse_size: `G`.
+        glimpse_size: Side of a glimpse in samples, `G`.
         glimpse_hidden: Hidden widths of the encoders of glimpses.
-        glimpse_units: Their output.
+        glimpse_units: Width of their output.
         move_scale: Largest change of a centre, in anchors.
         size_range: Smallest and largest side, in anchors.
         presence_temperature: Divides the logit of presence.
@@ -46,7 +46,8 @@ class Propagation(keras.layers.Layer):
         use_position: Whether networks see the place in the scene.
         size_prior: What the static prior is of: the `"absolute"` logits of
             size, or their `"change"`.
-        glimpse_align: See `ops.spatial_transformer`.
+        glimpse_align: Where a glimpse's samples lie: `"corners"`, as published,
+            or `"half_pixel"`; see `ops.spatial_transformer`.
         initial_keep: Bias of the logit of presence.
         recurrent_start: How the recurrent network begins: as `"keras"` has it
             or, as in the authors' code, as `"sonnet"` has it, with kernels
@@ -78,6 +79,16 @@ class Propagation(keras.layers.Layer):
     Raises:
         ValueError: If `size_prior`, `where_input` or `recurrent_start` is
             unknown, or what sees frames is pruned.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.propagation import Propagation
+        >>> from tfdecomp.ops import object_record
+        >>> objects = object_record.null(batch=1, count=5, what_dim=8, units=16)
+        >>> prior = Propagation(is_prior=True, prune=True, what_dim=8, units=16)
+        >>> later, _ = prior(objects, known=tf.zeros([1, 5, 64]))
+        >>> later["box"].shape
+        TensorShape([1, 5, 4])
 
     References:
         Crawford and Pineau, SILOT. AAAI 2020, sections 3.4 and 3.8,

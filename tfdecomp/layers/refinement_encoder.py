@@ -232,7 +232,14 @@ class RefinementEncoder(keras.layers.Layer):
 
 
 def area_weights(size, shrink):
-    """`[size / shrink, size]`: shares of the pixels in blocks of that side."""
+    """`[size / shrink, size]`: shares of the pixels in blocks of that side.
+
+    Examples:
+        >>> from tfdecomp.layers.refinement_encoder import area_weights
+        >>> area_weights(size=5, shrink=2.5)
+        array([[0.4, 0.4, 0.2, 0. , 0. ],
+               [0. , 0. , 0.2, 0.4, 0.4]])
+    """
     edges = np.arange(round(size / shrink) + 1) * shrink
     pixels = np.arange(size)
     ends = np.minimum(edges[1:, None], pixels + 1)

@@ -12,17 +12,37 @@ INITIAL = {"kernel_initializer": "glorot_uniform", "bias": "zeros"}
 
 
 def plain_conv(filters, kernel_size, **kwargs):
-    """A convolution with nothing after it."""
+    """A convolution with nothing after it.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.residual import plain_conv
+        >>> plain_conv(8, 3, strides=2)(tf.zeros([1, 16, 16, 3])).shape
+        TensorShape([1, 8, 8, 8])
+    """
     return Conv2D(filters, kernel_size, **{**INITIAL, **kwargs})
 
 
 def leaky_relu(features):
-    """Leaky ReLU of slope `SLOPE`."""
+    """Leaky ReLU of slope `SLOPE`.
+
+    Examples:
+        >>> from tfdecomp.layers.residual import leaky_relu
+        >>> leaky_relu([-100.0, 1.0]).numpy()
+        array([-1.,  1.], dtype=float32)
+    """
     return tf.nn.leaky_relu(features, SLOPE)
 
 
 def build_in_turn(layers, shape):
-    """Builds layers that follow each other; returns the last shape."""
+    """Builds layers that follow each other; returns the last shape.
+
+    Examples:
+        >>> from tfdecomp.layers.residual import build_in_turn, plain_conv
+        >>> layers = [plain_conv(8, 3, strides=2), plain_conv(4, 1)]
+        >>> build_in_turn(layers, (None, 16, 16, 3))
+        (None, 8, 8, 4)
+    """
     for layer in layers:
         layer.build(shape)
         shape = layer.compute_output_shape(shape)
@@ -47,6 +67,12 @@ class ConvBlock(keras.layers.Layer):
 
     Returns:
         `[N, H / strides, W / strides, filters]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.residual import ConvBlock
+        >>> ConvBlock(filters=8, strides=2)(tf.zeros([1, 16, 16, 3])).shape
+        TensorShape([1, 8, 8, 8])
     """
 
     def __init__(
@@ -123,6 +149,12 @@ class ResidualBlock(keras.layers.Layer):
 
     Raises:
         ValueError: If `activation` is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.residual import ResidualBlock
+        >>> ResidualBlock(filters=3)(tf.zeros([1, 16, 16, 3])).shape
+        TensorShape([1, 16, 16, 3])
     """
 
     def __init__(
@@ -185,7 +217,14 @@ class ResidualBlock(keras.layers.Layer):
 
 
 def apply(layer, inputs, training):
-    """Calls a layer, with `training` if it reads that."""
+    """Calls a layer, with `training` if it reads that.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.residual import ConvBlock, apply
+        >>> apply(ConvBlock(8), tf.zeros([1, 4, 4, 3]), training=False).shape
+        TensorShape([1, 4, 4, 8])
+    """
     if isinstance(layer, (ConvBlock, ResidualBlock, BatchNorm)):
         return layer(inputs, training=training)
     return layer(inputs)

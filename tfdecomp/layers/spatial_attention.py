@@ -46,6 +46,14 @@ class SpatialAttention(keras.layers.Layer):
     Returns:
         `[B, R, units]`.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.spatial_attention import SpatialAttention
+        >>> places, objects = tf.zeros([1, 5, 2]), tf.zeros([1, 3, 2])
+        >>> attention = SpatialAttention(units=8)
+        >>> attention(places, objects, features=tf.zeros([1, 3, 4])).shape
+        TensorShape([1, 5, 8])
+
     References:
         Crawford and Pineau, SILOT. AAAI 2020, supplement B.
     """

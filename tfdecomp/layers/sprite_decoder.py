@@ -23,7 +23,7 @@ class SpriteDecoder(keras.layers.Layer):
 
     Args:
         size: `S`, side of a sprite; odd, so that it has a centre pixel.
-        channels: `C`.
+        channels: Colour channels, `C`.
         base_filters: Width of the grid that the dense layer fills; its side
             is `ceil(S / 4)`.
         resized_filters: Width at which the grid is resized to `[S, S]`. The
@@ -43,6 +43,12 @@ class SpriteDecoder(keras.layers.Layer):
 
     Raises:
         ValueError: If `size` is even, or `last_block` unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.layers.sprite_decoder import SpriteDecoder
+        >>> SpriteDecoder(size=9)(tf.zeros([2, 4])).shape
+        TensorShape([2, 9, 9, 1])
 
     References:
         Dittadi and Winther, LAVAE. 2019, section 3 and appendix.

@@ -26,6 +26,11 @@ def used_slots(presence) -> np.ndarray:
 
     Raises:
         ValueError: If the shape is another.
+
+    Examples:
+        >>> from tfdecomp.metrics.counting import used_slots
+        >>> used_slots([[[1.0, 0.9, 0.2]]])
+        array([[[ True, False]]])
     """
     presence = np.asarray(presence)
     if presence.ndim != 3 or presence.shape[2] < 1:
@@ -49,6 +54,12 @@ def count_difference(presence, true_counts) -> np.ndarray:
 
     Raises:
         ValueError: If the shapes do not belong together.
+
+    Examples:
+        >>> from tfdecomp.metrics.counting import count_difference
+        >>> presence = [[[1.0, 0.9, 0.2]]]  # background and one object
+        >>> count_difference(presence, true_counts=[2])
+        array([[-1]])
     """
     found = used_slots(presence).sum(2, dtype=np.int64)
     true_counts = np.asarray(true_counts)
@@ -72,10 +83,11 @@ def count_accuracy(presence, true_counts) -> np.ndarray:
     Returns:
         `[B]` float64.
 
-    Example:
-        >>> presence = np.array([[[1.0, 0.9, 0.2]]])  # one object
-        >>> count_accuracy(presence, [1])
-        array([1.])
+    Examples:
+        >>> from tfdecomp.metrics.counting import count_accuracy
+        >>> presence = [[[1.0, 0.9, 0.2], [1.0, 0.9, 0.8]]]  # one, then two
+        >>> count_accuracy(presence, true_counts=[1])
+        array([0.5])
     """
     return np.mean(count_difference(presence, true_counts) == 0, axis=1)
 
@@ -89,5 +101,11 @@ def count_error(presence, true_counts) -> np.ndarray:
 
     Returns:
         `[B]` float64.
+
+    Examples:
+        >>> from tfdecomp.metrics.counting import count_error
+        >>> presence = [[[1.0, 0.9, 0.2], [1.0, 0.9, 0.8]]]  # one, then two
+        >>> count_error(presence, true_counts=[3])
+        array([1.5])
     """
     return np.mean(np.abs(count_difference(presence, true_counts)), axis=1)

@@ -37,6 +37,15 @@ class Detections(NamedTuple):
         confidence: `[N]`.
         correct: `[N, thresholds]` bool.
         num_true: `[B]` true boxes of each clip.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.detection import Detections
+        >>> clip, confidence = np.array([0, 0]), np.array([0.9, 0.4])
+        >>> correct = np.array([[True], [False]])  # at one threshold
+        >>> found = Detections(clip, confidence, correct, np.array([1]))
+        >>> found.correct.mean(0)
+        array([0.5])
     """
 
     clip: np.ndarray
@@ -65,6 +74,15 @@ def detect(
 
     Raises:
         ValueError: If the shapes do not belong together.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.detection import detect
+        >>> boxes = np.array([[[[0, 0, 4, 4], [9, 9, 12, 12]]]])
+        >>> true = np.array([[[[0, 0, 4, 3]]]])  # overlaps the first by 0.75
+        >>> found = detect(boxes, [[[0.5, 0.9]]], true, [[[True]]], [0.5, 0.8])
+        >>> found.correct.tolist()  # the more certain one comes first
+        [[False, False], [True, False]]
     """
     boxes, confidence = _check("boxes", boxes, "confidence", confidence)
     true_boxes, present = _check(
@@ -98,7 +116,16 @@ def detect(
 
 
 def join(parts) -> Detections:
-    """The detections of all clips of several batches."""
+    """The detections of all clips of several batches.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.detection import detect, join
+        >>> box = np.array([[[[0, 0, 4, 4]]]])
+        >>> found = detect(box, [[[0.9]]], box, [[[True]]])
+        >>> join([found, found]).num_true
+        array([1, 1])
+    """
     first = np.cumsum([0] + [len(p.num_true) for p in parts])
     return Detections(
         np.concatenate([p.clip + n for p, n in zip(parts, first)]),
@@ -112,6 +139,14 @@ def choose(detections, clips) -> Detections:
     Args:
         detections: Of `B` clips.
         clips: `[B]` bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.detection import choose, detect
+        >>> box = np.array([[[[0, 0, 4, 4]]], [[[0, 0, 2, 2]]]])  # two clips
+        >>> found = detect(box, [[[0.9]], [[0.8]]], box, np.ones([2, 1, 1]))
+        >>> choose(found, [False, True]).confidence
+        array([0.8])
     """
     clips = np.asarray(clips, bool)
     rows = clips[detections.clip]
@@ -133,10 +168,14 @@ def average_precision(detections) -> np.ndarray:
         `[thresholds]` float64, the AP at each; the mean is *the* AP. NaN
         where there is no true box.
 
-    Example:
-        >>> found = detect(boxes, presence, true_boxes, true_present)
-        >>> average_precision(found).mean()
-        0.3636
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.detection import average_precision, detect
+        >>> boxes = np.array([[[[0, 0, 4, 4], [9, 9, 12, 12]]]])
+        >>> true = np.array([[[[0, 0, 4, 3]]]])  # overlaps the first by 0.75
+        >>> found = detect(boxes, [[[0.5, 0.9]]], true, [[[True]]], [0.5, 0.8])
+        >>> average_precision(found)  # half of the boxes are right, or none
+        array([0.5, 0. ])
     """
     num_true = detections.num_true.sum()
     order = np.argsort(-detections.confidence, kind="stable")

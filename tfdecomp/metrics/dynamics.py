@@ -19,6 +19,13 @@ def rollout_error(video, recon) -> np.ndarray:
 
     Returns:
         `[B, P]` float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import rollout_error
+        >>> video = np.zeros([1, 2, 4, 4, 3])
+        >>> rollout_error(video, video + 0.5)
+        array([[0.25, 0.25]])
     """
     return mse(video, recon)
 
@@ -34,6 +41,14 @@ def box_centres(ids, num_ids) -> tuple[np.ndarray, np.ndarray]:
         `(centres, present)`: `[B, T, N, 2]` float64 as `(y, x)` in pixels
         (pixel `(r, c)` alone has its centre at `(r + 0.5, c + 0.5)`; zeros
         where absent) and `[B, T, N]` bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import box_centres
+        >>> ids = np.array([[[[0, 1, 1, 1]]]])  # a row of four pixels
+        >>> centres, present = box_centres(ids, num_ids=2)
+        >>> centres[0, 0, 1]
+        array([0.5, 2.5])
     """
     boxes, present = label_boxes(ids, num_ids)
     return localization.box_centres(boxes), present
@@ -48,6 +63,12 @@ def largest_slot(pred_ids, num_slots) -> np.ndarray:
 
     Returns:
         `[B]` int64.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import largest_slot
+        >>> largest_slot(np.array([[[[0, 1, 1, 1]]]]), num_slots=2)
+        array([1])
     """
     flat = np.asarray(pred_ids).reshape(len(pred_ids), -1)
     areas = np.stack([np.sum(flat == k, 1) for k in range(num_slots)], 1)
@@ -90,6 +111,14 @@ def velocity_cosine(
     Raises:
         ValueError: If `shift` reaches back before the first frame, or no
             frame is left to compare.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import velocity_cosine
+        >>> pred_ids = np.array([[[[1, 0, 0]], [[0, 1, 0]]]])  # goes right
+        >>> centres = [[[[0.5, 0.5]], [[0.5, 1.5]]]]  # so does the object
+        >>> velocity_cosine(pred_ids, centres, np.ones([1, 2, 1]), 2, 1)
+        array([[[1.]]])
     """
     pred_ids = np.asarray(pred_ids)
     num_frames = pred_ids.shape[1]
@@ -142,6 +171,15 @@ def match_slots(
 
     Returns:
         `[B, L]` int64, -1 where an object has no slot.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import match_slots
+        >>> centres = np.array([[[[9.0, 9.0], [0.0, 0.0], [4.0, 4.0]]]])
+        >>> true, there = np.array([[[[4.0, 5.0]]]]), np.ones([1, 1, 1], bool)
+        >>> used = np.ones([1, 1, 3], bool)
+        >>> match_slots(centres, used, true, there, background=[0], far=99)
+        array([[2]])
     """
     offsets = centres[:, :, :, None] - true_centres[:, :, None]
     squared = np.sum(np.square(offsets), -1)  # [B, T, K, L]

@@ -42,6 +42,13 @@ def object_colors(video, ids, num_objects) -> np.ndarray:
     Raises:
         ValueError: If an object is never seen, or its colour is a mixture of
             the others'.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import object_colors
+        >>> video = np.array([[[[[5, 0, 0], [0, 9, 0]]]]])  # one red, one green
+        >>> object_colors(video, np.array([[[[1, 2]]]]), num_objects=2).tolist()
+        [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
     """
     video = np.asarray(video, np.float64)
     ids = np.asarray(ids)
@@ -76,6 +83,13 @@ def unmix(pictures, colors) -> np.ndarray:
 
     Returns:
         `[B, ..., L]`, the nearest mixture of the colours.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import unmix
+        >>> colors = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+        >>> unmix([[[5.0, 9.0, 0.0]]], colors).round(6)
+        array([[[5., 9.]]])
     """
     pictures = np.asarray(pictures, np.float64)
     flat = pictures.reshape(len(pictures), -1, pictures.shape[-1])
@@ -93,13 +107,28 @@ def object_changes(still, varied, colors) -> np.ndarray:
 
     Returns:
         `[B, L]`, summed over frames and pixels.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import object_changes
+        >>> colors = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+        >>> still = np.zeros([1, 1, 1, 3])
+        >>> varied = still[:, None] + [3.0, 0.0, 0.0]
+        >>> object_changes(still, varied, colors).round(6)
+        array([[9., 0.]])
     """
     change = unmix(np.asarray(varied) - np.asarray(still)[:, None], colors)
     return np.square(change).sum((1, 2, 3))
 
 
 def shares(changes) -> np.ndarray:
-    """Parts of the whole over the last axis, NaN where there is no change."""
+    """Parts of the whole over the last axis, NaN where there is no change.
+
+    Examples:
+        >>> from tfdecomp.metrics.factor_motion import shares
+        >>> shares([3.0, 1.0])
+        array([0.75, 0.25])
+    """
     total = np.sum(changes, axis=-1, keepdims=True)
     safe = np.where(total > _NOTHING, total, np.nan)
     return np.asarray(changes) / safe
@@ -114,6 +143,12 @@ def assign(mean_shares) -> tuple[np.ndarray, float]:
     Returns:
         `([k] object of each factor, -1 for none, score)`, the score being the
         mean share of the pairs.
+
+    Examples:
+        >>> from tfdecomp.metrics.factor_motion import assign
+        >>> chosen, score = assign([[0.25, 0.75], [0.75, 0.25]])
+        >>> chosen, score
+        (array([1, 0]), 0.75)
     """
     mean_shares = np.asarray(mean_shares)
     rows, columns = linear_sum_assignment(-mean_shares)
@@ -123,7 +158,14 @@ def assign(mean_shares) -> tuple[np.ndarray, float]:
 
 
 def mean_over_clips(values) -> np.ndarray:
-    """Means of those that are known, `[B, ...] -> [...]`; 0 if none is."""
+    """Means of those that are known, `[B, ...] -> [...]`; 0 if none is.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import mean_over_clips
+        >>> mean_over_clips([[1.0], [np.nan], [3.0]])
+        array([2.])
+    """
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(0)
     return total / np.maximum(known.sum(0), 1)
@@ -135,6 +177,12 @@ def dominant(clip_shares) -> float:
     Args:
         clip_shares: `[B, k, L]`. A factor that never changes anything counts
             as 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import dominant
+        >>> dominant([[[0.75, 0.25], [0.5, 0.5]]])
+        0.625
     """
     return float(mean_over_clips(np.max(clip_shares, axis=-1)).mean())
 
@@ -149,6 +197,14 @@ def centres(pictures, colors) -> np.ndarray:
     Returns:
         `[B, T, L, 2]` as `(y, x)` in pixels, weighted by squared brightness,
         so that the rests of a blurred picture count little.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import centres
+        >>> pictures = np.zeros([1, 1, 1, 4, 3])
+        >>> pictures[0, 0, 0, 2] = [1.0, 0.0, 0.0]  # a red pixel
+        >>> centres(pictures, np.array([[[1.0, 0.0, 0.0]]]))
+        array([[[[0.5, 2.5]]]])
     """
     weight = np.square(np.maximum(unmix(pictures, colors), 0.0))
     total = np.maximum(weight.sum((2, 3)), _NOTHING)
@@ -173,6 +229,13 @@ def follows(moves, whole) -> np.ndarray:
 
     Returns:
         `[k, L, 2]` for `(y, x)`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factor_motion import follows
+        >>> moves = np.array([[[[1.0, 0.0]]]])  # down, by half of the whole way
+        >>> follows(moves, whole=np.array([[[2.0, 4.0]]]))
+        array([[[0.5, 0. ]]])
     """
     squares = np.maximum(np.square(whole).sum(0), _NOTHING)
     return np.einsum("nkla,nla->kla", moves, whole) / squares

@@ -40,6 +40,13 @@ def assign_slots(true_ids, masks, num_objects) -> np.ndarray:
 
     Returns:
         `[B, L]` int64; 0 for objects without pixels.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import assign_slots
+        >>> masks = np.array([[[[0.9, 0.2]], [[0.1, 0.8]]]])  # slots 0 and 1
+        >>> assign_slots(np.array([[[0, 1]]]), masks, num_objects=1)
+        array([[1]])
     """
     labels = np.arange(1, num_objects + 1)[:, None, None]
     owned = np.asarray(true_ids)[:, None] == labels  # [B, L, H, W]
@@ -58,6 +65,12 @@ class Targets:
         train: `[N, d]` standardised numbers, or `[N]` classes.
         test: The same of the rows that are scored; -1 is a class that no row
             of `train` has.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import NUMBER, Targets
+        >>> Targets(NUMBER, np.zeros([4, 2]), np.zeros([3, 2])).kind
+        'number'
     """
 
     kind: str
@@ -75,6 +88,12 @@ def targets(name, train, test) -> Targets:
         name: Name of the factor.
         train: `[N, ...]` values to fit on.
         test: `[M, ...]` values to score on.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import targets
+        >>> targets("shape", np.array([4, 7, 7]), np.array([7, 9])).test
+        array([ 1, -1])
     """
     train, test = (np.asarray(part) for part in (train, test))
     train, test = (part.reshape(len(part), -1) for part in (train, test))
@@ -119,6 +138,13 @@ def regress(inputs, values, new_inputs, ridge=RIDGE) -> np.ndarray:
 
     Returns:
         `[M, d]` predictions.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import regress
+        >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> regress(x, 2 * x + 1, np.array([[3.0]])).round(3)
+        array([[7.]])
     """
     inputs, new_inputs = _standardized(np.asarray(inputs), new_inputs)
     mean = values.mean(0)
@@ -128,7 +154,15 @@ def regress(inputs, values, new_inputs, ridge=RIDGE) -> np.ndarray:
 
 
 def classify(inputs, classes, new_inputs) -> np.ndarray:
-    """Logistic regression; `[N, D]`, `[N]`, `[M, D]` -> `[M]` classes."""
+    """Logistic regression; `[N, D]`, `[N]`, `[M, D]` -> `[M]` classes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import classify
+        >>> x, classes = np.array([[-2.0], [-1.0], [1.0]]), np.array([0, 0, 1])
+        >>> classify(x, classes, np.array([[-3.0], [3.0]]))
+        array([0, 1])
+    """
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(classes)) < 2:
@@ -139,7 +173,15 @@ def classify(inputs, classes, new_inputs) -> np.ndarray:
 
 
 def r_squared(values, predicted) -> float:
-    """`1 - SS_res / SS_tot` over all columns; 1 if there is no variance."""
+    """`1 - SS_res / SS_tot` over all columns; 1 if there is no variance.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import r_squared
+        >>> values = np.array([[1.0], [3.0]])
+        >>> r_squared(values, values), r_squared(values, 2.0)
+        (1.0, 0.0)
+    """
     residual = np.sum((values - predicted) ** 2)
     total = np.sum((values - values.mean(0)) ** 2)
     if total == 0:
@@ -148,7 +190,14 @@ def r_squared(values, predicted) -> float:
 
 
 def accuracy(classes, predicted) -> float:
-    """Share of equal entries."""
+    """Share of equal entries.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import accuracy
+        >>> accuracy(np.array([0, 1, 1, 2]), np.array([0, 1, 1, 1]))
+        0.75
+    """
     return float(np.mean(classes == predicted))
 
 
@@ -167,6 +216,14 @@ def probe(inputs, new_inputs, target, groups=None, new_groups=None) -> dict:
     Returns:
         `kind`, `score` (R2 or accuracy) and `chance`: the score of the best
         constant.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.factors import probe, targets
+        >>> x = np.arange(8.0)[:, None]
+        >>> result = probe(x, x, targets("size", 3 * x, 3 * x))
+        >>> result["kind"], round(result["score"], 3)
+        ('number', 1.0)
     """
     groups = np.zeros(len(inputs), int) if groups is None else groups
     if new_groups is None:

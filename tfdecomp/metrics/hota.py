@@ -39,6 +39,13 @@ def hota_counts(boxes, ids, true_boxes, true_ids, overlap=None) -> dict:
 
     Raises:
         ValueError: See `tracks.pair`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.hota import hota_counts
+        >>> boxes, ids = np.array([[[[0, 0, 4, 4]]]]), np.array([[[7]]])
+        >>> hota_counts(boxes, ids, boxes, ids)["matches"].shape
+        (1, 19)
     """
     clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
     rows = [_clip_counts(clip) for clip in clips]
@@ -48,7 +55,16 @@ def hota_counts(boxes, ids, true_boxes, true_ids, overlap=None) -> dict:
 
 
 def hota(counts) -> np.ndarray:
-    """HOTA `[...]` of counts `[..., 19]`; NaN where there is no true box."""
+    """HOTA `[...]` of counts `[..., 19]`; NaN where there is no true box.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.hota import hota, hota_counts
+        >>> true, ids = np.array([[[[0, 0, 4, 4]]]]), np.array([[[7]]])
+        >>> boxes = np.array([[[[0, 0, 4, 3.8]]]])  # overlap 0.95
+        >>> hota(hota_counts(boxes, ids, true, ids))
+        array([1.])
+    """
     matches = counts["matches"]
     true = matches + counts["misses"]
     boxes = true + counts["false_positives"]

@@ -35,6 +35,14 @@ def identity_counts(
 
     Raises:
         ValueError: See `tracks.pair`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.identity import identity_counts
+        >>> boxes = np.tile([0, 0, 4, 4], [1, 2, 1, 1])  # stands for two frames
+        >>> ids, true_ids = np.array([[[1], [2]]]), np.array([[[1], [1]]])
+        >>> identity_counts(boxes, ids, boxes, true_ids)["agreeing"]
+        array([1.])
     """
     rows = []
     for clip in tracks.pair(boxes, ids, true_boxes, true_ids, overlap):
@@ -49,7 +57,15 @@ def identity_counts(
 
 
 def idf1(counts) -> np.ndarray:
-    """IDF1 `[...]` of counts `[...]`; NaN where there is no true box."""
+    """IDF1 `[...]` of counts `[...]`; NaN where there is no true box.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.identity import idf1
+        >>> counts = {"true": 2, "found": 2, "agreeing": np.array([1, 2])}
+        >>> idf1(counts)
+        array([0.5, 1. ])
+    """
     total = counts["true"] + counts["found"]
     score = 2.0 * counts["agreeing"] / np.maximum(total, 1.0)
     return np.where(counts["true"] > 0, score, np.nan)

@@ -39,6 +39,14 @@ def location_accuracy(
 
     Raises:
         ValueError: If the shapes do not belong together.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.localization import location_accuracy
+        >>> locations = np.array([[[[0, 0], [3, 4]]]])  # background, an object
+        >>> true = np.array([[[[3, 5], [9, 9]]]])
+        >>> location_accuracy(locations, np.ones([1, 1, 2]), true, [[[1, 1]]])
+        array([0.5])
     """
     locations, true_centres = _pair(
         "locations", locations, "true_centres", true_centres, 2
@@ -67,6 +75,14 @@ def box_miou(boxes, presence, true_boxes, true_present) -> np.ndarray:
 
     Raises:
         ValueError: If the shapes do not belong together.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.localization import box_miou
+        >>> boxes = np.array([[[[0, 0, 8, 8], [0, 0, 4, 3]]]])
+        >>> true = np.array([[[[0, 0, 4, 4]]]])
+        >>> box_miou(boxes, np.ones([1, 1, 2]), true, [[[True]]])
+        array([0.75])
     """
     boxes, true_boxes = _pair("boxes", boxes, "true_boxes", true_boxes, 4)
     used, present = _flags(boxes, presence, true_boxes, true_present)
@@ -90,6 +106,12 @@ def box_iou(boxes, true_boxes) -> np.ndarray:
 
     Returns:
         `[..., K, L]` float64; 0 for pairs of empty boxes.
+
+    Examples:
+        >>> from tfdecomp.metrics.localization import box_iou
+        >>> box_iou([[0, 0, 4, 3], [8, 8, 9, 9]], [[0, 0, 4, 4]])
+        array([[0.75],
+               [0.  ]])
     """
     first = np.asarray(boxes, np.float64)[..., :, None, :]
     second = np.asarray(true_boxes, np.float64)[..., None, :, :]
@@ -101,7 +123,13 @@ def box_iou(boxes, true_boxes) -> np.ndarray:
 
 
 def box_centres(boxes) -> np.ndarray:
-    """Centres `[..., 2]` of boxes `[..., 4]`."""
+    """Centres `[..., 2]` of boxes `[..., 4]`.
+
+    Examples:
+        >>> from tfdecomp.metrics.localization import box_centres
+        >>> box_centres([0, 0, 4, 2])
+        array([2., 1.])
+    """
     boxes = np.asarray(boxes, np.float64)
     return 0.5 * (boxes[..., :2] + boxes[..., 2:])
 

@@ -22,6 +22,13 @@ class MaskTracks(NamedTuple):
         true_boxes: `[B, T, L, 4]`.
         true_ids: `[B, T, L]`.
         overlap: `[B, T, L, K]` IoU of the masks.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.mask_tracks import of_masks
+        >>> labels = np.array([[[[0, 5, 5]]]])
+        >>> of_masks(labels, labels).true_ids  # MaskTracks; by label
+        array([[[0, 0, 0, 0, 5]]])
     """
 
     boxes: np.ndarray
@@ -55,6 +62,13 @@ def of_masks(
             and true.
         background_overlap: Leave out slots whose IoU with a part of the
             background is larger.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.mask_tracks import of_masks
+        >>> slots, labels = np.array([[[[0, 1, 1]]]]), np.array([[[[0, 0, 1]]]])
+        >>> of_masks(slots, labels).overlap  # of the object, with slots 0 and 1
+        array([[[[0. , 0.5]]]])
     """
     slots = np.asarray(slot_ids)
     labels = np.asarray(segmentation)

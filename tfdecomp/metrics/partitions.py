@@ -14,6 +14,13 @@ def pairwise_ari(ids) -> np.ndarray:
 
     Returns:
         `[N, N]` float64, symmetric, ones on the diagonal.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.partitions import pairwise_ari
+        >>> ids = np.array([[[0, 0, 1, 1]], [[1, 1, 0, 0]], [[0, 1, 0, 1]]])
+        >>> pairwise_ari(ids)[0]  # the first two differ by labels alone
+        array([ 1. ,  1. , -0.5])
     """
     ids = np.asarray(ids)
     count, labels = len(ids), np.arange(ids.max() + 1)
@@ -36,6 +43,13 @@ def group(ids, threshold=0.95) -> np.ndarray:
     Returns:
         `[N]` number of each one's group; group 0 is the largest, and groups
         of one size are in the order of their first members.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.partitions import group
+        >>> ids = np.array([[[0, 1, 0, 1]], [[0, 0, 1, 1]], [[1, 1, 0, 0]]])
+        >>> group(ids)
+        array([1, 0, 0])
     """
     close = pairwise_ari(ids) >= threshold
     _, labels = csgraph.connected_components(close, directed=False)
@@ -53,6 +67,13 @@ def representative(ids, members) -> int:
 
     Returns:
         One of `members`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.partitions import representative
+        >>> ids = np.array([[[0, 1, 0, 1]], [[0, 0, 1, 1]], [[1, 1, 0, 0]]])
+        >>> representative(ids, members=[0, 1, 2])
+        1
     """
     matrix = pairwise_ari(np.asarray(ids)[members])
     return int(members[int(np.argmax(matrix.mean(1)))])

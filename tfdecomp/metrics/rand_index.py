@@ -32,6 +32,13 @@ def hard_ids(masks) -> np.ndarray:
 
     Returns:
         `[..., H, W]` int32.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.rand_index import hard_ids
+        >>> masks = np.array([[0.4, 0.5], [0.6, 0.5]])  # two slots, two pixels
+        >>> hard_ids(masks[:, None, :, None])  # a tie goes to the lower slot
+        array([[1, 0]], dtype=int32)
     """
     masks = np.asarray(masks)
     return np.argmax(masks[..., 0], axis=-3).astype(np.int32)
@@ -54,6 +61,13 @@ def contingency(true_ids, pred_ids, num_true=None, num_pred=None) -> np.ndarray:
     Raises:
         ValueError: If shapes differ, labels are no integers, or a label lies
             outside its range.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.rand_index import contingency
+        >>> true, pred = np.array([[[[0, 1, 1]]]]), np.array([[[[0, 1, 0]]]])
+        >>> contingency(true, pred).tolist()
+        [[[[1, 0], [1, 1]]]]
     """
     true_ids, pred_ids = _check_ids(true_ids, pred_ids)
     ignored = true_ids == IGNORE_ID
@@ -81,6 +95,11 @@ def ari_of_table(table, foreground_only=False) -> np.ndarray:
 
     Returns:
         `[...]` float64.
+
+    Examples:
+        >>> from tfdecomp.metrics.rand_index import ari_of_table
+        >>> ari_of_table([[2, 0], [0, 2]]), ari_of_table([[1, 1], [1, 1]])
+        (array(1.), array(-0.5))
     """
     table = np.asarray(table, np.int64)
     if foreground_only:
@@ -126,7 +145,9 @@ def adjusted_rand_index(
     Returns:
         `[B, T]` float64 per frame, `[B]` per clip.
 
-    Example:
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.rand_index import adjusted_rand_index
         >>> true = np.array([0, 0, 1, 2]).reshape(1, 1, 2, 2)
         >>> pred = np.array([3, 1, 0, 2]).reshape(1, 1, 2, 2)
         >>> adjusted_rand_index(true, pred, foreground_only=True)
@@ -150,13 +171,30 @@ def rand_scores(true_ids, pred_ids, num_true=None, num_pred=None) -> dict:
     Returns:
         `ari`, `f_ari`: `[B]`, per frame, then the mean over frames;
         `ari_clip`, `f_ari_clip`: `[B]`, a clip's pixels as one partition.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.rand_index import rand_scores
+        >>> true = np.array([0, 0, 1, 2]).reshape(1, 1, 2, 2)
+        >>> pred = np.array([3, 1, 0, 2]).reshape(1, 1, 2, 2)
+        >>> scores = rand_scores(true, pred)
+        >>> scores["ari"], scores["f_ari"]
+        (array([0.]), array([1.]))
     """
     table = contingency(true_ids, pred_ids, num_true, num_pred)
     return scores_of_table(table)
 
 
 def scores_of_table(table) -> dict:
-    """As `rand_scores`, from `[B, T, I, J]` counts."""
+    """As `rand_scores`, from `[B, T, I, J]` counts.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.rand_index import scores_of_table
+        >>> table = np.array([[[[0, 0], [2, 0], [0, 2]]]])  # no background
+        >>> scores_of_table(table)["f_ari_clip"]
+        array([1.])
+    """
     whole = table.sum(1)
     return {
         "ari": ari_of_table(table).mean(1),

@@ -29,6 +29,13 @@ def mse(video, recon) -> np.ndarray:
 
     Raises:
         ValueError: If the shapes differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.segmentation import mse
+        >>> video = np.zeros([1, 2, 4, 4, 3], np.float32)
+        >>> mse(video, video + 0.5)
+        array([[0.25, 0.25]])
     """
     video, recon = np.asarray(video), np.asarray(recon)
     if video.shape != recon.shape or video.ndim != 5:
@@ -56,6 +63,13 @@ def mean_iou(
 
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.segmentation import mean_iou
+        >>> true, pred = np.array([[[[1, 1, 1, 2]]]]), np.array([[[[0] * 4]]])
+        >>> mean_iou(true, pred)  # only one object may take the slot
+        array([[0.375]])
     """
     table = _table(true_ids, pred_ids, per_frame)
     return overlap_scores_of_table(table, foreground_only)["miou"]
@@ -74,6 +88,13 @@ def mean_best_overlap(
 
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.segmentation import mean_best_overlap
+        >>> true, pred = np.array([[[[1, 1, 1, 2]]]]), np.array([[[[0] * 4]]])
+        >>> mean_best_overlap(true, pred)  # 3 / 4 and 1 / 4
+        array([[0.5]])
     """
     table = _table(true_ids, pred_ids, per_frame)
     return overlap_scores_of_table(table, foreground_only)["mbo"]
@@ -92,6 +113,13 @@ def covering(
 
     Returns:
         `[B, T]` float64 per frame, `[B]` with a clip's pixels taken at once.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.segmentation import covering
+        >>> true, pred = np.array([[[[1, 1, 1, 2]]]]), np.array([[[[0] * 4]]])
+        >>> covering(true, pred)  # the same by area
+        array([[0.625]])
     """
     table = _table(true_ids, pred_ids, per_frame)
     return overlap_scores_of_table(table, foreground_only)["covering"]
@@ -107,6 +135,13 @@ def overlap_scores_of_table(table, foreground_only=True) -> dict:
 
     Returns:
         `miou`, `mbo` and `covering`, `[...]` float64 each.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.segmentation import overlap_scores_of_table
+        >>> scores = overlap_scores_of_table(np.array([[0], [3], [1]]))
+        >>> scores["miou"], scores["mbo"], scores["covering"]
+        (array(0.375), array(0.5), array(0.625))
     """
     pred_areas = table.sum(-2, keepdims=True)
     if foreground_only:

@@ -57,6 +57,15 @@ def clear_mot_counts(
 
     Raises:
         ValueError: See `tracks.pair`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracking import clear_mot_counts
+        >>> boxes = np.tile([0, 0, 4, 4], [1, 2, 1, 1])  # stands for two frames
+        >>> ids, true_ids = np.array([[[1], [2]]]), np.array([[[1], [1]]])
+        >>> counts = clear_mot_counts(boxes, ids, boxes, true_ids)
+        >>> counts["matches"], counts["switches"]
+        (array([2.]), array([1.]))
     """
     clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
     rows = [_clip_counts(clip, threshold, drop_overfull) for clip in clips]
@@ -91,6 +100,14 @@ def coverage_counts(
 
     Raises:
         ValueError: See `tracks.pair`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracking import coverage_counts
+        >>> boxes = np.tile([0, 0, 4, 4], [1, 2, 1, 1])  # stands for two frames
+        >>> ids, true_ids = np.array([[[1], [2]]]), np.array([[[1], [1]]])
+        >>> coverage_counts(boxes, ids, boxes, true_ids)["mostly_tracked"]
+        array([1.])
     """
     clips = tracks.pair(boxes, ids, true_boxes, true_ids, overlap)
     rows = [_clip_coverage(clip, threshold) for clip in clips]
@@ -99,13 +116,26 @@ def coverage_counts(
 
 
 def mota(counts) -> np.ndarray:
-    """MOTA `[...]` of counts `[...]`; NaN where there is no true box."""
+    """MOTA `[...]` of counts `[...]`; NaN where there is no true box.
+
+    Examples:
+        >>> from tfdecomp.metrics.tracking import mota
+        >>> counts = {"misses": 1, "false_positives": 0, "switches": 1}
+        >>> round(float(mota({**counts, "true": 4})), 2)
+        0.5
+    """
     errors = counts["misses"] + counts["false_positives"] + counts["switches"]
     return 1.0 - _ratio(errors, counts["true"])
 
 
 def motp(counts) -> np.ndarray:
-    """MOTP `[...]` of counts `[...]`; NaN where nothing is matched."""
+    """MOTP `[...]` of counts `[...]`; NaN where nothing is matched.
+
+    Examples:
+        >>> from tfdecomp.metrics.tracking import motp
+        >>> round(float(motp({"matches": 2, "overlap": 1.5})), 2)
+        0.75
+    """
     return _ratio(counts["overlap"], counts["matches"])
 
 

@@ -31,6 +31,14 @@ class Frame(NamedTuple):
         true: `[I]` true tracks.
         found: `[J]` found tracks.
         iou: `[I, J]` overlap of their boxes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracks import pair
+        >>> true, ids = np.array([[[[0, 0, 4, 4]]]]), np.array([[[1]]])
+        >>> clips = pair(np.array([[[[0, 0, 4, 3]]]]), ids, true, ids)
+        >>> clips[0].frames[0].iou  # of the first Frame
+        array([[0.75]])
     """
 
     true: np.ndarray
@@ -39,7 +47,14 @@ class Frame(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """Frames of a clip and how many different tracks there are in it."""
+    """Frames of a clip and how many different tracks there are in it.
+
+    Examples:
+        >>> from tfdecomp.metrics.tracks import Clip
+        >>> clip = Clip(frames=[], num_true=0, num_found=0)
+        >>> clip.true_boxes
+        0
+    """
 
     frames: list
     num_true: int
@@ -74,6 +89,15 @@ def pair(boxes, ids, true_boxes, true_ids, overlap=None) -> list[Clip]:
         ValueError: If the shapes do not belong together, an id is below 0 or
             twice in a frame, or a box in use is not finite or ends before it
             begins.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracks import pair
+        >>> boxes = np.tile([0, 0, 4, 4], [1, 2, 1, 1])  # stands for two frames
+        >>> ids, true_ids = np.array([[[1], [2]]]), np.array([[[1], [1]]])
+        >>> clip = pair(boxes, ids, boxes, true_ids)[0]
+        >>> clip.num_true, clip.num_found, clip.true_boxes
+        (1, 2, 2)
     """
     boxes, ids = _tracks("boxes", boxes, "ids", ids)
     true_boxes, true_ids = _tracks(
@@ -115,6 +139,14 @@ def label_boxes(labels, num_labels) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         `(boxes, present)`: `[B, T, N, 4]` float64, zeros where a label has no
         pixel, and `[B, T, N]` bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracks import label_boxes
+        >>> labels = np.array([[[[0, 1, 1]]]])  # a row of three pixels
+        >>> boxes, present = label_boxes(labels, num_labels=2)
+        >>> boxes[0, 0, 1]
+        array([0., 1., 1., 3.])
     """
     labels = np.asarray(labels)
     boxes = np.zeros((*labels.shape[:2], num_labels, 4))
@@ -144,6 +176,14 @@ def tracks_of_slots(slot_ids, num_slots, background) -> tuple:
     Returns:
         `(boxes, ids)`: `[B, T, K, 4]`, and `[B, T, K]` where slot `k` has
         the id `k + 1`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracks import tracks_of_slots
+        >>> slots = np.array([[[[0, 1, 1]]]])
+        >>> boxes, ids = tracks_of_slots(slots, num_slots=2, background=[0])
+        >>> ids
+        array([[[0, 2]]])
     """
     boxes, present = label_boxes(slot_ids, num_slots)
     numbers = np.arange(num_slots)
@@ -160,6 +200,13 @@ def tracks_of_segmentation(segmentation) -> tuple:
 
     Returns:
         `(boxes, ids)`: `[B, T, L, 4]` and `[B, T, L]`, the labels themselves.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.tracks import tracks_of_segmentation
+        >>> boxes, ids = tracks_of_segmentation(np.array([[[[0, 1, 2]]]]))
+        >>> boxes[0, 0, 1], ids
+        (array([0., 2., 1., 3.]), array([[[1, 2]]]))
     """
     labels = np.asarray(segmentation)
     labels = labels[..., 0] if labels.ndim == 5 else labels
@@ -178,6 +225,12 @@ def tracks_of_boxes(boxes) -> tuple:
     Returns:
         `(boxes, ids)`: as given, and `[B, T, L]` where object `l` has the id
         `l + 1`.
+
+    Examples:
+        >>> from tfdecomp.metrics.tracks import tracks_of_boxes
+        >>> boxes, ids = tracks_of_boxes([[[[0, 0, 4, 4], [0, 0, 0, 0]]]])
+        >>> ids
+        array([[[1, 0]]])
     """
     boxes = np.asarray(boxes, np.float64)
     there = np.all(boxes[..., 2:] > boxes[..., :2], axis=-1)

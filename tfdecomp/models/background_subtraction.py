@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfdecomp.models import base
 from tfdecomp.models.iterative import check_slots
 from tfdecomp.motion import background as background_lib
-from tfdecomp.motion import blob_tracks
+from tfdecomp.motion import blob_tracks, light
 
 _TRACKS = blob_tracks.State._fields
 _MOST_SAMPLED = 60  # frames of a clip from which the ground is estimated
@@ -39,7 +39,7 @@ class BackgroundSubtraction(base.DecompositionModel):
             gain for all of a frame.
         image_size: `(H, W)` or one side, where a size has to be named;
             others are read as well.
-        channels: `C`.
+        channels: Colour channels, `C`.
         num_slots: `K`: one for the background, the others for objects. In
             frames with more of them the smallest are left out.
         **kwargs: Passed to `keras.Model`.
@@ -63,11 +63,15 @@ class BackgroundSubtraction(base.DecompositionModel):
         ValueError: If the model is to be trained, or an argument makes no
             sense.
 
-    Example:
-
-    >>> model = BackgroundSubtraction(num_slots=9)
-    >>> model({"video": clips})["track_ids"].shape
-    TensorShape([1, 50, 9])
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.background_subtraction import (
+        ...     BackgroundSubtraction,
+        ... )
+        >>> model = BackgroundSubtraction(num_slots=9)
+        >>> outputs = model({"video": np.zeros([1, 5, 32, 48, 3], np.uint8)})
+        >>> outputs["track_ids"].shape
+        TensorShape([1, 5, 9])
     """
 
     looks_ahead = False
@@ -262,7 +266,7 @@ class BackgroundSubtraction(base.DecompositionModel):
             return 1.0
         step = max(1, int((level.size / 4096) ** 0.5))
         some = slice(step // 2, None, step), slice(step // 2, None, step)
-        return background_lib.gain_of(frame[some], picture[some], level[some])
+        return light.gain_of(frame[some], picture[some], level[some])
 
 
 def _ground(clip, picture, noise):

@@ -46,8 +46,8 @@ class ConnectedComponents(base.DecompositionModel):
             channels, of an object's pixel.
         color_threshold: Least cosine between a pixel and a colour.
         background_color: One number per channel or one for all.
-        image_size: `(H, W)` or one side.
-        channels: `C`.
+        image_size: `(H, W)` of the frames, or one side.
+        channels: Colour channels, `C`.
         num_slots: `K`: one for the background, the others for components. In
             frames with more of them the smallest are left out.
         **kwargs: Passed to `keras.Model`.
@@ -68,11 +68,13 @@ class ConnectedComponents(base.DecompositionModel):
             more than three channels to be equal, or the model is to be
             trained.
 
-    Example:
-
-    >>> model = ConnectedComponents(colors=[(1, 0, 0), (0, 0, 1)])
-    >>> model({"video": clips})["track_ids"].shape
-    TensorShape([8, 8, 65])
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.connected_components import ConnectedComponents
+        >>> model = ConnectedComponents(colors=[(1, 0, 0)], num_slots=9)
+        >>> outputs = model({"video": np.zeros([1, 5, 48, 48, 3], np.uint8)})
+        >>> outputs["track_ids"].shape
+        TensorShape([1, 5, 9])
     """
 
     looks_ahead = False

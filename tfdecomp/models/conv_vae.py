@@ -48,7 +48,7 @@ class ConvVAE(base.DecompositionModel):
         encoder: `layers.GridEncoder`, `[N, H, W, C] -> [N, *grid, 2 L]`.
         decoder: `layers.GridDecoder`, `[N, *grid, L] -> [N, H, W, C]` logits.
         image_size: `(H, W)` or one side; any, the layers pad to whole cells.
-        channels: `C`.
+        channels: Colour channels, `C`.
         kl_weight: beta; 1 gives the bound. Training ramps it up from 0.
         **kwargs: Passed to `keras.Model`.
 
@@ -65,11 +65,13 @@ class ConvVAE(base.DecompositionModel):
     Raises:
         ValueError: If the sizes of encoder and decoder do not fit.
 
-    Example:
-
-    >>> model = ConvVAE(image_size=64)
-    >>> model({"video": images[:, None]})["slots"].shape
-    TensorShape([8, 1, 1, 1024])
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.conv_vae import ConvVAE
+        >>> model = ConvVAE(image_size=64)  # 8 x 8 cells of 16 latents
+        >>> outputs = model({"video": np.zeros([2, 1, 64, 64, 1], np.uint8)})
+        >>> outputs["slots"].shape
+        TensorShape([2, 1, 1, 1024])
     """
 
     looks_ahead = False  # a frame depends on no other

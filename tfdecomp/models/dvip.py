@@ -65,10 +65,10 @@ class DVIP(base.DecompositionModel):
         encoder: Layer `[N, H, W, C] -> [N, F]`.
         generator: Layer `[N, Z] -> [N, H, W, C]`.
         dynamics: Layer `[B, k, d] -> (mean, log_variance)`.
-        image_size: `(H, W)` or one side.
-        channels: `C`.
-        num_factors: `k`.
-        factor_dim: `d`; `Z = k d`.
+        image_size: `(H, W)` of the frames, or one side.
+        channels: Colour channels, `C`.
+        num_factors: Factors that move on their own, `k`.
+        factor_dim: Latents of each, `d`; `Z = k d`.
         entangled: One factor of size `Z` in place of k: the baseline.
         variance: `s`, pixel variance of the likelihood.
         kl_weight: Weight of the divergence; 1 gives the ELBO.
@@ -89,11 +89,13 @@ class DVIP(base.DecompositionModel):
         `[B, T, k, H, W, C]`: factor i as in frame t, the others as in the
         second frame.
 
-    Example:
-
-    >>> model = DVIP(image_size=64, num_factors=2)
-    >>> model({"video": clips})["slots"].shape
-    TensorShape([8, 5, 2, 25])
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.dvip import DVIP
+        >>> model = DVIP(image_size=64, num_factors=2)
+        >>> outputs = model({"video": np.zeros([1, 3, 64, 64, 3], np.uint8)})
+        >>> outputs["slots"].shape  # two factors of 25 numbers each
+        TensorShape([1, 3, 2, 25])
     """
 
     looks_ahead = False

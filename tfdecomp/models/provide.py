@@ -32,18 +32,18 @@ from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
     check_slots,
-    merge_slots,
-    split_slots,
     sweep,
     update_initializer,
 )
+from tfdecomp.models.parts.provide_prediction import FramePrediction
+from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 STEP_WEIGHTS = ("per_frame", "global", "skip_uninformed")
 
 
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
-class PROVIDE(IterativeModel):
+class PROVIDE(FramePrediction):
     """PROVIDE, sized for 64x64 frames.
 
     The presets `gin/papers/provide_*_paper.gin` follow the text, those that
@@ -57,7 +57,7 @@ class PROVIDE(IterativeModel):
             every frame takes R - 1 (the "base" ablation).
         conditional: Whether prior and decoder see the temporal state; without
             ("CP+G" off), the prior is N(0, I) and the decoder reads z alone.
-        prior_scale: See `layers.ConditionalPrior`.
+        prior_scale: See `layers.ConditionalPrior.scale`.
         extra_refinement: Refines once more after a frame's last decode, from
             the second frame on, as the published code does.
         step_weights: Weight of decode r = 1..D in its frame: `"per_frame"`
@@ -80,7 +80,8 @@ class PROVIDE(IterativeModel):
         training: Whether in training mode: leaves out what the loss does not
             need.
         num_slots: `K`, if not the model's.
-        num_refinements: `R`, if not the model's.
+        num_refinements: `R`, if not the model's; a schedule may set it too,
+            by `inputs["num_refinements"]`.
 
     Returns:
         A `tfdecomp.types.Decomposition`.
@@ -89,13 +90,17 @@ class PROVIDE(IterativeModel):
         ValueError: If `num_refinements` or `num_slots` is below 2, an option
             is unknown, or the video's shape does not fit.
 
-    Example:
-
-    >>> model = PROVIDE(num_slots=4, image_size=32)
-    >>> masks = model({"video": video})["masks"]  # [B, T, 4, 32, 32, 1]
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.provide import PROVIDE
+        >>> model = PROVIDE(num_slots=3, image_size=16, num_refinements=2)
+        >>> outputs = model({"video": np.zeros([1, 2, 16, 16, 3], np.uint8)})
+        >>> outputs["masks"].shape
+        TensorShape([1, 2, 3, 16, 16, 1])
     """
 
     looks_ahead = False  # a frame depends on no later one
+    scheduled_weights = (*IterativeModel.scheduled_weights, "num_refinements")
 
     def __init__(
         self,
@@ -360,13 +365,20 @@ class PROVIDE(IterativeModel):
         """All frames: `(state, loss [B], records of these names)`."""
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
+        if num_refinements is None and "num_refinements" in inputs:
+            num_refinements = tf.cast(
+                tf.round(inputs["num_refinements"]), tf.int32
+            )
         num_refinements = check_refinements(
             num_refinements, self.num_refinements
         )
         video = base.without_gradient(inputs["video"])
         temporal, first = self.initial_state(inputs, num_slots)
         weights = self.read_weights()
-        scalars = {n: self.weight(inputs, n) for n in self.scheduled_weights}
+        scalars = {
+            name: self.weight(inputs, name)
+            for name in IterativeModel.scheduled_weights
+        }
         noise = CellNoise(
             base.clip_seeds(inputs),
             (num_slots, self.latent_dim),
@@ -420,109 +432,7 @@ class PROVIDE(IterativeModel):
         zeros = tf.zeros([batch, num_slots, self.units])
         return (zeros, zeros), tf.cast(inputs.get("first_frame", 0), tf.int32)
 
-    # ---- beyond the observed frames ----------------------------------------
-
-    def predict_frames(
-        self, state, seed, num_frames, latent="initial", num_refinements=1
-    ):
-        """Continues a video; all dynamics live in the temporal state.
-
-        A predicted frame decodes a latent once and stands in for the observed
-        one, in all inputs of the refinement but the three gradients, which
-        are zero (section 3.2.3); the refined lambda is dropped, the recurrent
-        state goes on.
-
-        Args:
-            state: The `state` of an earlier output.
-            seed: `[B, 2]`, the clip's seeds.
-            num_frames: Number of frames to predict.
-            latent: `"initial"`: the sample of lambda_0 by the clip's noise,
-                as published; `"prior"`: the mean of p(z_t | past).
-            num_refinements: Decodes and refinements per frame.
-
-        Returns:
-            A `Decomposition` of the predicted frames, with `state`.
-
-        Raises:
-            ValueError: If `latent` is unknown.
-        """
-        if latent not in ("initial", "prior"):
-            raise ValueError(
-                f'latent must be "initial" or "prior", got {latent!r}'
-            )
-        weights = self.read_weights()
-        num_slots = tf.shape(state["h"])[1]
-        first = tf.cast(state["frame"], tf.int32)
-        shape = (num_slots, self.latent_dim)
-        noise = CellNoise(seed, shape, self.share_first_noise)
-
-        def frame(t, temporal):
-            cell = {"noise": noise(t, first + t, 1)[:, 0]}
-            cell = self.conditioned(weights, cell, temporal)
-            with self.using(weights):
-                return self._imagine(cell, latent, num_refinements)
-
-        (h, c), records = scan_frames(
-            frame,
-            num_frames,
-            (state["h"], state["c"]),
-            ["means", "masks", "parameters"],
-        )
-        state = {"h": h, "c": c, "frame": first + num_frames}
-        return {**self.decomposition(records, self.variance), "state": state}
-
-    def _imagine(self, cell, latent, num_refinements):
-        """One predicted frame: `(temporal state, records)`."""
-        batch, num_slots = (
-            tf.shape(cell["noise"])[0],
-            tf.shape(cell["noise"])[1],
-        )
-        if latent == "prior":
-            spread = tf.fill(tf.shape(cell["prior_mean"]), -30.0)
-            parameters = tf.concat([cell["prior_mean"], spread], axis=-1)
-        else:
-            initial = tf.convert_to_tensor(self.initial_parameters)
-            parameters = tf.tile(initial[None, None], [batch, num_slots, 1])
-        state, nothing = self.zero_state(batch * num_slots), None
-        cell["is_first"] = tf.constant(0.0)  # `parameters` hold lambda_0
-        for _ in range(num_refinements):
-            decoded = parameters
-            means, logits = self.decode_latents(
-                self.sample(cell, parameters), cell.get("context")
-            )
-            mixture = self.mixture(means, logits)
-            picture = mixture.mean()
-            maps = self.slot_maps(
-                mixture, mixture.score(picture), logits, gradients=nothing
-            )
-            code = self.encoder(maps, self.shared_maps(picture))
-            flat = merge_slots(parameters)
-            state, update = self.update(
-                cell, flat, tf.zeros_like(flat), code, state
-            )
-            parameters += split_slots(update, num_slots)
-        records = {
-            "means": means,
-            "masks": mixture.masks,
-            "parameters": decoded,
-        }
-        return tuple(split_slots(v, num_slots) for v in state), records
-
-    def rollout(self, inputs, num_frames, **options):
-        """Predicts the frames that follow `inputs["video"]`.
-
-        Args:
-            inputs: As for `call`; the context.
-            num_frames: Number of frames to predict.
-            **options: See `predict_frames`.
-
-        Returns:
-            A `Decomposition` of the predicted frames alone.
-        """
-        state = self(inputs)["state"]
-        return self.predict_frames(
-            state, base.clip_seeds(inputs), num_frames, **options
-        )
+    # ---- beyond decomposition ----------------------------------------------
 
     def traverse(self, inputs, slot, dims=None, values=None, joint=False):
         """Sweeps latents of one slot in the last frame.

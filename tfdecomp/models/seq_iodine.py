@@ -55,6 +55,14 @@ class SequentialIODINE(IODINE):
     Raises:
         ValueError: As `IODINE`; also if clips of one frame are to be trained
             on, or `masks_from` is unknown.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.seq_iodine import SequentialIODINE
+        >>> model = SequentialIODINE(num_slots=3, image_size=16)
+        >>> outputs = model({"video": np.zeros([1, 2, 16, 16, 3], np.uint8)})
+        >>> outputs["masks"].shape
+        TensorShape([1, 2, 3, 16, 16, 1])
     """
 
     scheduled_weights = IterativeModel.scheduled_weights

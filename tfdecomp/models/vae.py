@@ -41,16 +41,16 @@ class VAE(base.DecompositionModel):
         decoder: Layer `[N, D] -> (means, logits)`, of which the means are
             used: `layers.BroadcastDecoder` by default, or
             `layers.DeconvDecoder`.
-        image_size: `(H, W)` or one side.
-        channels: `C`.
-        latent_dim: `D`.
+        image_size: `(H, W)` of the frames, or one side.
+        channels: Colour channels, `C`.
+        latent_dim: Length of the frame's vector, `D`.
         filters: Widths of the encoder's convolutions.
         kernel_size: Side of their kernels.
-        strides: Of each.
+        strides: Strides of each.
         units: Widths of the encoder's dense layers.
         variance: Pixel variance of the likelihood.
-        reconstruction_weight: beta.
-        kl_weight: psi.
+        reconstruction_weight: Weight of the likelihood, beta.
+        kl_weight: Weight of the divergence from the prior, psi.
         initializer: Of the encoder; see `layers.conv`.
         **kwargs: Passed to `keras.Model`.
 
@@ -62,10 +62,13 @@ class VAE(base.DecompositionModel):
         A `tfdecomp.types.Decomposition` without masks: `recon`, `slots`
         `[B, T, 1, D]`, `latent_kl`, `loss`, `nll` and `kl`.
 
-    Example:
-
-    >>> model = VAE(image_size=32, latent_dim=16)
-    >>> recon = model({"video": images[:, None]})["recon"]
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.models.vae import VAE
+        >>> model = VAE(image_size=32, latent_dim=16)
+        >>> outputs = model({"video": np.zeros([2, 1, 32, 32, 3], np.uint8)})
+        >>> outputs["slots"].shape, outputs["recon"].shape
+        (TensorShape([2, 1, 1, 16]), TensorShape([2, 1, 32, 32, 3]))
     """
 
     looks_ahead = False  # a frame depends on no other

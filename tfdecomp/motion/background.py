@@ -9,10 +9,6 @@ where objects only pass, they are all darker than the ground or all brighter;
 and the ground goes on at the rim of what was covered, while an object ends
 there.
 
-Light that changes is one number for a frame, its gain. Where it changes here
-and not there, as under a cloud that passes, it is one for each of some cells
-that the frame is cut into, and smooth in between.
-
 Grey levels are 0 to 255 throughout.
 """
 
@@ -21,13 +17,10 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
+from tfdecomp.motion import light as light_lib
+from tfdecomp.motion.light import PIXELS, SIGMA, STEP
+
 _BAND = 2**24  # numbers that estimate works on at a time
-_STEP = 12**-0.5  # deviation that rounding to whole grey levels causes
-_SIGMA = 1.4826  # deviation of a normal in units of its median deviation
-_PIXELS = 2**14  # looked at to learn about light and colours
-_CELLS = 6  # along the longer side, in which light is told apart
-_JUMP = 0.2  # of the light, from a cell to the next, that is no shadow's
-_UNEVEN = 0.25  # share of the cells whose light goes its own way
 _BRIEF = 0.25  # share of the time that an object at most takes to pass
 _APART = 4.0  # deviations between two modes; one normal cut in two has 2.7
 
@@ -104,14 +97,18 @@ class Background:
         Returns:
             The same, float32.
         """
-        step = _step(self.size)
+        step = light_lib.step_of(self.size)
         some = slice(step // 2, None, step), slice(step // 2, None, step)
         picture, reach = self.picture[some], self.threshold()[some]
         flat = frames.reshape(-1, *self.picture.shape)
         lit = np.empty(flat.shape, np.float32)
         for frame, result in zip(flat, lit):
-            light = _cell_light(frame[some], picture, reach, self.cells)
-            np.divide(frame, _smooth_light(light, self.size), out=result)
+            light = light_lib.cell_light(
+                frame[some], picture, reach, self.cells
+            )
+            np.divide(
+                frame, light_lib.smooth_light(light, self.size), out=result
+            )
         return lit.reshape(frames.shape)
 
     def threshold(self, sensitivity=1.0):
@@ -185,11 +182,11 @@ def estimate(frames) -> Background:
     if len(frames) < 3:
         return _of_two(frames)
     sample = _some_pixels(frames)
-    gains = _gains(sample)
-    chosen = _one_light(gains)
+    gains = light_lib.gains_of(sample)
+    chosen = light_lib.one_light(gains)
     gains = gains[chosen]
     colour = _colour(sample[chosen] / gains[:, None, None])
-    cells, light = _local_light(frames[chosen], gains, colour.noise)
+    cells, light = light_lib.local_light(frames[chosen], gains, colour.noise)
     size, channels = frames.shape[1:3], frames.shape[3]
     result = _Modes(
         np.empty((*size, channels), np.float32),
@@ -203,7 +200,9 @@ def estimate(frames) -> Background:
         rows = slice(top, top + height)
         band = frames[chosen, rows] / gains[:, None, None, None]
         if cells:
-            band /= np.stack([_smooth_light(one, size, rows) for one in light])
+            band /= np.stack(
+                [light_lib.smooth_light(one, size, rows) for one in light]
+            )
         for whole, part in zip(result, _modes(band, colour)):
             whole[rows] = part
     if not colour.polarity:
@@ -212,177 +211,12 @@ def estimate(frames) -> Background:
     return Background(result.picture, noise, colour.polarity, tail, cells)
 
 
-def _step(size):
-    return max(1, int((np.prod(size) / _PIXELS) ** 0.5))
-
-
-def _local_light(frames, gains, noise):
-    """Whether light changes here and not there, and how.
-
-    Args:
-        frames: `[N, H, W, C]` uint8.
-        gains: `[N]` light of each.
-        noise: Deviation of a typical pixel.
-
-    Returns:
-        `(cells, [N, a, b])` as `Background.cells` and `_cell_light`.
-    """
-    step = _step(frames.shape[1:3])
-    some = frames[:, step // 2 :: step, step // 2 :: step]
-    some = some / gains[:, None, None, None]
-    size = some.shape[1:3]
-    # No threshold yet; where light varies, noise is what is left besides.
-    reach = np.full(size, max(6.0 * noise, 6.0), np.float32)
-    picture = np.median(some, 0)
-    for _ in range(2):
-        light = np.stack([_cell_light(f, picture, reach) for f in some])
-        even = [f / _smooth_light(g, size) for f, g in zip(some, light)]
-        picture = np.median(even, 0)
-    levels = _cell_means(picture.mean(-1), light.shape[1:])
-    low, high = np.quantile(light, (0.1, 0.9), axis=0)
-    left = np.median(np.abs(even - picture).max(-1), 0)
-    usual = _SIGMA * max(float(np.median(left)), _STEP)
-    if np.mean((high - low) * levels > 3 * usual) < _UNEVEN:
-        return 0, None
-    return _CELLS, light
-
-
-def _cuts(size, cells=_CELLS):
-    """Edges of cells along both axes, about square."""
-    side = max(size) / cells
-    return [
-        np.linspace(0, length, max(2, round(length / side)) + 1).astype(int)
-        for length in size
-    ]
-
-
-def _cell_means(values, shape):
-    rows, columns = (
-        np.linspace(0, length, count + 1).astype(int)
-        for length, count in zip(values.shape, shape)
-    )
-    sums = np.add.reduceat(values, rows[:-1], 0)
-    sums = np.add.reduceat(sums, columns[:-1], 1)
-    return sums / np.outer(np.diff(rows), np.diff(columns))
-
-
-def _cell_light(frame, picture, reach, cells=_CELLS):
-    """`[a, b]` light of each cell of a frame, 1 as in the picture.
-
-    A cell says nothing of it unless most of its pixels are those of the
-    ground in one light; then its neighbours do.
-
-    Args:
-        frame: `[h, w, C]`.
-        picture: `[h, w, C]` the background.
-        reach: `[h, w]` how far its pixels are from it.
-        cells: Along the longer side.
-    """
-    ground = picture.mean(-1)
-    seen = frame.mean(-1, dtype=np.float32)
-    lit = ground > max(8.0, 0.25 * ground.mean())
-    rows, columns = _cuts(ground.shape, cells)
-    light = np.full((len(rows) - 1, len(columns) - 1), np.nan)
-    for i, j in np.ndindex(light.shape):
-        part = np.s_[rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
-        on = lit[part]
-        if on.sum() < 8:
-            continue
-        shown, behind = seen[part][on], ground[part][on]
-        ratio = float(np.median(shown / behind))
-        near = np.maximum(reach[part][on], 0.5 * _JUMP * ratio * behind)
-        near = np.abs(shown - ratio * behind) <= near
-        if ratio > 0.2 and near.mean() > 0.6:
-            light[i, j] = ratio
-    return _filled_in(light)
-
-
-def _filled_in(light):
-    """Cells without a number take the nearest one's, as do single ones.
-
-    Shadows have soft borders; a cell that is far from its neighbours is full
-    of something else.
-    """
-    known = np.isfinite(light)
-    if not known.any():
-        return np.ones_like(light)
-    places = ndimage.distance_transform_edt(
-        ~known, return_distances=False, return_indices=True
-    )
-    light = light[tuple(places)]
-    around = ndimage.median_filter(light, 3, mode="nearest")
-    return np.where(np.abs(light - around) > _JUMP, around, light)
-
-
-def _smooth_light(light, size, rows=slice(None)):
-    """`[h, W, 1]` float32, which goes on straight between cells' middles."""
-    matrices = []
-    for count, length in zip(light.shape, size):
-        place = (np.arange(length) + 0.5) * count / length - 0.5
-        low = np.clip(np.floor(place).astype(int), 0, count - 2)
-        matrix = np.zeros((length, count), np.float32)
-        matrix[np.arange(length), low] = 1 - (place - low)
-        matrix[np.arange(length), low + 1] = place - low
-        matrices.append(matrix)
-    down, across = matrices
-    smooth = down[rows] @ light.astype(np.float32) @ across.T
-    return np.maximum(smooth, 0.1)[..., None]
-
-
 def _some_pixels(frames):
     """`[N, P, C]` float32, pixels on an even grid."""
     _, height, width, channels = frames.shape
-    step = max(1, int((height * width / _PIXELS) ** 0.5))
+    step = max(1, int((height * width / PIXELS) ** 0.5))
     some = frames[:, step // 2 :: step, step // 2 :: step]
     return some.reshape(len(frames), -1, channels).astype(np.float32)
-
-
-def _gains(sample):
-    """`[N]` float32 light of each frame, 1 in the middle one."""
-    middle = np.median(sample, 0)
-    gains = [gain_of(one, middle) for one in sample]
-    middle = np.median(sample / np.reshape(gains, (-1, 1, 1)), 0)
-    gains = np.array([gain_of(one, middle) for one in sample], np.float32)
-    return gains / np.median(gains)
-
-
-def gain_of(frame, picture, reach=None):
-    """How much more light a frame has than a picture of the same pixels.
-
-    Least squares over the pixels that one gain explains, so that objects do
-    not count.
-
-    Args:
-        frame: `[..., C]`.
-        picture: `[..., C]`.
-        reach: `[...]` how far background pixels are from the picture; by
-            default as the middle half of the pixels tells.
-    """
-    frame = np.asarray(frame, np.float32)
-    lit = picture > np.maximum(8.0, 0.25 * picture.mean())
-    if lit.sum() < 16:
-        return 1.0
-    gain = float(np.median(frame[lit] / picture[lit]))
-    if gain <= 0:
-        return 1.0
-    for _ in range(2):
-        off = np.abs(frame - gain * picture)
-        if reach is None:
-            near = off <= 3 * _SIGMA * max(np.median(off), _STEP)
-        else:
-            near = off <= reach[..., None] * max(1.0, gain)
-        near &= lit
-        if near.sum() < 16:
-            return gain
-        known = picture[near]
-        gain = float(np.dot(frame[near], known) / np.dot(known, known))
-    return gain
-
-
-def _one_light(gains):
-    """Frames without those of a light that the most do not have."""
-    near = np.abs(np.log2(np.maximum(gains, 1e-3))) < 0.5
-    return near if near.sum() >= 3 else np.ones_like(near)
 
 
 @dataclasses.dataclass
@@ -408,7 +242,7 @@ def _colour(sample):
     channels = sample.shape[-1]
     rest = sample - np.median(sample, 0)
     size = np.abs(rest).max(-1)
-    noise = np.maximum(_SIGMA * np.median(size, 0), _STEP)
+    noise = np.maximum(SIGMA * np.median(size, 0), STEP)
     noise = np.maximum(noise, np.median(noise))
     passing = rest[size > 6 * noise]
     grey = np.full(channels, channels**-0.5, np.float32)
@@ -504,7 +338,7 @@ def _split(along, noise):
     low, high, first = there(low), there(high), there(squares)
     inside = first / below - low**2
     inside += (squares[-1] - first) / above - high**2
-    deviation = np.sqrt(np.maximum(0.5 * inside, 0) + _STEP**2)
+    deviation = np.sqrt(np.maximum(0.5 * inside, 0) + STEP**2)
     is_double = (high - low > _APART * deviation) & (high - low > 6 * noise)
     cut = np.take_along_axis(np.sort(along, 0), at + 1, 0)[0]
     return cut, above / number, is_double
@@ -513,7 +347,7 @@ def _split(along, noise):
 def _deviation(size, members):
     """`[P]` robust deviation of distances `[N, P]` of members."""
     middle, large = _quantiles(size[..., None], members, [0.5, 0.8])[..., 0]
-    middle = np.maximum(_SIGMA * middle, _STEP)
+    middle = np.maximum(SIGMA * middle, STEP)
     # Compressed video is still most of the time, and then it jumps. More than
     # thrice the middle may be objects that pass.
     return np.clip(large / 1.28, middle, 3 * middle)
@@ -578,7 +412,7 @@ def _measured(modes):
     """`(noise [H, W], tail)` with floors that the sample itself has."""
     # A pixel's own deviation is uncertain, and 0 where it was rounded away.
     around = ndimage.uniform_filter(modes.noise, 7)
-    noise = np.maximum(np.maximum(modes.noise, around), _STEP)
+    noise = np.maximum(np.maximum(modes.noise, around), STEP)
     # Objects pass over some pixels, often over most: a low quantile.
     return noise, float(np.quantile(modes.peak / noise, 0.25))
 
@@ -586,12 +420,12 @@ def _measured(modes):
 def _of_two(frames):
     """Background of one or two frames: what goes on around it is taken."""
     first, last = frames[0].astype(np.float32), frames[-1].astype(np.float32)
-    last /= gain_of(last, first)
+    last /= light_lib.gain_of(last, first)
     picture = 0.5 * (first + last)
     apart = np.abs(first - last).max(-1)
     # The difference of two has root 2 their deviation.
-    around = 2**-0.5 * _SIGMA * ndimage.median_filter(apart, 15)
-    noise = np.maximum(np.maximum(around, np.median(around)), _STEP)
+    around = 2**-0.5 * SIGMA * ndimage.median_filter(apart, 15)
+    noise = np.maximum(np.maximum(around, np.median(around)), STEP)
     hidden = grown(ndimage.binary_opening(apart > 6 * noise), 2)
     hidden &= apart > 3 * noise
     if hidden.any() and not hidden.all():
@@ -615,32 +449,6 @@ def grown(mask, radius):
         mask[:, 1:] |= before[:, :-1]
         mask[:, :-1] |= before[:, 1:]
     return mask
-
-
-def light_steps(levels):
-    """Frames whose light is suddenly another than that of the one before.
-
-    Args:
-        levels: `[T]` mean grey level of each frame.
-
-    Returns:
-        `[M]` int64 numbers of the first frames in the new light. What lasts
-        for fewer than three frames, or comes slowly, is none.
-    """
-    levels = np.log(np.maximum(np.asarray(levels, np.float64), 1.0))
-    if len(levels) < 6:
-        return np.zeros(0, np.int64)
-    steps = np.abs(np.diff(levels))
-    usual = max(_SIGMA * np.median(steps), 1e-3)
-    (candidates,) = np.nonzero(steps > max(0.05, 8 * usual))
-    found = []
-    for t in candidates + 1:
-        before, after = levels[max(0, t - 3) : t], levels[t : t + 3]
-        size = np.abs(np.median(after) - np.median(before))
-        is_new = not found or t - found[-1] >= 3
-        if len(after) == 3 and size > 0.5 * steps[t - 1] and is_new:
-            found.append(t)
-    return np.array(found, np.int64)
 
 
 def as_picture(difference, threshold, gain):

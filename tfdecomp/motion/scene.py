@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from tfdecomp.motion import background as background_lib
-from tfdecomp.motion import blobs
+from tfdecomp.motion import blobs, light
 
 FILE_NAME = "scene.npz"
 _LARGEST = 2**26  # pixels of a scene that is read
@@ -103,7 +103,7 @@ class Scene:
         if not self.follows_light:
             return frame
         some = self._some()
-        gain = background_lib.gain_of(
+        gain = light.gain_of(
             frame[some], self.background.picture[some], self._threshold[some]
         )
         if not _DARK < gain < _BRIGHT or abs(gain - 1) < _SAME_LIGHT:
@@ -195,8 +195,11 @@ class Scene:
         )
         path = pathlib.Path(path)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
+        try:
+            partial.write_bytes(buffer.getvalue())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def load(path) -> Scene:

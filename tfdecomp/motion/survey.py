@@ -10,8 +10,7 @@ import numpy as np
 
 from tfdecomp.motion import background as background_lib
 from tfdecomp.motion import blobs as blobs_lib
-from tfdecomp.motion import camera, sightings
-from tfdecomp.motion.background import gain_of
+from tfdecomp.motion import camera, light, sightings
 
 SHARES = (0.1, 0.5, 0.9, 0.97)  # quantiles of sizes in `Survey`
 
@@ -172,7 +171,7 @@ class _Look:
         step = max(1, min(frame.shape[:2]) // 64)
         some = slice(step // 2, None, step), slice(step // 2, None, step)
         reach = self.background.threshold()[some]
-        return gain_of(frame[some], self.background.picture[some], reach)
+        return light.gain_of(frame[some], self.background.picture[some], reach)
 
     def difference(self, frame, gain=None):
         gain = self.light_of(frame) if gain is None else gain
@@ -459,12 +458,12 @@ def _camera(samples):
 def _light(look, levels):
     if levels is None:
         grey = look.samples.scattered.mean((1, 2, 3))
-        steps, unit = background_lib.light_steps(grey), "sampled frame"
+        steps, unit = light.light_steps(grey), "sampled frame"
     else:
         several = levels if isinstance(levels, (list, tuple)) else [levels]
         if np.ndim(several[0]) == 0:
             several = [several]
-        steps = [background_lib.light_steps(level) for level in several]
+        steps = [light.light_steps(level) for level in several]
         steps, unit = np.concatenate(steps), "frame"
     if not len(steps):
         return []

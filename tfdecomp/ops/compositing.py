@@ -63,6 +63,15 @@ def compose(
 
     Raises:
         ValueError: If `composition` is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.compositing import compose
+        >>> color, alpha = tf.ones([1, 1, 4, 4, 3]), tf.ones([1, 1, 4, 4])
+        >>> boxes = tf.constant([[[8.0, 8.0, 4.0, 4.0]]])  # centre and sides
+        >>> black = tf.zeros([1, 16, 16, 3])
+        >>> compose(color, alpha, alpha, boxes, black)[0, 8, 8].numpy()
+        array([1., 1., 1.], dtype=float32)
     """
     painter = _Painter(
         background.shape[1:3], composition, temperature, largest, alpha.shape[2]
@@ -98,6 +107,15 @@ def object_shares(
         `(masks, placed)`: `w_k alpha'_k / sum_j w_j` `[N, K, H, W, 1]`, what
         is missing to one is the background's; and the sprites on black,
         `alpha'_k beta'_k` `[N, K, H, W, C]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.compositing import object_shares
+        >>> color, alpha = tf.ones([1, 2, 4, 4, 3]), tf.ones([1, 2, 4, 4])
+        >>> boxes = tf.fill([1, 2, 4], 8.0)
+        >>> masks, placed = object_shares(color, alpha, alpha, boxes, (16, 16))
+        >>> masks.shape, placed.shape
+        (TensorShape([1, 2, 16, 16, 1]), TensorShape([1, 2, 16, 16, 3]))
     """
     painter = _Painter(size, composition, temperature, None, alpha.shape[2])
     planes = pack(colors, alpha, importance)
@@ -111,13 +129,27 @@ def object_shares(
 
 
 def pack(colors, alpha, importance):
-    """Planes of sprites, `[N, K, G, C + 2, G]`: what is interpolated."""
+    """Planes of sprites, `[N, K, G, C + 2, G]`: what is interpolated.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.compositing import pack
+        >>> color, alpha = tf.ones([1, 2, 4, 4, 3]), tf.ones([1, 2, 4, 4])
+        >>> pack(color, alpha, alpha).shape
+        TensorShape([1, 2, 4, 5, 4])
+    """
     planes = [colors, alpha[..., None], importance[..., None]]
     return tf.transpose(tf.concat(planes, axis=-1), [0, 1, 2, 4, 3])
 
 
 def window_side(largest, length):
-    """Pixels that a box of at most this side, with soft border, touches."""
+    """Pixels that a box of at most this side, with soft border, touches.
+
+    Examples:
+        >>> from tfdecomp.ops.compositing import window_side
+        >>> window_side(10.0, length=14)
+        12
+    """
     return math.ceil(largest * (length + 1) / length) + 1
 
 

@@ -32,6 +32,12 @@ class Plan:
         offsets: `[k]`: position of each tap relative to the pixel.
         steps: `(s_r, s_c)`, distance of neighbouring coordinates.
         grid_size: `(H, W)`.
+
+    Examples:
+        >>> from tfdecomp.ops.first_layer import Plan, plan
+        >>> constants = plan(height=16, width=24, kernel_size=3)  # a Plan
+        >>> constants.spread.shape  # of nine cases
+        (384, 27)
     """
 
     spread: np.ndarray
@@ -51,6 +57,11 @@ def plan(height: int, width: int, kernel_size: int) -> Plan:
 
     Raises:
         ValueError: If the kernel's side is even or larger than the picture.
+
+    Examples:
+        >>> from tfdecomp.ops.first_layer import plan
+        >>> plan(height=16, width=24, kernel_size=3).grid_size
+        (16, 24)
     """
     if kernel_size % 2 == 0 or kernel_size > min(height, width):
         raise ValueError(
@@ -100,6 +111,14 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
     Returns:
         `[N, H, W, F]`, equal to the "same" convolution of the broadcast
         vectors plus the bias.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.first_layer import broadcast_convolution, plan
+        >>> kernel, bias = tf.zeros([3, 3, 2 + 8, 4]), tf.zeros([4])
+        >>> vectors, of_grid = tf.zeros([5, 8]), plan(16, 24, kernel_size=3)
+        >>> broadcast_convolution(vectors, kernel, bias, of_grid).shape
+        TensorShape([5, 16, 24, 4])
     """
     side, width = kernel.shape[0], kernel.shape[-1]
     dtype = kernel.dtype

@@ -11,7 +11,13 @@ NAMES = ("propagated", "discovered", "selected")
 
 
 def layouts(what_dim) -> dict:
-    """Record -> part -> size of its last axis, in the order of packing."""
+    """Record -> part -> size of its last axis, in the order of packing.
+
+    Examples:
+        >>> from tfdecomp.ops.frame_records import layouts
+        >>> layouts(what_dim=8)["discovered"]  # where, 8 numbers, depth
+        {'mean': 13, 'deviation': 13, 'logit': 1, 'presence': 1}
+    """
     width = 5 + what_dim
     return {
         "propagated": {
@@ -42,11 +48,27 @@ def layouts(what_dim) -> dict:
 
 
 def pack(parts, layout):
-    """Parts `[B, n, width]`, by name -> `[B, n, D]`."""
+    """Parts `[B, n, width]`, by name -> `[B, n, D]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.frame_records import pack
+        >>> parts = {"mean": tf.zeros([1, 5, 3]), "logit": tf.ones([1, 5, 1])}
+        >>> pack(parts, layout={"mean": 3, "logit": 1}).shape
+        TensorShape([1, 5, 4])
+    """
     return tf.concat([tf.cast(parts[n], tf.float32) for n in layout], axis=-1)
 
 
 def unpack(values, layout) -> dict:
-    """Inverse of `pack`, whatever axes come before the last."""
+    """Inverse of `pack`, whatever axes come before the last.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.frame_records import unpack
+        >>> parts = unpack(tf.zeros([2, 5, 4]), layout={"mean": 3, "logit": 1})
+        >>> parts["mean"].shape
+        TensorShape([2, 5, 3])
+    """
     parts = tf.split(values, list(layout.values()), axis=-1)
     return dict(zip(layout, parts))

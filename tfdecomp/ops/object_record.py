@@ -19,7 +19,14 @@ LIMIT = 10.0  # logits are kept within this of zero
 
 
 def widths(what_dim, units) -> dict:
-    """Field -> size of its last axis."""
+    """Field -> size of its last axis.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import widths
+        >>> sizes = widths(what_dim=8, units=16)
+        >>> sizes["box"], sizes["what"], sizes["hidden"]
+        (4, 8, 16)
+    """
     return {
         "box": 4,
         "size_logit": 2,
@@ -32,7 +39,13 @@ def widths(what_dim, units) -> dict:
 
 
 def null(batch, count, what_dim, units) -> dict:
-    """The set before the first frame: zeros."""
+    """The set before the first frame: zeros.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import null
+        >>> null(batch=2, count=5, what_dim=8, units=16)["box"].shape
+        TensorShape([2, 5, 4])
+    """
     return {
         name: tf.zeros([batch, count, width])
         for name, width in widths(what_dim, units).items()
@@ -49,6 +62,12 @@ def features(record, hidden="hidden", use_position=True):
 
     Returns:
         `[B, n, F]`.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import features, null
+        >>> record = null(batch=2, count=5, what_dim=8, units=16)
+        >>> features(record).shape  # place, size, 8, depth, presence, 16
+        TensorShape([2, 5, 30])
     """
     parts = [record["position"]] if use_position else []
     parts += [
@@ -62,12 +81,26 @@ def features(record, hidden="hidden", use_position=True):
 
 
 def join(first, second) -> dict:
-    """Two sets as one, the first one's objects first."""
+    """Two sets as one, the first one's objects first.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import join, null
+        >>> first, second = null(2, 5, 8, 16), null(2, 3, 8, 16)
+        >>> join(first, second)["box"].shape
+        TensorShape([2, 8, 4])
+    """
     return {n: tf.concat([first[n], second[n]], axis=1) for n in first}
 
 
 def take(record, source) -> dict:
-    """Objects of these numbers, `[B, K]`, in one gather."""
+    """Objects of these numbers, `[B, K]`, in one gather.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import null, take
+        >>> record = null(batch=1, count=5, what_dim=8, units=16)
+        >>> take(record, source=[[4, 0]])["box"].shape
+        TensorShape([1, 2, 4])
+    """
     names = list(record)
     packed = tf.concat([record[n] for n in names], axis=-1)
     packed = tf.gather(packed, source, batch_dims=1)
@@ -76,19 +109,38 @@ def take(record, source) -> dict:
 
 
 def squash(logit, bounds=(0.0, 1.0)):
-    """The logistic function between two bounds, its argument clipped."""
+    """The logistic function between two bounds, its argument clipped.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import squash
+        >>> squash([0.0, 99.0], bounds=(-1.0, 3.0)).numpy().round(2)
+        array([1., 3.], dtype=float32)
+    """
     low, high = bounds
     logit = tf.clip_by_value(logit, -LIMIT, LIMIT)
     return low + (high - low) * tf.sigmoid(logit)
 
 
 def deviation(logit):
-    """Standard deviation of a raw output: `2 sigmoid(clip(logit))`."""
+    """Standard deviation of a raw output: `2 sigmoid(clip(logit))`.
+
+    Examples:
+        >>> from tfdecomp.ops.object_record import deviation
+        >>> deviation([-99.0, 0.0]).numpy().round(2)
+        array([0., 1.], dtype=float32)
+    """
     return 2.0 * squash(logit)
 
 
 def hold(value, training_wheels):
-    """`value`, without gradients where `training_wheels` is 1."""
+    """`value`, without gradients where `training_wheels` is 1.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.object_record import hold
+        >>> hold(tf.constant([3.0]), training_wheels=1.0).numpy()
+        array([3.], dtype=float32)
+    """
     if training_wheels is None:
         return value
     blocked = tf.stop_gradient(value)
@@ -96,7 +148,14 @@ def hold(value, training_wheels):
 
 
 def bounded_logit(raw, temperature, training_wheels=None):
-    """The logit of presence of a raw output."""
+    """The logit of presence of a raw output.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.object_record import bounded_logit
+        >>> bounded_logit(tf.constant([1.0, 99.0]), temperature=0.5).numpy()
+        array([ 2., 10.], dtype=float32)
+    """
     logit = hold(raw, training_wheels) / temperature
     return tf.clip_by_value(logit, -LIMIT, LIMIT)
 
@@ -107,6 +166,14 @@ def split_noise(noise, what_dim):
     Args:
         noise: `normal` `[B, n, 4 + A + 1]` and `uniform` `[B, n, 1]`, or None.
         what_dim: `A`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.object_record import split_noise
+        >>> normal, uniform = tf.zeros([1, 5, 13]), tf.zeros([1, 5, 1])
+        >>> noise = {"normal": normal, "uniform": uniform}
+        >>> [part.shape[-1] for part in split_noise(noise, what_dim=8)]
+        [4, 8, 1, 1]
     """
     if noise is None:
         return [None] * 4

@@ -19,6 +19,13 @@ def local_maxima(maps, window=3):
 
     Raises:
         ValueError: If the window is even or less than 3.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.peaks import local_maxima
+        >>> maps = tf.constant([[[0.0, 2.0, 1.0, 3.0]]])
+        >>> local_maxima(maps).numpy()[0, 0]
+        array([False,  True, False,  True])
     """
     if window % 2 == 0 or window < 3:
         raise ValueError(f"window must be odd and at least 3, got {window}")
@@ -54,6 +61,14 @@ def find_peaks(maps, threshold, most, window=3):
         `(count, order)`: `[N]` int32 and `[N, most]` int32 flat indices
         `row * W + column`, of which the first `count` are peaks. Of equal
         values the one with the lower index comes first.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.peaks import find_peaks
+        >>> maps = tf.constant([[[0.0, 2.0, 1.0, 3.0]]])
+        >>> count, order = find_peaks(maps, threshold=0.5, most=2)
+        >>> count.numpy(), order.numpy()  # the greatest first
+        (array([2], dtype=int32), array([[3, 1]], dtype=int32))
     """
     threshold = tf.reshape(tf.cast(threshold, maps.dtype), [-1, 1, 1])
     is_peak = local_maxima(maps, window) & (maps > threshold)

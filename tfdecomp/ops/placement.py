@@ -34,6 +34,15 @@ def place_soft(sprites, maps, present=None):
     Raises:
         ValueError: If the sprites' sides differ, are even, or are larger than
             the canvas; or if they or the canvas have no static size.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.placement import place_soft
+        >>> maps = tf.one_hot([[0]], 25)  # the upper left pixel of 5 x 5
+        >>> sprites = tf.ones([1, 1, 3, 3, 1])
+        >>> canvas = place_soft(sprites, tf.reshape(maps, [1, 1, 5, 5]))
+        >>> round(float(canvas.numpy().sum()))  # four of nine pixels are inside
+        4
     """
     maps = tf.cast(maps, tf.float32)
     sprites = _prepare(sprites, present, maps.shape[2:])
@@ -57,6 +66,13 @@ def place_hard(sprites, locations, size, present=None):
 
     Raises:
         ValueError: See `place_soft`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.placement import place_hard
+        >>> canvas = place_hard(tf.ones([1, 1, 3, 3, 1]), [[12]], size=(5, 5))
+        >>> canvas[0, 1, :, 0].numpy()  # pixel 12 is the middle one
+        array([0., 1., 1., 1., 0.], dtype=float32)
     """
     sprites = _prepare(sprites, present, size)
     return _scatter(sprites, tf.cast(locations, tf.int32), size)
@@ -76,6 +92,13 @@ def place_each(sprites, locations, size, present=None):
 
     Raises:
         ValueError: See `place_soft`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.placement import place_each
+        >>> sprites = tf.ones([1, 2, 3, 3, 1])
+        >>> place_each(sprites, tf.constant([[12, 0]]), size=(5, 5)).shape
+        TensorShape([1, 2, 5, 5, 1])
     """
     sprites = _prepare(sprites, present, size)
     batch, slots, side, _, channels = _shape(sprites)
@@ -105,6 +128,14 @@ def place_straight_through(sprites, locations, maps, present=None):
 
     Raises:
         ValueError: See `place_soft`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.placement import place_straight_through
+        >>> maps, sprites = tf.zeros([1, 1, 5, 5]), tf.ones([1, 1, 3, 3, 1])
+        >>> canvas = place_straight_through(sprites, tf.constant([[12]]), maps)
+        >>> canvas[0, 1, :, 0].numpy()
+        array([0., 1., 1., 1., 0.], dtype=float32)
     """
     maps = tf.cast(maps, tf.float32)
     size = maps.shape[2:]
@@ -130,7 +161,16 @@ def place_straight_through(sprites, locations, maps, present=None):
 
 
 def hide_absent(sprites, present):
-    """Sprites `[B, K, S, S, C]` times bool or numbers `[B, K]`."""
+    """Sprites `[B, K, S, S, C]` times bool or numbers `[B, K]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.placement import hide_absent
+        >>> sprites, there = tf.ones([1, 2, 1, 1, 1]), tf.constant([[1.0, 0]])
+        >>> shown = hide_absent(sprites, there)
+        >>> shown.numpy().ravel()
+        array([1., 0.], dtype=float32)
+    """
     shape = tf.concat([tf.shape(present), [1, 1, 1]], axis=0)
     return sprites * tf.reshape(tf.cast(present, tf.float32), shape)
 

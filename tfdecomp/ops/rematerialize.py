@@ -20,6 +20,14 @@ def rematerialize(function):
     Returns:
         `wrapped(arguments) -> outputs`; both are nested structures of
         floating-point tensors.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.rematerialize import rematerialize
+        >>> def square(x, saved):
+        ...     return x * x, saved
+        >>> rematerialize(square)(tf.constant([3.0])).numpy()
+        array([9.], dtype=float32)
     """
 
     def wrapped(arguments):

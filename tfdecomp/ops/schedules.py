@@ -13,7 +13,13 @@ import tensorflow as tf
 
 
 class Schedule:
-    """Base class: `schedule(step) -> float32 scalar`."""
+    """Base class: `schedule(step) -> float32 scalar`.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Constant, Schedule
+        >>> isinstance(Constant(0.5), Schedule)
+        True
+    """
 
     def __call__(self, step) -> tf.Tensor:
         raise TypeError(
@@ -33,7 +39,12 @@ class Constant(Schedule):
     """The same value at every step.
 
     Args:
-        value: The value.
+        value: What it always gives.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Constant
+        >>> float(Constant(0.5)(step=1000))
+        0.5
     """
 
     def __init__(self, value=gin.REQUIRED):
@@ -53,6 +64,12 @@ class Linear(Schedule):
         end: Value from step `begin + num_steps` on.
         num_steps: Length of the ramp.
         begin: First step of the ramp.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Linear
+        >>> ramp = Linear(start=0.0, end=1.0, num_steps=100)
+        >>> [float(ramp(step)) for step in (0, 50, 200)]
+        [0.0, 0.5, 1.0]
     """
 
     def __init__(
@@ -80,6 +97,12 @@ class Exponential(Schedule):
 
     Raises:
         ValueError: If an end is not positive.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Exponential
+        >>> ramp = Exponential(start=1.0, end=0.01, num_steps=100)
+        >>> round(float(ramp(50)), 4)
+        0.1
     """
 
     def __init__(
@@ -110,6 +133,12 @@ class WarmupCosine(Schedule):
         warmup_steps: Steps from 0 to the peak; the first step already gets
             `peak / warmup_steps`.
         final: Value from `num_steps` on.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import WarmupCosine
+        >>> rate = WarmupCosine(peak=1.0, num_steps=100, warmup_steps=10)
+        >>> [round(float(rate(step)), 3) for step in (0, 10, 55, 100)]
+        [0.1, 1.0, 0.5, 0.0]
     """
 
     def __init__(
@@ -141,6 +170,12 @@ class Piecewise(Schedule):
 
     Raises:
         ValueError: If the lengths do not fit or the boundaries do not rise.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Piecewise
+        >>> rate = Piecewise(boundaries=[10], values=[1.0, 0.5])
+        >>> [float(rate(step)) for step in (9, 10)]
+        [1.0, 0.5]
     """
 
     def __init__(self, boundaries=gin.REQUIRED, values=gin.REQUIRED):
@@ -178,6 +213,12 @@ class Decay(Schedule):
 
     Raises:
         ValueError: If the factor is not between 0 and 1.
+
+    Examples:
+        >>> from tfdecomp.ops.schedules import Decay
+        >>> rate = Decay(start=1.0, end=0.0, factor=0.5, period=10)
+        >>> [float(rate(step)) for step in (0, 10, 20)]
+        [1.0, 0.5, 0.25]
     """
 
     def __init__(

@@ -19,6 +19,14 @@ def select(presence, num_kept):
         `(source, is_new)`, `[B, K]`: int32 number of the candidate in each
         slot, and whether it was discovered. No gradient passes.
 
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.selection import select
+        >>> presence = tf.constant([[0.9, 0.1, 0.8]])  # the last is discovered
+        >>> source, is_new = select(presence, num_kept=2)
+        >>> source.numpy(), is_new.numpy()
+        (array([[0, 2]], dtype=int32), array([[False,  True]]))
+
     References:
         Crawford and Pineau, SILOT. AAAI 2020.
     """

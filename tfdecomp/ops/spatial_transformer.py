@@ -32,6 +32,13 @@ def interpolation(positions, size):
 
     Returns:
         `[..., R, size]`; a row outside of the source is zero.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.spatial_transformer import interpolation
+        >>> interpolation(tf.constant([0.0, 1.25]), size=3).numpy()
+        array([[1.  , 0.  , 0.  ],
+               [0.  , 0.75, 0.25]], dtype=float32)
     """
     pixels = tf.range(size, dtype=tf.float32)
     return tf.nn.relu(1.0 - tf.abs(positions[..., None] - pixels))
@@ -52,6 +59,13 @@ def glimpse_positions(centre, side, length, size, align):
 
     Returns:
         `[..., G]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.spatial_transformer import glimpse_positions
+        >>> middle, side = tf.constant(4.0), tf.constant(4.0)
+        >>> glimpse_positions(middle, side, 4, 8, "half_pixel").numpy()
+        array([2., 3., 4., 5.], dtype=float32)
     """
     if align == "corners":
         steps = np.linspace(-0.5, 0.5, length, dtype=np.float32)
@@ -72,6 +86,13 @@ def canvas_positions(centre, side, length, pixels):
 
     Returns:
         `[..., P]`; the sprite's own pixels are 0 to `G - 1`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.spatial_transformer import canvas_positions
+        >>> middle, side = tf.constant(4.0), tf.constant(4.0)
+        >>> canvas_positions(middle, side, 4, tf.range(2.0, 6.0)).numpy()
+        array([0., 1., 2., 3.], dtype=float32)
     """
     side = tf.maximum(side, _SMALLEST)[..., None]
     top = centre[..., None] - 0.5 * side
@@ -92,6 +113,13 @@ def take_glimpses(frames, boxes, size, align="corners"):
 
     Raises:
         ValueError: If `align` is unknown.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.spatial_transformer import take_glimpses
+        >>> frames, boxes = tf.zeros([1, 48, 48, 3]), tf.fill([1, 5, 4], 12.0)
+        >>> take_glimpses(frames, boxes, size=(14, 14)).shape
+        TensorShape([1, 5, 14, 14, 3])
     """
     if align not in ALIGNMENTS:
         raise ValueError(f"align must be one of {ALIGNMENTS}, got {align!r}")
@@ -122,6 +150,12 @@ def resample(frames, side):
 
     Returns:
         `[N, side, side, C]`.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.spatial_transformer import resample
+        >>> resample(tf.zeros([2, 48, 64, 3]), side=12).shape
+        TensorShape([2, 12, 12, 3])
     """
     height, width = frames.shape[1:3]
     whole = tf.constant([0.5 * height, 0.5 * width, height, width], tf.float32)

@@ -16,6 +16,15 @@ def give(before, last, is_present, is_new):
         `(track_ids [B, K], last [B], shown [B, K])`; `shown` is 0 where
         nothing is present. An object that was not present at first never
         gets a number.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.track_numbers import give
+        >>> before, last = tf.constant([[4, 0]]), tf.constant([7])
+        >>> seen, new = tf.constant([[True] * 2]), tf.constant([[False, True]])
+        >>> track_ids, last, _ = give(before, last, seen, new)
+        >>> track_ids.numpy(), last.numpy()
+        (array([[4, 8]], dtype=int32), array([8], dtype=int32))
     """
     starts = tf.cast(is_new & is_present, tf.int32)
     fresh = last[:, None] + tf.cumsum(starts, axis=1)

@@ -20,6 +20,12 @@ def double(features, kernel):
     Returns:
         `[N, 2H, 2W, C]`, as `tf.nn.conv2d_transpose(..., strides=2)` with
         padding "SAME".
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.ops.transposed import double
+        >>> double(tf.zeros([1, 8, 8, 6]), kernel=tf.zeros([4, 4, 3, 6])).shape
+        TensorShape([1, 16, 16, 3])
     """
 
     def gradient(upstream):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdecomp.data import video_sampling
+from tfdecomp.data.video import video_sampling
 
 CROPS = {"letterbox": "pad", "crop": "center", "stretch": "none"}
 UNSEEN = -1  # slot of pixels that the model did not see

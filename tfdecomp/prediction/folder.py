@@ -1,5 +1,7 @@
 """The folder that a prediction fills: never a good one spoiled."""
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -8,6 +10,8 @@ import shutil
 RECORD_NAME = "prediction.json"
 RUNNING, FINISHED = "running", "finished"
 INTERRUPTED, FAILED = "interrupted", "failed"
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # what a full disk says
+_LAST_WORDS = "state", "num_frames", "error"
 
 
 class OutputError(ValueError):
@@ -88,11 +92,7 @@ class OutputFolder:
 
     def write_record(self, record):
         """Writes `prediction.json`."""
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
-        path = self.path / RECORD_NAME
-        partial = path.with_name(f".{RECORD_NAME}.partial")
-        partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_text(self.path / RECORD_NAME, _text(record))
 
     def finish(self, record):
         """Writes the final record and puts the folder in its place.
@@ -106,7 +106,12 @@ class OutputFolder:
             if self._is_ours:
                 shutil.rmtree(self.path)
             return
-        self.write_record(record)
+        try:
+            self.write_record(record)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._write_last_words(record)
         if self.path == self.target or record["state"] != FINISHED:
             return
         old = self.target.with_name(f".{self.target.name}.old")
@@ -115,6 +120,60 @@ class OutputFolder:
         os.rename(self.path, self.target)
         shutil.rmtree(old, ignore_errors=True)
         self.path = self.target
+
+    def _write_last_words(self, record):
+        """What matters most, in the room that the first record takes."""
+        kept = {name: record[name] for name in _LAST_WORDS if name in record}
+        (self.path / RECORD_NAME).write_text(_text(kept), encoding="utf-8")
+
+
+def write_text(path, text):
+    """Writes a file, which is whole or not there.
+
+    Args:
+        path: The file.
+        text: Its content.
+
+    Raises:
+        OSError: If the disk is full; what was there before stays.
+    """
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a text file that gets its name only when it is whole.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The file under a hidden name.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, "w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def taken_back(path):
+    """Removes a file if what belongs to it could not be done."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _text(record):
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
+    return text + "\n"
 
 
 def _unwritable(path, error):

@@ -10,16 +10,17 @@ import pathlib
 import numpy as np
 from absl import logging
 
-from tfdecomp.data import errors, levels, video_frames, video_sampling
+from tfdecomp.data import errors
+from tfdecomp.data.video import (
+    array_files,
+    levels,
+    video_frames,
+    video_sampling,
+)
+from tfdecomp.prediction import folder
 
 SOURCE_FPS = 10.0  # of what does not say how fast it is
-ARRAY_SUFFIX = ".npy"
 INDEX_NAME = "frames.csv"
-_LAYOUTS = (
-    "[T, H, W, C], [T, H, W], [H, W, C] or [H, W] with C of 1 to 4 (grey, "
-    "grey and alpha, RGB, RGB and alpha)"
-)
-_BLOCK = 64  # frames of an array that are checked at once
 
 
 @dataclasses.dataclass
@@ -54,7 +55,7 @@ class Footage:
         source_fps: Frames per second of folders and arrays, which do not say.
         range: Which values are black and white where pictures have more than
             eight bits: `"auto"`, `"full"` or `(low, high)`, see
-            `data.levels.choose`.
+            `data.video.levels.choose`.
 
     Attributes:
         name: What to call it.
@@ -77,17 +78,18 @@ class Footage:
         if isinstance(source, (str, os.PathLike)):
             self.path = pathlib.Path(os.path.expanduser(os.fspath(source)))
             self.name = self.path.name
-            if self.path.suffix.lower() == ARRAY_SUFFIX:
-                self._array = _stored_array(self.path)
+            if array_files.is_array(self.path):
+                self._array = array_files.read(self.path)
         else:
             self.path = pathlib.Path("the array")
             self.name = "array"
-            self._array = np.asarray(source)
+            self._array = array_files.checked(np.asarray(source), self.path)
         if self._array is None:
             self._probe = video_frames.probe(self.path, range)
         else:
-            self._array = _checked_array(self._array, self.path)
-            self._probe = video_frames.Probe(len(self._array))
+            range = levels.parse(range)
+            chosen = range if isinstance(range, tuple) else None
+            self._probe = video_frames.Probe(len(self._array), range=chosen)
         self._set_rate(fps, source_fps)
         self.num_frames = self._sampling.count(self.path, self._probe)
         with contextlib.closing(self.frames()) as frames:
@@ -164,7 +166,7 @@ class Footage:
 
     def _arrays(self):
         for frame in self._array:
-            yield None, _pixels(frame)
+            yield None, array_files.pixels(frame, self._probe.range)
 
 
 def write_index(path, footage, count):
@@ -175,76 +177,13 @@ def write_index(path, footage, count):
         footage: A `Footage`.
         count: Frames that were done.
     """
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with folder.replacing(path) as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "source_frame", "time", "source"])
         rows = itertools.islice(footage.index(), count)
         for n, (number, time, name) in enumerate(rows):
             row = [n, number, f"{time:.6g}", name or footage.name]
             writer.writerow(row)
-
-
-def _stored_array(path):
-    if not path.exists():
-        raise errors.MissingFileError(
-            f"{path} does not exist", path=str(path), hint="check the path"
-        )
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise errors.LayoutError(
-            f"{path} cannot be read as an array ({error})",
-            path=str(path),
-            hint="write it with numpy.save",
-        ) from error
-
-
-def _checked_array(array, path):
-    """The array as `[T, H, W, C]`."""
-    shape = array.shape
-    if array.ndim == 2 or (array.ndim == 3 and shape[-1] in (3, 4)):
-        array = array[None]  # one picture
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.ndim != 4 or array.shape[-1] not in (1, 2, 3, 4):
-        raise errors.LayoutError(
-            f"{path} has the shape {list(shape)}; expected {_LAYOUTS}"
-        )
-    if not array.size:
-        raise errors.LayoutError(f"{path} is empty: its shape is {list(shape)}")
-    if array.dtype in (np.uint8, np.uint16, np.bool_):
-        return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise errors.LayoutError(
-            f"{path} is {array.dtype}; a video is uint8, uint16, or floating "
-            "point in [0, 1]",
-            hint="cast it with .astype('uint8')",
-        )
-    for start in range(0, len(array), _BLOCK):
-        block = array[start : start + _BLOCK]
-        low, high = float(np.min(block)), float(np.max(block))
-        if not (low >= 0.0 and high <= 1.0):
-            raise errors.LayoutError(
-                f"{path} has values from {low:g} to {high:g}; floating point "
-                "videos are in [0, 1]",
-                hint="divide by 255 or pass uint8",
-            )
-    return array
-
-
-def _pixels(frame):
-    """`[H, W, C]` of any type and kind -> `[H, W, 3]` uint8."""
-    if frame.dtype == np.uint16:
-        frame = frame / np.float32(65535)
-    if frame.dtype != np.uint8:
-        frame = np.rint(255 * frame.astype(np.float32)).astype(np.uint8)
-    channels = frame.shape[-1]
-    if channels in (2, 4):
-        alpha = frame[..., -1:].astype(np.uint16)
-        frame = ((frame[..., :-1] * alpha + 127) // 255).astype(np.uint8)
-    if channels <= 2:
-        frame = np.repeat(frame, 3, axis=-1)
-    return np.ascontiguousarray(frame)
 
 
 def _changed(path, number, size, other):

@@ -2,11 +2,12 @@
 
 import os
 import pathlib
-import shutil
 import tempfile
 import zipfile
 
 import numpy as np
+
+_PIECE = 2**20  # bytes that are copied at once
 
 
 class GrowingNpz:
@@ -29,29 +30,51 @@ class GrowingNpz:
         for name, row in rows.items():
             row = np.asarray(row)
             if name not in self._arrays:
-                file = tempfile.TemporaryFile(dir=self.path.parent)
+                # A buffer that cannot be written cannot be dropped either.
+                file = tempfile.TemporaryFile(dir=self.path.parent, buffering=0)
                 self._arrays[name] = [file, row.shape, row.dtype, 0]
             entry = self._arrays[name]
-            entry[0].write(np.ascontiguousarray(row).tobytes())
+            _write(entry[0], np.ascontiguousarray(row).tobytes())
             entry[3] += 1
 
-    def close(self):
-        """Completes the file; without a row there is none."""
-        if not self._arrays:
+    def close(self, count=None):
+        """Completes the file; without a row there is none.
+
+        Args:
+            count: Rows that are wanted, from the first; by default those that
+                all arrays have.
+
+        Raises:
+            OSError: If the disk is full; no file is left then.
+        """
+        counts = [entry[3] for entry in self._arrays.values()]
+        if count is not None:
+            counts = [min(count, rows) for rows in counts]
+        if not any(counts):
+            self._forget()
             return
         partial = self.path.with_name(f".{self.path.name}.partial")
         try:
             with zipfile.ZipFile(partial, "w") as archive:
-                for name, entry in self._arrays.items():
+                for name, (file, shape, dtype, _) in self._arrays.items():
                     with archive.open(
                         f"{name}.npy", "w", force_zip64=True
                     ) as target:
-                        _copy(target, *entry)
+                        _copy(target, file, shape, dtype, min(counts))
             os.replace(partial, self.path)
         finally:
             partial.unlink(missing_ok=True)
-            for file, *_ in self._arrays.values():
-                file.close()
+            self._forget()
+
+    def _forget(self):
+        for file, *_ in self._arrays.values():
+            file.close()
+
+
+def _write(file, data):
+    """Writes all of it to a file without a buffer."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def _copy(target, file, shape, dtype, count):
@@ -62,4 +85,8 @@ def _copy(target, file, shape, dtype, count):
     }
     np.lib.format.write_array_header_1_0(target, header)
     file.seek(0)
-    shutil.copyfileobj(file, target)
+    left = count * int(np.prod(shape)) * dtype.itemsize
+    while left:
+        data = file.read(min(left, _PIECE))
+        target.write(data)
+        left -= len(data)

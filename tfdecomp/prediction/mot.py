@@ -1,9 +1,10 @@
 """Tracks for other people's tools: the text of MOTChallenge."""
 
-import os
 import pathlib
 
 import numpy as np
+
+from tfdecomp.prediction.growing_text import GrowingText
 
 NAME = "mot.txt"
 
@@ -19,7 +20,8 @@ class MotFile:
     height are the same. `conf` is the presence, 1 where the model has none.
     Objects without a box have no row.
 
-    The file grows under a hidden name and gets its own in `close`.
+    The file grows under a hidden name and gets its own in `close`; it then
+    holds the frames up to the last `keep`.
 
     Args:
         folder: Where it goes.
@@ -29,9 +31,7 @@ class MotFile:
     """
 
     def __init__(self, folder):
-        self._path = pathlib.Path(folder) / NAME
-        self._partial = self._path.with_name(f".{NAME}.partial")
-        self._file = open(self._partial, "w", encoding="utf-8", newline="\n")
+        self._file = GrowingText(pathlib.Path(folder) / NAME)
 
     def add(self, frame, objects):
         """Takes a `Frame` and its objects."""
@@ -47,7 +47,10 @@ class MotFile:
                 f"{round(presence, 4):.10g},-1,-1,-1\n"
             )
 
+    def keep(self):
+        """Confirms the frames that were added, see `GrowingText`."""
+        self._file.keep()
+
     def close(self):
-        """Completes the file."""
+        """Completes the file with the frames that were kept."""
         self._file.close()
-        os.replace(self._partial, self._path)

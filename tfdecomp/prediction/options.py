@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from tfdecomp.data.video import levels
 from tfdecomp.prediction.fit import CROPS
 from tfdecomp.prediction.footage import SOURCE_FPS
 
@@ -48,6 +49,9 @@ class Options:
     Args:
         fps: Frames per second to keep; None: every frame.
         source_fps: Frames per second of folders and arrays.
+        range: Values shown as black and white where pictures have more than
+            eight bits: `"auto"`, `"full"` or `(low, high)`, see
+            `data.video.levels.choose`.
         fit: How frames become the model's size, see `Fit`.
         num_slots: `K`, if not the model's.
         num_refinements: `R`, if not the model's.
@@ -76,6 +80,7 @@ class Options:
 
     fps: float | None = None
     source_fps: float = SOURCE_FPS
+    range: str | tuple = levels.AUTO
     fit: str = "letterbox"
     num_slots: int | None = None
     num_refinements: int | None = None
@@ -102,6 +107,7 @@ class Options:
         _check_word("fit", self.fit, tuple(CROPS))
         if self.link is not None:
             _check_word("link", self.link, LINKS)
+        object.__setattr__(self, "range", _range(self.range))
         object.__setattr__(self, "size", _size(self.size))
         object.__setattr__(self, "region", _region(self.region))
         self._check_link()
@@ -246,6 +252,21 @@ def _check_word(name, value, known):
         )
 
 
+def _range(wanted):
+    """`"auto"`, `"full"` or `(low, high)`."""
+    if isinstance(wanted, np.ndarray):
+        wanted = wanted.tolist()
+    if wanted is None or isinstance(wanted, str):
+        return levels.parse(wanted)
+    is_pair = isinstance(wanted, (list, tuple)) and len(wanted) == 2
+    if not is_pair or not all(map(_is_number, wanted)):
+        raise ValueError(
+            "range must be 'auto', 'full' or two values (low, high), got "
+            f"{_shown(wanted)}"
+        )
+    return levels.parse(tuple(map(_plain, wanted)))
+
+
 def _size(size):
     """`"native"`, `(h, w)`, a factor or None."""
     if size is None or (isinstance(size, str) and size == "native"):
@@ -302,5 +323,7 @@ def _shown(value):
         text = repr(value)
     except ValueError:  # Python writes no number of thousands of digits
         return f"one of the type {type(value).__name__}"
+    if " at 0x" in text:  # a place in memory says nothing
+        return f"an object of the type {type(value).__name__}"
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,15 +3,15 @@
 import collections
 import contextlib
 import dataclasses
-import errno
 import itertools
 import os
+from typing import Any
 
 import numpy as np
 from absl import logging
 
-import tfdecomp
-from tfdecomp.data import errors, video_io, video_writer
+from tfdecomp.data import errors
+from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
@@ -20,7 +20,9 @@ from tfdecomp.prediction.fit import Fit
 from tfdecomp.prediction.footage import Footage
 from tfdecomp.prediction.growing_npz import GrowingNpz
 from tfdecomp.prediction.options import Options as Options  # known by this name
-from tfdecomp.prediction.stream import PER_FRAME, check_future
+from tfdecomp.prediction.stream import PER_FRAME, Stream, check_future
+from tfdecomp.types import Path, Progress, ShouldStop, Source
+from tfdecomp.version import __version__
 from tfdecomp.visualization import (
     palette,
     rollout,
@@ -33,7 +35,6 @@ _CONTEXT = 12  # observed frames shown before predicted ones
 _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
-FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # what a full disk says
 
 
 class PredictionError(ValueError):
@@ -64,7 +65,9 @@ class Job:
                 options.num_future, self._slots, self.model.image_size
             )
         if not isinstance(footage, Footage):
-            footage = Footage(footage, options.fps, options.source_fps)
+            footage = Footage(
+                footage, options.fps, options.source_fps, options.range
+            )
         self.footage = footage
         self.fit = Fit(
             footage.size,
@@ -137,7 +140,12 @@ class Job:
         return tracks.id_picture(slots, ids), found
 
 
-def decompose(stream, source, options, reference=None) -> dict:
+def decompose(
+    stream: Stream,
+    source: Source | Footage,
+    options: Options,
+    reference: dict | None = None,
+) -> dict[str, Any]:
     """Decomposes a video in memory.
 
     Args:
@@ -167,7 +175,9 @@ def decompose(stream, source, options, reference=None) -> dict:
             gathered["ids"].append(ids)
             gathered["tracks"].append(found)
     found = gathered.pop("tracks", None)
-    result = {name: np.stack(values) for name, values in gathered.items()}
+    result: dict[str, Any] = {
+        name: np.stack(values) for name, values in gathered.items()
+    }
     if found is not None:
         result["tracks"] = found
     result["trust"] = gauge.verdict(reference)
@@ -177,7 +187,9 @@ def decompose(stream, source, options, reference=None) -> dict:
     return result
 
 
-def gauge(stream, source, options):
+def gauge(
+    stream: Stream, source: Source | Footage, options: Options
+) -> trust.Gauge:
     """The `trust.Gauge` of a video; arguments as for `decompose`."""
     job = Job(stream, source, options)
     result = trust.Gauge(job.fit, job.background)
@@ -187,17 +199,17 @@ def gauge(stream, source, options):
 
 
 def predict(
-    stream,
-    source,
-    output,
-    options,
+    stream: Stream,
+    source: Source | Footage,
+    output: Path,
+    options: Options,
     *,
-    info=None,
-    reference=None,
-    overwrite=False,
-    progress=None,
-    should_stop=None,
-) -> dict:
+    info: dict | None = None,
+    reference: dict | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, Any]:
     """Decomposes a video into a folder, in memory that does not grow with it.
 
     Args:
@@ -242,14 +254,14 @@ def predict(
 
 
 def track(
-    job,
-    output,
+    job: tracking.Job,
+    output: Path,
     *,
-    info=None,
-    overwrite=False,
-    progress=None,
-    should_stop=None,
-) -> dict:
+    info: dict | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> dict[str, Any]:
     """The same in two passes, with identities decided over the whole video.
 
     Args:
@@ -297,7 +309,7 @@ def _filled(fill, job, output, info, overwrite, progress, should_stop):
     except (ValueError, OSError) as error:
         words = record["error"] = _words(error)
         done, total = record["num_frames"], job.footage.num_frames
-        if not done and getattr(error, "errno", None) not in FULL:
+        if not done and getattr(error, "errno", None) not in folder_lib.FULL:
             raise
         left = f"the first {done} of {total} frames are in {folder.path}"
         raise PredictionError(
@@ -326,9 +338,11 @@ def _write_index(path, footage, record):
 
 def _words(error):
     """What went wrong, in words."""
-    if getattr(error, "errno", None) not in FULL:
+    if getattr(error, "errno", None) not in folder_lib.FULL:
         return str(error)
     name = error.filename and os.path.basename(os.fspath(error.filename))
+    if name:  # as the user knows it
+        name = name.replace(".partial", "").removeprefix(".")
     beside = f" ({name} could not be finished)" if name else ""
     return f"the disk is full{beside}; make room, or choose another folder"
 
@@ -348,7 +362,7 @@ def _record(job, info):
         },
         "options": options,
         "background_slot": job.background,
-        "version": tfdecomp.__version__,
+        "version": __version__,
     }
 
 
@@ -376,40 +390,47 @@ class _Writers:
 
     def __exit__(self, *error):
         with contextlib.ExitStack() as closing:
-            closing.callback(self._overlay.close)
-            closing.callback(self._grid.close)
-            closing.callback(self._latents.close)
+            # The videos come first: if they fail, that makes room.
+            closing.callback(self._latents.close, self._record["num_frames"])
             if self._tracks is not None:
                 closing.callback(self._tracks.close)
+            closing.callback(self._grid.close)
+            closing.callback(self._overlay.close)
             if self._gauge.frames:
                 self._record["trust"] = self._gauge.verdict(self._reference)
 
     def add(self, frame, picture, outputs):
-        """Writes one frame to all files."""
+        """Writes one frame to all files, or to none."""
         job = self.job
         self._gauge.add(picture, outputs)
-        if "masks" in outputs:
-            ids, found = job.objects(outputs)
-            video_io.write_png(
-                self.path / "masks" / tracks.mask_name(frame.number),
-                ids,
-                palette.id_colors(),
-            )
-            self._track_files().add(frame, found)
-            boxes = {object.id: object.box for object in found}
-            marked = self._painter.paint(frame.pixels, boxes, ids)
-            self._overlay.add(marked, frame.time)
-        self._grid.add(self._grid_frame(picture, outputs), frame.time)
-        latents = {name: outputs[name] for name in _LATENTS if name in outputs}
-        if "boxes" in outputs:
-            latents["boxes"] = job.fit.boxes(outputs["boxes"])
-        self._latents.add(
-            {**latents, "frame": frame.number, "time": frame.time}
-        )
+        mask = self.path / "masks" / tracks.mask_name(frame.number)
+        with folder_lib.taken_back(mask):
+            if "masks" in outputs:
+                self._add_objects(mask, frame, outputs)
+            self._grid.add(self._grid_frame(picture, outputs), frame.time)
+            self._add_latents(frame, outputs)
+        if self._tracks is not None:
+            self._tracks.keep()
         if job.options.num_future:
             kept = ("recon", "masks")
             kept = {name: outputs[name] for name in kept if name in outputs}
             self._recent.append({"video": picture, **kept})
+
+    def _add_objects(self, mask, frame, outputs):
+        ids, found = self.job.objects(outputs)
+        video_io.write_png(mask, ids, palette.id_colors())
+        self._track_files().add(frame, found)
+        boxes = {object.id: object.box for object in found}
+        marked = self._painter.paint(frame.pixels, boxes, ids)
+        self._overlay.add(marked, frame.time)
+
+    def _add_latents(self, frame, outputs):
+        latents = {name: outputs[name] for name in _LATENTS if name in outputs}
+        if "boxes" in outputs:
+            latents["boxes"] = self.job.fit.boxes(outputs["boxes"])
+        self._latents.add(
+            {**latents, "frame": frame.number, "time": frame.time}
+        )
 
     def _track_files(self):
         if self._tracks is None:

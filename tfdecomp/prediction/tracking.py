@@ -9,11 +9,10 @@ for every object and frame.
 import contextlib
 import dataclasses
 import itertools
-import os
 
 import numpy as np
 
-from tfdecomp.data import video_io, video_writer
+from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.motion import linking
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.prediction import finding, mot, tracks, trust
@@ -200,9 +199,10 @@ class Writers:
 
     def __exit__(self, *error):
         with contextlib.ExitStack() as closing:
-            closing.callback(self._overlay.close)
+            # The overlay comes first: if it fails, that makes room.
             closing.callback(self._mot.close)
             closing.callback(self._tracks.close)
+            closing.callback(self._overlay.close)
 
     def doubtful(self):
         """The doubtful stretches as the report wants them."""
@@ -221,20 +221,18 @@ class Writers:
         ]
 
     def add(self, number, frame):
-        """Writes one frame to all files."""
-        view = self.job.view
-        ids, listed = objects(self.tracked, view, number)
-        video_io.write_png(
-            self.path / "masks" / tracks.mask_name(frame.number),
-            ids,
-            palette.id_colors(),
-            level=1,
-        )
-        self._tracks.add(frame, listed)
-        self._mot.add(frame, listed)
-        boxes = {entry.id: entry.box for entry in listed}
-        marked = self._painter.paint(frame.pixels, boxes, ids)
-        self._overlay.add(marked, frame.time)
+        """Writes one frame to all files, or to none."""
+        ids, listed = objects(self.tracked, self.job.view, number)
+        mask = self.path / "masks" / tracks.mask_name(frame.number)
+        with folder_lib.taken_back(mask):
+            video_io.write_png(mask, ids, palette.id_colors(), level=1)
+            self._tracks.add(frame, listed)
+            self._mot.add(frame, listed)
+            boxes = {entry.id: entry.box for entry in listed}
+            marked = self._painter.paint(frame.pixels, boxes, ids)
+            self._overlay.add(marked, frame.time)
+        self._tracks.keep()
+        self._mot.keep()
         for region in self._plan.get(number, ()):
             # The page draws boxes and numbers itself.
             self.thumbnails[number, region] = _thumbnail(frame.pixels, region)
@@ -313,9 +311,7 @@ def write_report(path, job, tracked, writers, facts, verdict):
         (REPORT_NAME, page),
         (DOUBTFUL_NAME, report.doubtful_csv(doubtful)),
     ):
-        partial = path / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path / name)
+        folder_lib.write_text(path / name, text)
 
 
 def run(job, path, record, progress, should_stop):
@@ -361,7 +357,7 @@ def run(job, path, record, progress, should_stop):
         _write(job, path, record, tracked, progress, should_stop)
     finally:
         found.maps.close()
-        latents.close()
+        latents.close(record["num_frames"])
     if found.end is not None:
         record["error"] = str(found.end)
         return folder_lib.FAILED

@@ -1,14 +1,15 @@
 """Objects frame by frame: what a table of tracks holds."""
 
+import contextlib
 import csv
 import dataclasses
 import json
-import os
 
 import numpy as np
 
-from tfdecomp.data import rle
+from tfdecomp.data.formats import rle
 from tfdecomp.prediction.fit import UNSEEN
+from tfdecomp.prediction.growing_text import GrowingText
 
 BACKGROUND_ID = 0
 UNSEEN_ID = 255  # in mask pictures: the model did not look
@@ -146,7 +147,8 @@ class TrackFiles:
     wants it, `bbox`, `area` and `segmentation` are those of its pixels, while
     `box` is as in `tracks.csv` and may be larger, or end elsewhere.
 
-    The files grow under hidden names and get their own in `close`.
+    The files grow under hidden names and get their own in `close`; they then
+    hold the frames up to the last `keep`.
 
     Args:
         folder: Where they go.
@@ -155,15 +157,8 @@ class TrackFiles:
     """
 
     def __init__(self, folder, header, video):
-        self._paths = [folder / "tracks.csv", folder / "tracks.json"]
-        self._partial = [
-            path.with_name(f".{path.name}.partial") for path in self._paths
-        ]
-        self._files = [
-            open(path, "w", encoding="utf-8", newline="")
-            for path in self._partial
-        ]
-        self._table, self._json = self._files
+        self._table = GrowingText(folder / "tracks.csv")
+        self._json = GrowingText(folder / "tracks.json")
         self._rows = csv.writer(self._table)
         self._rows.writerow(_COLUMNS)
         head = {
@@ -173,6 +168,7 @@ class TrackFiles:
         text = json.dumps(head, ensure_ascii=False, default=str)
         self._json.write(text[:-1] + ',\n"annotations": [')
         self._video, self._frames, self._count = video, [], 0
+        self.keep()
 
     def add(self, frame, objects):
         """Takes a `Frame` and its objects."""
@@ -201,12 +197,24 @@ class TrackFiles:
             entry = json.dumps({"id": self._count, **entry})
             self._json.write(("," if self._count > 1 else "") + "\n" + entry)
 
+    def keep(self):
+        """Confirms the frames that were added, see `GrowingText`."""
+        self._table.keep()
+        self._json.keep()
+        self._num_kept = len(self._frames)
+
     def close(self):
-        """Completes both files."""
+        """Completes both files with the frames that were kept."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._json.close, self._end())
+            closing.callback(self._table.close)
+
+    def _end(self):
+        """What comes after the annotations."""
         size = {key: self._video[key] for key in ("height", "width")}
-        self._json.write('\n],\n"images": [')
-        for place, (number, time) in enumerate(self._frames):
-            entry = {
+        frames = self._frames[: self._num_kept]
+        images = (
+            {
                 "id": number,
                 "video_id": 1,
                 "frame": number,
@@ -214,13 +222,12 @@ class TrackFiles:
                 "file_name": f"masks/{mask_name(number)}",
                 **size,
             }
-            self._json.write(("," if place else "") + "\n" + json.dumps(entry))
-        video = {"id": 1, **self._video, "length": len(self._frames)}
+            for number, time in frames
+        )
+        lines = ",".join("\n" + json.dumps(entry) for entry in images)
+        video = {"id": 1, **self._video, "length": len(frames)}
         text = json.dumps([video], ensure_ascii=False)
-        self._json.write(f'\n],\n"videos": {text}}}\n')
-        for file, partial, path in zip(self._files, self._partial, self._paths):
-            file.close()
-            os.replace(partial, path)
+        return f'\n],\n"images": [{lines}\n],\n"videos": {text}}}\n'
 
 
 def mask_name(number):

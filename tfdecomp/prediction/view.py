@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from tfdecomp.data import video_sampling
+from tfdecomp.data.video import video_sampling
 
 
 class View:

@@ -29,7 +29,7 @@ class Settings:
         clip_lengths: Curriculum `((0, 4), (20_000, 10))`: from which step on
             clips have how many frames; overrides `clip_length`.
         split: Split of the dataset.
-        optimizer: Such as `@training.Adam()`.
+        optimizer: What updates weights, such as `@training.Adam()`.
         rewrite_arithmetic: Whether TensorFlow may reorder the graph's
             arithmetic, which saves some per cent of time. In a graph with
             many sums their order then differs from process to process, and

@@ -10,8 +10,8 @@ import re
 import subprocess
 import sys
 
-import tfdecomp
 from tfdecomp import configs, saving
+from tfdecomp.version import __version__
 
 RUN_NAME = "run.json"
 # When a run looks at itself and what it counts then; no weight depends on it
@@ -170,6 +170,7 @@ class WorkDir:
             "devices": devices,
             "versions": versions(),
             "commit": commit(),
+            "machine": machine(devices),
             "host": platform.node(),
             "pid": os.getpid(),
         }
@@ -269,12 +270,12 @@ def versions() -> dict:
     """Versions that a result may depend on."""
     found = {name: importlib.metadata.version(name) for name in _VERSIONS}
     python = platform.python_version()
-    return {"tfdecomp": tfdecomp.__version__, "python": python, **found}
+    return {"tfdecomp": __version__, "python": python, **found}
 
 
 def commit() -> str | None:
     """Commit of the checkout that runs, `None` for an installed package."""
-    folder = pathlib.Path(tfdecomp.__file__).resolve().parents[1]
+    folder = pathlib.Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
     try:
@@ -288,6 +289,30 @@ def commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
+
+
+def machine(devices=()) -> str:
+    """What a run's minutes depend on, such as "AMD EPYC, 2 cores".
+
+    Args:
+        devices: Names of the devices in use; GPUs among them are named.
+    """
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+        name = re.search(r"^model name\s*:\s*(.+)$", text, re.M)[1].strip()
+    except (OSError, TypeError):
+        name = platform.processor() or platform.machine()
+    parts = [name, f"{os.cpu_count()} cores"]
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    parts += [f"{threads} used"] if threads else []
+    if any("GPU" in device for device in devices):
+        import tensorflow as tf
+
+        parts += [
+            tf.config.experimental.get_device_details(gpu)["device_name"]
+            for gpu in tf.config.list_physical_devices("GPU")
+        ]
+    return ", ".join(parts)
 
 
 def _now():

@@ -23,10 +23,13 @@ class TrackPainter:
         trail: Frames that a trail reaches back.
         dash_new: Whether the box is dashed where a track appears first.
 
-    Example:
-
-    >>> painter = TrackPainter()
-    >>> painter.paint(frame, {1: box}, ids)  # [H, W, 3] uint8
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.visualization.tracking_video import TrackPainter
+        >>> painter = TrackPainter()
+        >>> frame = np.zeros([32, 48, 3], np.uint8)
+        >>> painter.paint(frame, {1: (8, 8, 24, 24)}).shape
+        (32, 48, 3)
     """
 
     def __init__(self, opacity=_OPACITY, trail=_TRAIL, dash_new=False):

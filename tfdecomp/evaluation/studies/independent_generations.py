@@ -20,7 +20,7 @@ class IndependentGenerations(study.Study):
     every frame (`prior`).
 
     Args:
-        num_clips: Videos.
+        num_clips: Videos to show.
         num_frames: Frames of each, at least 3; by default all there are.
         by: What the factors follow.
         max_frames: Frames that a picture shows.

@@ -22,7 +22,7 @@ class LatentSpace(study.Study):
     Args:
         factors: Factors to colour by; by default all that the set has.
         methods: Out of "tsne" and "pca".
-        perplexity: Of t-SNE.
+        perplexity: Perplexity of t-SNE.
     """
 
     name = "latent_space"

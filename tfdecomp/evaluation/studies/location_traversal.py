@@ -16,7 +16,7 @@ class LocationTraversal(study.Study):
     Images in which no object is found are passed over.
 
     Args:
-        num_clips: Images.
+        num_clips: Images to show.
         slot: Slot of the object, from 1; by default the first object found.
         num_places: Places along a row and along a column.
         num_rows: Rows and columns of the grid.

@@ -25,7 +25,7 @@ class Multistability(study.Study):
 
     Args:
         dataset: By default the ambiguous Tetrominoes of the model's size.
-        num_clips: Runs.
+        num_clips: Runs of the model.
         image: Number of the image in the split.
         threshold: Of the ARI between runs.
     """

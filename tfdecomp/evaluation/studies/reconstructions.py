@@ -14,7 +14,7 @@ class Reconstructions(study.Study):
     """Input, reconstruction, places as white pixels, and each object.
 
     Args:
-        num_clips: Images.
+        num_clips: Images to show.
     """
 
     name = "reconstructions"

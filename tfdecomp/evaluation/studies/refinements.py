@@ -18,7 +18,7 @@ class Refinements(study.Study):
     """Scores after 0, 1, ... refinements (figure 8 of IODINE).
 
     Args:
-        num_refinements: The most.
+        num_refinements: The most refinements to look at.
     """
 
     name = "refinements"

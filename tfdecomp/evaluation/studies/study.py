@@ -112,7 +112,7 @@ class Study:
 
     Args:
         dataset: TFDS name; by default the set the model was trained on.
-        split: Split of it.
+        split: Split of the set.
         num_clips: Images to take, from the first; None for all.
         seed: Seed of the model's noise; each image folds in its number.
     """

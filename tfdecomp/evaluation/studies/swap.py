@@ -16,7 +16,7 @@ class Swap(study.Study):
     Images in which fewer than two objects are found are passed over.
 
     Args:
-        num_clips: Images.
+        num_clips: Images to show.
         permutation: Object i goes where object `permutation[i]` was, from 0;
             by default each goes to the next one's place.
     """

@@ -22,7 +22,7 @@ class Traversals(study.Study):
     over.
 
     Args:
-        num_clips: Images.
+        num_clips: Images to show.
         num_latents: Latents to sweep.
         values: Values they take; by default the model's own
             `traversal_values` if it has some.

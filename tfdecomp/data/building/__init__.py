@@ -1,0 +1,1 @@
+"""What dataset builders share; `builder_base` is where to begin."""

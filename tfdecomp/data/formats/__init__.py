@@ -1,0 +1,1 @@
+"""Readers of published files: found, checked, turned into examples."""

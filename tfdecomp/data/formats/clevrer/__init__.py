@@ -1,0 +1,1 @@
+"""CLEVRER: videos, annotations, proposals of masks, masks."""

@@ -1,0 +1,1 @@
+"""The multi-object TFRecords: CLEVR, Multi-dSprites and more."""

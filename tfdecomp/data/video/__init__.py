@@ -1,0 +1,1 @@
+"""Frames in and out: video files, pictures, folders of them."""

@@ -1,0 +1,1 @@
+"""What the models in the folder above are made of."""

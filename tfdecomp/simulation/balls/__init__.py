@@ -1,0 +1,1 @@
+"""Discs that move, collide and are drawn."""

@@ -1,0 +1,1 @@
+"""Animals and traffic, as a fixed camera would film them."""

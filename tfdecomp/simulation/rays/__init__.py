@@ -1,0 +1,1 @@
+"""Solids in a room or on a ground, filmed by casting rays."""

@@ -1,0 +1,1 @@
+"""Flat shapes: still scenes, moving ones and a game."""
