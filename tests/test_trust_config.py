@@ -21,7 +21,8 @@ CONFIG = f"""import {MODULE}
 NUM_SLOTS = 3
 models.PROVIDE.num_slots = %NUM_SLOTS
 training.run.model = @models.PROVIDE()
-training.run.dataset = 'tfdecomp_bouncing_balls/color3_quick'
+training.run.dataset = 'tfdecomp_bouncing_balls/color4_tiny'
+data.make_dataset.resize = 16
 mine.twice.value = 21
 """
 
