@@ -112,8 +112,9 @@ def test_config_and_bindings_are_read_from_the_command(words, expected):
     assert recording.asked(f"{TRAIN} {words}") == expected
 
 
-def test_no_command_has_no_config():
-    assert recording.asked(None) == (None, [])
+@pytest.mark.parametrize("command", [None, "", 1e308, ["train"], {}, True])
+def test_no_command_has_no_config(command):
+    assert recording.asked(command) == (None, [])
 
 
 def test_runs_are_scored_by_the_protocol_of_their_setting():

@@ -90,14 +90,15 @@ def asked(command) -> tuple[str | None, list[str]]:
     """The config and the bindings of a command line of `tfdecomp.train`.
 
     Args:
-        command: As `run.json` has it; None is that of no command.
+        command: As `run.json` has it; anything but a text is no command.
 
     Returns:
         `("gin/quick/provide.gin", ["NUM_SLOTS = 8"])`; of several files, all,
         with " + " between them; None where there is none.
     """
     values, last = {"gin_file": [], "gin_param": []}, None
-    for word in _words(command or ""):
+    text = command if isinstance(command, str) else ""
+    for word in _words(text):
         name, _, value = word.removeprefix("--").partition("=")
         if word.startswith("--"):
             last = name if name in values else None
