@@ -27,6 +27,7 @@ YAML = [
 CONTRIBUTING = PAGES[0].read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", CONTRIBUTING, re.M | re.S)
 KINDS = {"markdown", "textarea", "input", "dropdown", "checkboxes"}
+FIRST_COMMIT = "aaabf0ae712442255823674a0d5305c67bcc2691"
 TOY = {
     "tfdecomp/models/colours.py": BLOCKS[1][1],
     "gin/smoke/colours.gin": BLOCKS[2][1],
@@ -121,7 +122,9 @@ def test_commits_that_are_named_are_in_the_history():
         ["git", "log", "--format=%H"], cwd=ROOT, capture_output=True, text=True
     )
     history = listed.stdout.split()
-    if len(history) < 200:
+    # Continuous integration tests a copy without the history, and a shallow
+    # clone has only the end of it. Whoever has all of it runs this.
+    if FIRST_COMMIT not in history:
         pytest.skip("no whole history here: a copy, or a shallow clone")
     for name in re.findall(r"\b(?=\w*\d)[0-9a-f]{7}\b", CONTRIBUTING):
         assert any(commit.startswith(name) for commit in history), name

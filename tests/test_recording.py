@@ -117,6 +117,32 @@ def test_no_command_has_no_config(command):
     assert recording.asked(command) == (None, [])
 
 
+@pytest.mark.parametrize(
+    ("jobs", "kind", "index", "writes"),
+    [
+        (None, None, None, True),
+        (["worker"], "worker", 0, True),
+        (["worker"], "worker", 1, False),
+        (["chief", "worker"], "chief", 0, True),
+        (["chief", "worker"], "worker", 0, False),
+    ],
+)
+def test_one_host_scores(jobs, kind, index, writes, tmp_path, monkeypatch):
+    cluster = {job: ["a:1", "b:1"] for job in jobs or ()}
+    hosts = {"cluster": cluster, "task": {"type": kind, "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(hosts) if jobs else "")
+    asked = []
+
+    def call(command, env):
+        asked.append(command)
+        assert "TF_CONFIG" not in env
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(subprocess, "run", call)
+    status = recording.score_and_record(tmp_path / "r.jsonl", tmp_path)
+    assert (status, len(asked)) == ((3, 1) if writes else (0, 0))
+
+
 def test_runs_are_scored_by_the_protocol_of_their_setting():
     assert recording.protocol_of("gin/quick/silot.gin") == "silot"
     assert recording.protocol_of("mine.gin") == "default"

@@ -15,9 +15,9 @@ from absl import app, flags, logging
 from tfdecomp import quiet as quiet_lib
 
 TRUST_CONFIG = (
-    "Lets the config of the run import modules, as in training, which runs "
-    "their code: only for a run of your own. By default a config is read as "
-    "data and nothing of it is run."
+    "Lets the config import modules, as in training, which runs their code: "
+    "only for a config of your own. By default a config is read as data and "
+    "nothing of it is run."
 )
 
 

@@ -38,12 +38,7 @@ _ONLY_SET = flags.DEFINE_bool(
     "only_set", False, "Leaves out parameters that are at their defaults."
 )
 _JSON = flags.DEFINE_bool("json", False, "Prints JSON.")
-_TRUST_CONFIG = flags.DEFINE_bool(
-    "trust_config",
-    False,
-    "Lets the config import modules, as in training, which runs their code. "
-    "By default a config is read as data and nothing of it is run.",
-)
+_TRUST_CONFIG = flags.DEFINE_bool("trust_config", False, commands.TRUST_CONFIG)
 
 
 def main(argv):

@@ -22,8 +22,6 @@ is; the same command goes on. The last line says how far to trust the result.
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from absl import app, flags, logging
 
 from tfdecomp import commands, tracking_flags

@@ -281,9 +281,7 @@ class Loaded:
             )
         footage = arrays.source(source)
         if not isinstance(footage, footage_lib.Footage):
-            footage = footage_lib.Footage(
-                footage, options.fps, options.source_fps, options.range
-            )
+            footage = options.footage(footage)
         if options.num_future:
             raise HubError(
                 "no frames are predicted where objects are followed over the "

@@ -42,10 +42,7 @@ The last line says how far to trust the result: good, doubtful or bad, with
 the figures that say so (`tfdecomp.prediction.trust`).
 """
 
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 

@@ -9,10 +9,9 @@ import subprocess
 import sys
 
 from tfdecomp import configs, model_files
+from tfdecomp.catalogue import INFO_NAME
 from tfdecomp.evaluation import runs, settings
 from tfdecomp.training import workdir
-
-INFO_NAME = "info.json"  # of a folder of weights
 
 
 def record(path, folder, result) -> pathlib.Path:
@@ -67,8 +66,9 @@ def score_and_record(path, folder, data_dir=None) -> int:
         The exit status; 0 on a host that is not the first, which writes.
     """
     folder, environment = pathlib.Path(folder), dict(os.environ)
-    hosts = json.loads(environment.pop("TF_CONFIG", "{}"))
-    if hosts.get("task", {}).get("index", 0):
+    hosts = json.loads(environment.pop("TF_CONFIG", "").strip() or "{}")
+    task, has_chief = hosts.get("task", {}), "chief" in hosts.get("cluster", {})
+    if task.get("index", 0) or (has_chief and task.get("type") != "chief"):
         return 0
     config, _ = asked(run_file(folder).get("command"))
     command = [sys.executable, "-m", "tfdecomp.evaluate"]

@@ -80,7 +80,7 @@ SUMS = {
             "2c31601b0a20e5840ad39443f12b78891801df978a21f7a74d501659bccbc19a"
         ),
         "weights.weights.h5": (
-            "2486637b9c6b0ce9347cc93c4d620b6fbfaade3c5b130c67f03e1a96a7c73d12"
+            "26bc696a68f1070caa35aaaa93dc38ee22731d65660e99719c5a78724b2a91f6"
         ),
     },
     "iodine_tetrominoes_quick": {

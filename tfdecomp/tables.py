@@ -11,11 +11,9 @@
 Results are what `python -m tfdecomp.evaluate` wrote, with --record or without.
 Alone, the command prints all the papers' tables with what `results/` has for
 them. --update makes the tables of README.md and docs/, or of the files named
-after it, from `results/`.
- Runs that differ in
-their seed alone share a row, with mean and standard deviation. Scores of
-tracks are tabulated by the number of objects, too, and --plot draws them, a
-line for each system.
+after it, from `results/`. Runs that differ in their seed alone share a row,
+with mean and standard deviation. Scores of tracks are tabulated by the number
+of objects, too, and --plot draws them, a line for each system.
 """
 
 import sys
@@ -103,10 +101,14 @@ def _all_papers():
         lines = runs.read()
     except runs.RunsError:  # an installed package
         lines = []
-    found = [runs.as_result(line) for line in lines if line.get("trained_on")]
-    curves = {b.protocol: None for b in published.BY_OBJECTS}
+    found = [
+        runs.as_result(line)
+        for line in lines
+        if line.get("trained_on") and not runs.is_fresh(line)
+    ]
+    curves = [baseline.protocol for baseline in published.BY_OBJECTS]
     wanted = _PROTOCOL.value
-    names = [wanted] if wanted else [*published.TABLES, *curves]
+    names = [wanted] if wanted else [*published.TABLES, *dict.fromkeys(curves)]
     return "\n".join(
         by_objects.published_markdown(name, found)
         if name in curves

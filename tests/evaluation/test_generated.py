@@ -266,7 +266,6 @@ def test_only_what_is_between_the_marks_changes(folder, tmp_path):
         "```\n<!-- table: shown -->\n```\n<!-- table: fast --><!-- end -->"
         "\nafter\n"
     )
-    assert generated.stale([text], folder) == [text]
     assert generated.update([text], folder) == [text]
     made = generated.Tables(folder).make("fast")
     block = f"<!-- table: fast -->\n\n{made}\n<!-- end -->"

@@ -47,6 +47,11 @@ def test_other_sections_are_read_by_their_title():
     ]
 
 
+def test_a_section_ends_where_a_line_is_not_indented():
+    text = "One.\n\nArgs:\n    a: It.\n\nIn a file, say:\n\n    b: 1"
+    assert docstrings.arguments(text) == {"a": "It."}
+
+
 def test_the_summary_is_the_first_paragraph():
     assert docstrings.summary(TEXT) == "Draws a tree."
     assert docstrings.summary("One\n    two.\n\n    Three.") == "One two."

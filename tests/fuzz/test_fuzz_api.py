@@ -2,7 +2,6 @@
 
 import fractions
 import resource
-import time
 import warnings
 
 import keras
@@ -11,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tfdecomp
+from tests.fuzz import limits
 from tfdecomp import hub, saving
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.prediction.options import Options
@@ -191,10 +191,8 @@ def some_call(rng, models, folder):
 
 def fault(call):
     """What is wrong with how a call ended, if anything is."""
-    # Of the processor: others may keep the machine busy.
-    begin = time.process_time()
     try:
-        with warnings.catch_warnings():
+        with limits.clock(SECONDS) as seconds, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             call()
     except (ValueError, OSError) as error:
@@ -207,8 +205,7 @@ def fault(call):
             return repr(error)
     except Exception as error:
         return repr(error)
-    seconds = time.process_time() - begin
-    return f"{seconds:.0f} s" if seconds > SECONDS else None
+    return f"{seconds():.0f} s" if seconds() > SECONDS else None
 
 
 def peak():

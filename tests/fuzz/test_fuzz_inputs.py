@@ -5,7 +5,6 @@ zeros, pieces that are cut out, doubled or moved, and ends that are missing.
 """
 
 import collections
-import time
 
 import numpy as np
 import PIL.Image
@@ -13,6 +12,7 @@ import pytest
 import tifffile
 
 from tests.data import video_files as files
+from tests.fuzz import limits
 from tfdecomp.data import errors
 from tfdecomp.prediction.footage import Footage
 
@@ -118,9 +118,9 @@ def trial(originals, count, folder):
         data, kind = damaged(whole, rng)
         path = folder / f"{number}.{name}"
         path.write_bytes(data)
-        begin = time.process_time()  # others may be busy, too
-        result = read(path)
-        longest = max(longest, time.process_time() - begin)
+        with limits.clock(LONGEST) as seconds:
+            result = read(path)
+        longest = max(longest, seconds())
         path.unlink()
         tally = found[name]
         if result is None:

@@ -19,9 +19,11 @@ from tfdecomp.evaluation import by_objects, results, runs, tables
 from tfdecomp.evaluation import settings as settings_lib
 
 NAME = "tables.json"
-_START = re.compile(r"<!-- table: ([\w.-]+) -->\s*")
 _END = "<!-- end -->"
-_FENCE = "```"
+# A block of code, which is shown and not meant, or a table.
+_PART = re.compile(
+    rf"```.*?```|(<!-- table: ([\w.-]+) -->)(.*?{_END})?", re.DOTALL
+)
 _SCORES = {
     **tables.OTHER_SCORES,
     "id_switches": "switches",
@@ -86,26 +88,17 @@ class Tables:
         Raises:
             GeneratedError: If a mark has no end, or names no table.
         """
-        done, rest = [], text
-        while found := _START.search(rest):
-            before, name = rest[: found.start()], found[1]
-            if before.count(_FENCE) % 2:  # shown, not meant
-                done.append(rest[: found.end()])
-                rest = rest[found.end() :]
-                # The fence is closed before the next search.
-                closed = rest.find(_FENCE) + len(_FENCE)
-                done.append(rest[:closed])
-                rest = rest[closed:]
-                continue
-            _, mark, after = rest[found.end() :].partition(_END)
-            if not mark:
-                raise GeneratedError(
-                    f"the table {name!r} has a first mark, but no {_END!r}"
-                )
-            mark = f"<!-- table: {name} -->"
-            done.append(f"{before}{mark}\n\n{self.make(name)}\n{_END}")
-            rest = after
-        return "".join([*done, rest])
+        return _PART.sub(self._part, text)
+
+    def _part(self, found):
+        mark, name, old = found.groups()
+        if mark is None:
+            return found[0]
+        if old is None:
+            raise GeneratedError(
+                f"the table {name!r} has a first mark, but no {_END!r}"
+            )
+        return f"{mark}\n\n{self.make(name)}\n{_END}"
 
     def _of_runs(self, layout):
         columns = layout["columns"]
@@ -125,7 +118,7 @@ class Tables:
         """Lines of a row's runs, one for each seed, in order of the files."""
         chosen = {}
         for line in self.lines:
-            if not self._is_of(row, line) or _is_fresh(line):
+            if not self._is_of(row, line) or runs.is_fresh(line):
                 continue
             if protocol in (None, line["protocol"]["name"]):
                 key = line["config"] or line["command"], line["seed"]
@@ -243,7 +236,7 @@ class Tables:
         return [
             runs.as_result(line)
             for line in self.lines
-            if line["protocol"]["name"] == protocol and not _is_fresh(line)
+            if line["protocol"]["name"] == protocol and not runs.is_fresh(line)
         ]
 
 
@@ -251,16 +244,6 @@ def files() -> list[pathlib.Path]:
     """Texts of the checkout that may have tables: README and `docs/`."""
     top = runs.root().parent
     return [top / "README.md", *sorted((top / "docs").rglob("*.md"))]
-
-
-def stale(paths=None, folder=None) -> list[pathlib.Path]:
-    """Texts whose tables are not what the data say.
-
-    Args:
-        paths: The files; by default `files()`.
-        folder: See `Tables`.
-    """
-    return [path for path, old, new in _filled(paths, folder) if old != new]
 
 
 def update(paths=None, folder=None) -> list[pathlib.Path]:
@@ -319,10 +302,6 @@ def _filled(paths, folder):
         except GeneratedError as error:
             raise GeneratedError(f"{path}: {error}") from error
     return found
-
-
-def _is_fresh(line):
-    return line["protocol"].get("fresh_seed") is not None
 
 
 def _score(line, name, where):

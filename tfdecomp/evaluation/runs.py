@@ -218,6 +218,11 @@ def conditions(line) -> list[dict]:
     return line.get("conditions") or [line]
 
 
+def is_fresh(line) -> bool:
+    """Whether a line's clips were generated anew, not read from a set."""
+    return line["protocol"].get("fresh_seed") is not None
+
+
 def check(line, where):
     """Raises an error unless a line has the fields of a run.
 

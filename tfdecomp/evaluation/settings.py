@@ -166,11 +166,10 @@ def judged(setting, lines) -> list[dict]:
     """
     chosen = {}
     for line in lines:
-        protocol = line["protocol"]
         if (
             not setting.is_of(line)
-            or protocol["name"] != setting.protocol
-            or protocol.get("fresh_seed") is not None
+            or line["protocol"]["name"] != setting.protocol
+            or runs.is_fresh(line)
         ):
             continue
         known = chosen.get(line["seed"])

@@ -96,14 +96,9 @@ def markdown(results, protocol=None) -> str:
     if table is None:
         return _plain(name, rows, _protocol_line(chosen))
     ours = {row["data"] for row in rows}
-    lines = [
-        line
-        for data in _all_data(table, rows)
-        if data in ours
-        for line in _lines_of(data, table, rows)
-    ]
+    shown = [data for data in _all_data(table, rows) if data in ours]
     title = f"{table.title} ({name}; {_protocol_line(chosen)})"
-    return f"{title}\n\n{_render_scores(_headings_of(table), lines)}"
+    return f"{title}\n\n{_beside(table, rows, shown)}"
 
 
 def published_markdown(name, results=()) -> str:
@@ -125,13 +120,8 @@ def published_markdown(name, results=()) -> str:
         )
     own = [r for r in results if r["protocol"]["name"] == name]
     rows = _own_rows(select(own, name), table) if own else []
-    lines = [
-        line
-        for data in _all_data(table, rows)
-        for line in _lines_of(data, table, rows)
-    ]
-    title = f"{table.title} ({name})"
-    return f"{title}\n\n{_render_scores(_headings_of(table), lines)}"
+    text = _beside(table, rows, _all_data(table, rows))
+    return f"{table.title} ({name})\n\n{text}"
 
 
 def _all_data(table, rows):
@@ -140,8 +130,15 @@ def _all_data(table, rows):
     return dict.fromkeys([r.data for r in table.rows] + sorted(ours))
 
 
-def _headings_of(table):
-    return table.headings or _headings(SCORES, table.columns)
+def _beside(table, rows, names):
+    """The paper's rows and ours on these data, as Markdown."""
+    headings = table.headings or _headings(SCORES, table.columns)
+    lines = [
+        line
+        for data in names
+        for line in _lines_of(data, table, rows, headings)
+    ]
+    return _render_scores(headings, lines)
 
 
 def differences(setups) -> str:
@@ -167,12 +164,11 @@ def differences(setups) -> str:
     return f"{head}\n\n{render(['', *setups], lines)}"
 
 
-def _lines_of(data, table, rows):
+def _lines_of(data, table, rows, headings):
     """A dataset's published rows, each with ours of the same model below it.
 
     Models of ours that the paper does not have come last.
     """
-    headings = _headings_of(table)
     lines, left = [], [r for r in rows if r["data"] == data]
     for paper in table.rows:
         if paper.data != data:

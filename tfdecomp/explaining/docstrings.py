@@ -18,8 +18,8 @@ def sections(text) -> dict[str, str]:
         text: The docstring, or None.
 
     Returns:
-        Title -> body, dedented; what comes before the first title is under
-        the empty one.
+        Title -> body, dedented; what is in no section is under the empty
+        title.
     """
     found, title = {"": []}, ""
     for line in inspect.cleandoc(text or "").splitlines():
@@ -27,8 +27,10 @@ def sections(text) -> dict[str, str]:
         if heading:
             title = heading[1]
             found.setdefault(title, [])
-        else:
-            found[title].append(line)
+            continue
+        if line and not line[0].isspace():
+            title = ""  # what is not indented is in no section
+        found[title].append(line)
     return {name: inspect.cleandoc("\n".join(b)) for name, b in found.items()}
 
 

@@ -5,9 +5,7 @@ import math
 import numpy as np
 
 # The ground is the middle of what is seen at a place, once things have moved
-# on. Of what was found in four simulated dishes with three animals, 18 % were
-# places where one had been with 10 frames, 13 % with 15, 7 % with 20, 2 % with
-# 30.
+# on; with fewer frames than this, much of what is found is where one was.
 FEW_FRAMES = 30
 _DARK, _LEAST_DARK = 0.25, 0.3  # of the light of the brightest, and of frames
 _TOGETHER = 1.5  # times as many objects as are seen apart may well be there

@@ -7,7 +7,6 @@ import pathlib
 
 from tfdecomp.data import errors
 from tfdecomp.data.video import array_files, picture_files, video_frames
-from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import regions
 from tfdecomp.prediction.options import Options
 
@@ -45,12 +44,7 @@ def check(given, output, options=None) -> list[str]:
             f"is: 'tfdecomp predict --model={output}'",
         ) from error
     options = options or Options()
-    footages = [
-        footage_lib.Footage(
-            source, options.fps, options.source_fps, options.range
-        )
-        for source in sources
-    ]
+    footages = [options.footage(source) for source in sources]
     regions.read(options.region, footages[0].size)
     return sources
 

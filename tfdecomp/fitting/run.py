@@ -50,7 +50,6 @@ from tfdecomp.prediction import (
     trust,
 )
 from tfdecomp.prediction import folder as folder_lib
-from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction.view import View
 from tfdecomp.types import Path, ShouldStop, StageProgress
@@ -98,12 +97,7 @@ class Fit:
         self.should_stop = should_stop or (lambda: False)
         self._begin = time.monotonic()
         options = request.options
-        self.footages = [
-            footage_lib.Footage(
-                source, options.fps, options.source_fps, options.range
-            )
-            for source in request.sources
-        ]
+        self.footages = [options.footage(source) for source in request.sources]
         # A picture may be gone when it is asked for again.
         region = regions.kept(options.region, self.footages[0].size)
         options = dataclasses.replace(options, region=region)

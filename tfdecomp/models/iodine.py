@@ -28,6 +28,7 @@ from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
     check_slots,
+    scheduled_refinements,
     sweep,
 )
 from tfdecomp.models.parts.iodine_update import UpdateNetwork
@@ -345,10 +346,7 @@ class IODINE(UpdateNetwork):
         """All frames: `(loss [B], records of these names)`."""
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
-        if num_refinements is None and "num_refinements" in inputs:
-            num_refinements = tf.cast(
-                tf.round(inputs["num_refinements"]), tf.int32
-            )
+        num_refinements = scheduled_refinements(inputs, num_refinements)
         budget = check_refinements(num_refinements, self.num_refinements)
         video = base.without_gradient(inputs["video"])
         batch, num_frames = tf.shape(video)[0], tf.shape(video)[1]

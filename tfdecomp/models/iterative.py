@@ -427,6 +427,13 @@ def check_slots(num_slots, default):
     return at_least(2, num_slots, "num_slots must be at least 2")
 
 
+def scheduled_refinements(inputs, num_refinements):
+    """`num_refinements` if given, else the number in `inputs`, else None."""
+    if num_refinements is None and "num_refinements" in inputs:
+        return tf.cast(tf.round(inputs["num_refinements"]), tf.int32)
+    return num_refinements
+
+
 def at_least(minimum, value, message):
     """`value`; raises below the minimum, in the graph if it is a tensor."""
     if tf.is_tensor(value):

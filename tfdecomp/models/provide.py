@@ -32,6 +32,7 @@ from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
     check_slots,
+    scheduled_refinements,
     sweep,
     update_initializer,
 )
@@ -365,10 +366,7 @@ class PROVIDE(FramePrediction):
         """All frames: `(state, loss [B], records of these names)`."""
         self.check_video(inputs["video"])
         num_slots = check_slots(num_slots, self.num_slots)
-        if num_refinements is None and "num_refinements" in inputs:
-            num_refinements = tf.cast(
-                tf.round(inputs["num_refinements"]), tf.int32
-            )
+        num_refinements = scheduled_refinements(inputs, num_refinements)
         num_refinements = check_refinements(
             num_refinements, self.num_refinements
         )

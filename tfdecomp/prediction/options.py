@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdecomp.data.video import levels
 from tfdecomp.prediction.fit import CROPS
-from tfdecomp.prediction.footage import SOURCE_FPS
+from tfdecomp.prediction.footage import SOURCE_FPS, Footage
 
 LINKS = ("model", "online", "offline")
 _MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
@@ -128,6 +128,17 @@ class Options:
                 f"{' and no '.join(asked)}; leave these out, or take "
                 "link='online' or link='offline'"
             )
+
+    def footage(self, source) -> Footage:
+        """Opens a video, which is then shown as these options say.
+
+        Args:
+            source: As for `prediction.footage.Footage`.
+
+        Raises:
+            DatasetInputError: If it cannot be read.
+        """
+        return Footage(source, self.fps, self.source_fps, self.range)
 
     @property
     def asks_for_tracks(self):

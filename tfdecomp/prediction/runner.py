@@ -65,9 +65,7 @@ class Job:
                 options.num_future, self._slots, self.model.image_size
             )
         if not isinstance(footage, Footage):
-            footage = Footage(
-                footage, options.fps, options.source_fps, options.range
-            )
+            footage = options.footage(footage)
         self.footage = footage
         self.fit = Fit(
             footage.size,

@@ -46,7 +46,7 @@ class EarlyStopping:
     Raises:
         ValueError: If a value makes no sense.
 
-    Example:
+    In a config, for example:
 
         training.run.early_stopping = @training.EarlyStopping()
         training.EarlyStopping.metric = 'mota'

@@ -6,10 +6,9 @@ import pathlib
 
 import numpy as np
 
-from tfdecomp import saving
+from tfdecomp import catalogue, saving
+from tfdecomp.catalogue import WEIGHTS_NAME
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-
-WEIGHTS_NAME = "weights.weights.h5"
 
 
 def folder(name) -> pathlib.Path:
@@ -25,7 +24,7 @@ def folder(name) -> pathlib.Path:
     path = pathlib.Path(os.path.expanduser(name))
     if name and path.is_dir():
         return path
-    shipped = pathlib.Path(__file__).resolve().parents[1] / "weights"
+    shipped = catalogue.folder()
     if name and os.sep not in name and (shipped / name).is_dir():
         return shipped / name
     known = sorted(p.name for p in shipped.iterdir() if p.is_dir())

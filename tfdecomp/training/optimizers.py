@@ -210,7 +210,7 @@ class Groups:
             model of a process has a "location_net_1".
         default: Optimizer of the weights that no pattern fits.
 
-    Example:
+    In a config, for example:
 
         training.run.optimizer = @training.Groups()
         training.Groups.optimizers = {'*/location_net/*': @slow/training.Adam()}

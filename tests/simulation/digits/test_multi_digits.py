@@ -1,11 +1,12 @@
 """What every scene of digits and its labels must satisfy."""
 
-import hashlib
+import functools
 
 import numpy as np
 import pytest
 import scipy.ndimage
 
+from tests.simulation import contents
 from tfdecomp.simulation.digits import digit_banks, digit_strokes, multi_digits
 
 PUBLISHED = multi_digits.MultiDigits()
@@ -23,17 +24,6 @@ def _make(start=0, stop=24, split="train", look=QUICK, load=DIGITS, **rest):
 def _few_strokes():
     images, labels = digit_strokes.draw(40)
     return digit_banks.Bank("few", images, labels, 255, 40)
-
-
-def _digest(examples):
-    """Fingerprint of the content, in the order of the keys."""
-    total = hashlib.sha256()
-    for example in examples:
-        flat = {**example, **example["factors"]}
-        flat.pop("factors")
-        for key in sorted(flat):
-            total.update(np.ascontiguousarray(flat[key]).tobytes())
-    return total.hexdigest()
 
 
 def _sources(examples):
@@ -144,7 +134,7 @@ def test_all_digits_of_the_pool_occur_about_equally_often():
 
 def test_held_out_tests_show_other_digits_at_the_same_places():
     train = _make(0, 400, look=HELDOUT)
-    assert _digest(train) == _digest(_make(0, 400))
+    assert contents.digest(train) == contents.digest(_make(0, 400))
     assert max(_sources(train)) < 1000
     for split in ("test", "test7"):
         test, shared = _make(split=split, look=HELDOUT), _make(split=split)
@@ -189,29 +179,11 @@ class _Bank:
 
 @pytest.mark.parametrize("split", ["train", "test7"])
 def test_content_does_not_depend_on_the_block(split):
-    whole = _digest(_make(0, 12, split=split))
-    for size in (1, 5):
-        blocks = [
-            _make(begin, min(begin + size, 12), split=split)
-            for begin in range(0, 12, size)
-        ]
-        assert _digest(sum(blocks, [])) == whole
+    contents.check_blocks(functools.partial(_make, split=split), 12)
 
 
 def test_seed_split_stream_and_freshness_all_change_the_content():
-    digests = [
-        _digest(_make(0, 4)),
-        _digest(_make(0, 4, seed=1)),
-        _digest(_make(0, 4, split="validation")),
-        _digest(_make(0, 4, split="test")),
-        _digest(_make(0, 4, split="test7")),
-        _digest(_make(0, 4, split="test6")),
-        _digest(_make(0, 4, stream="other")),
-        _digest(_make(0, 4, fresh=True)),
-        _digest(_make(4, 8)),
-    ]
-    assert len(set(digests)) == len(digests)
-    assert _digest(_make(0, 4)) == digests[0]
+    contents.check_keys(_make, 4, ["validation", "test", "test7", "test6"])
 
 
 @pytest.mark.parametrize(

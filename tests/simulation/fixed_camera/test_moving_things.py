@@ -1,12 +1,13 @@
 """Videos of things that move keep what is promised."""
 
 import dataclasses
-import hashlib
+import functools
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from tests.simulation import contents
 from tfdecomp.simulation.fixed_camera import moving_things
 
 LOOK = moving_things.MovingThings()
@@ -35,14 +36,6 @@ def _free(ids):
     return ~ndimage.binary_dilation(
         np.pad((ids > 0).any(0), 2, mode="wrap"), np.ones((5, 5))
     )[2:-2, 2:-2]
-
-
-def _digest(examples):
-    total = hashlib.sha256()
-    for example in examples:
-        for key in ("video", "segmentation", "boxes"):
-            total.update(np.ascontiguousarray(example[key]).tobytes())
-    return total.hexdigest()
 
 
 def test_labels_are_those_of_the_masks(clips):
@@ -195,34 +188,19 @@ def test_a_video_may_be_empty():
 
 def test_content_does_not_depend_on_the_block():
     small = dataclasses.replace(LOOK, num_frames=3)
-    whole = _digest(_make(small))
-    for size in (1, 4):
-        blocks = [
-            _make(small, begin, min(begin + size, 6))
-            for begin in range(0, 6, size)
-        ]
-        assert _digest(sum(blocks, [])) == whole
+    contents.check_blocks(functools.partial(_make, small), 6, (1, 4))
 
 
 def test_seed_split_stream_and_freshness_all_change_the_content():
     small = dataclasses.replace(LOOK, num_frames=2)
-    digests = {
-        _digest(_make(small, stop=2, **rest))
-        for rest in (
-            {},
-            {"seed": 1},
-            {"split": "test"},
-            {"stream": "other"},
-            {"fresh": True},
-        )
-    }
-    assert len(digests) == 5
+    contents.check_keys(functools.partial(_make, small), 2, ["test"])
 
 
 def test_the_stored_set_is_the_one_that_weights_were_trained_on():
     small = dataclasses.replace(LOOK, num_frames=2)
     examples = _make(small, stop=4, stream="mixed")
-    assert _digest(examples) == DIGEST
+    keys = ("video", "segmentation", "boxes")
+    assert contents.digest(examples, keys) == DIGEST
 
 
 @pytest.mark.parametrize(

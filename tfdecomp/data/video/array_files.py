@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from tfdecomp.data import errors
+from tfdecomp.data.video import levels
 
 SUFFIX = ".npy"
 _LAYOUTS = (
@@ -36,14 +37,10 @@ def is_stack(path) -> bool:
         True
     """
     try:
-        shape = _stored(path).shape
+        array = _with_axes(_stored(path))
     except errors.DatasetInputError:
         return False
-    is_picture = len(shape) == 3 and shape[-1] in (3, 4)
-    has_channels = len(shape) == 4 and shape[-1] in (1, 2, 3, 4)
-    return (has_channels or (len(shape) == 3 and not is_picture)) and (
-        shape[0] > 1
-    )
+    return _is_video(array) and len(array) > 1
 
 
 def read(path) -> np.ndarray:
@@ -98,11 +95,8 @@ def checked(array, path):
         (1, 16, 24, 3)
     """
     shape = array.shape
-    if array.ndim == 2 or (array.ndim == 3 and shape[-1] in (3, 4)):
-        array = array[None]  # one picture
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.ndim != 4 or array.shape[-1] not in (1, 2, 3, 4):
+    array = _with_axes(array)
+    if not _is_video(array):
         raise errors.LayoutError(
             f"{path} has the shape {list(shape)}; expected {_LAYOUTS}"
         )
@@ -128,6 +122,17 @@ def checked(array, path):
     return array
 
 
+def _with_axes(array):
+    """The array with those axes of `[T, H, W, C]` that go without saying."""
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4)):
+        array = array[None]  # one picture
+    return array[..., None] if array.ndim == 3 else array
+
+
+def _is_video(array):
+    return array.ndim == 4 and array.shape[-1] in (1, 2, 3, 4)
+
+
 def pixels(frame, range=None):
     """`[H, W, C]` of any type and kind -> `[H, W, 3]` uint8.
 
@@ -142,22 +147,8 @@ def pixels(frame, range=None):
         >>> pixels(np.array([[[0.0], [1.0]]], np.float32))[0, :, 0]
         array([  0, 255], dtype=uint8)
     """
-    has_alpha = frame.shape[-1] in (2, 4)
-    colour = _eight_bits(frame[..., :-1] if has_alpha else frame, range)
-    if has_alpha:
-        alpha = _eight_bits(frame[..., -1:]).astype(np.uint16)
-        colour = ((colour * alpha + 127) // 255).astype(np.uint8)
-    if colour.shape[-1] == 1:
-        colour = np.repeat(colour, 3, axis=-1)
-    return np.ascontiguousarray(colour)
-
-
-def _eight_bits(values, range=None):
-    if range is not None:
-        low, high = range
-        values = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
-    elif values.dtype == np.uint16:
-        values = values / np.float32(65535)
-    if values.dtype != np.uint8:
-        values = np.rint(255 * values.astype(np.float32)).astype(np.uint8)
-    return values
+    if frame.shape[-1] not in (2, 4):
+        return levels.shown(frame, range)
+    colour = levels.shown(frame[..., :-1], range)
+    alpha = levels.shown(frame[..., -1:], None).astype(np.uint16)
+    return ((colour * alpha + 127) // 255).astype(np.uint8)

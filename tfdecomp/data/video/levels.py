@@ -112,7 +112,7 @@ def full_range(dtype):
         >>> full_range(np.dtype("uint8")), full_range(np.dtype("float32"))
         ((0.0, 255.0), (0.0, 1.0))
     """
-    return 0.0, 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    return 0.0, 1.0 if dtype.kind in "fb" else float(np.iinfo(dtype).max)
 
 
 def _auto(full, ends, tails, dtype):
