@@ -146,7 +146,10 @@ def minutes(folder, run) -> float | None:
         )
         return round((end - begin).total_seconds() / 60, 1)
     rows = workdir.History(folder / "train" / "scalars.jsonl", False).read()
-    return round(rows[-1]["seconds"] / 60, 1) if rows else None
+    if not rows:
+        return None
+    given_up = sum(row["seconds"] for row in run.get("given_up", ()))
+    return round((rows[-1]["seconds"] + given_up) / 60, 1)
 
 
 def run_file(folder) -> dict:

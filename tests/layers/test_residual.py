@@ -247,6 +247,8 @@ def test_residual_block_names_a_bad_activation():
 
 # ---- the networks that read a picture ---------------------------------------
 
+LATENT = {"latent_dim": 2}
+
 
 def test_location_net_passes_the_battery():
     check_layer(
@@ -262,6 +264,33 @@ def test_appearance_net_passes_the_battery():
         lambda b: (np.abs(normal(b, 6, 8, 1)),),
         (6, 8, 4),
     )
+
+
+@pytest.mark.parametrize("kind", [LocationNet, AppearanceNet])
+def test_shrunk_networks_pass_the_battery(kind):
+    net = {LocationNet: {"head_filters": (3,)}, AppearanceNet: LATENT}[kind]
+    tail = {LocationNet: (), AppearanceNet: (4,)}[kind]
+    check_layer(
+        lambda **kw: kind(shrink=2, **net, **SMALL, **kw),
+        lambda b: (np.abs(normal(b, 6, 8, 1)),),
+        (6, 8, *tail),
+    )
+
+
+@pytest.mark.parametrize("kind", [LocationNet, AppearanceNet])
+def test_a_shrunk_network_sees_a_step_of_its_stride_and_no_other(kind):
+    layer = kind(filters=8, num_blocks=1, shrink=2)
+    frames = np.zeros((1, 32, 32, 1), np.float32)
+    frames[0, 12:18, 12:18] = 1.0
+    here, there = (layer(np.roll(frames, n, axis=2)) for n in (0, 2))
+    assert_close(np.roll(here, 2, axis=2), there, 1e-5)
+    odd = layer(np.roll(frames, 1, axis=2))
+    assert np.abs(np.roll(here, 1, axis=2) - odd).max() > 1e-4
+
+
+def test_a_shrunk_network_names_frames_that_it_does_not_divide():
+    with pytest.raises(ValueError, match="3 does not divide .* 64x64"):
+        built(LocationNet(shrink=3), (None, 64, 64, 1))
 
 
 @pytest.mark.parametrize(

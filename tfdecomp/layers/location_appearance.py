@@ -14,23 +14,27 @@ from tfdecomp.layers.residual import (
 
 
 class _PictureNetwork(keras.layers.Layer):
-    """A residual trunk at full resolution, and a head.
+    """A residual trunk, and a head that says something of every pixel.
 
     Args:
         filters: Width of the trunk.
         num_blocks: Residual blocks of two 3x3 convolutions each.
         kernel_size: Side of the first kernel.
+        shrink: Stride of the first convolution: the trunk reads maps that
+            are so many times smaller, and the head says something of each of
+            `shrink * shrink` pixels at a time. 1 in the paper.
         **kwargs: Passed to `keras.layers.Layer`.
     """
 
-    def __init__(self, filters, num_blocks, kernel_size, **kwargs):
+    def __init__(self, filters, num_blocks, kernel_size, shrink=1, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.num_blocks = num_blocks
         self.kernel_size = kernel_size
+        self.shrink = shrink
         options = {"dtype": self.dtype_policy}
         self.trunk = [
-            ConvBlock(filters, kernel_size, name="stem", **options),
+            ConvBlock(filters, kernel_size, shrink, name="stem", **options),
             *(
                 ResidualBlock(filters, name=f"block_{i}", **options)
                 for i in range(num_blocks)
@@ -38,18 +42,26 @@ class _PictureNetwork(keras.layers.Layer):
         ]
 
     def build(self, frames_shape):
+        if any(side % self.shrink for side in frames_shape[1:3]):
+            raise ValueError(
+                f"shrink = {self.shrink} does not divide the sides of frames "
+                f"of {frames_shape[1]}x{frames_shape[2]}"
+            )
         build_in_turn([*self.trunk, *self.head], frames_shape)
         self.built = True
 
     def run(self, frames, training):
-        """`[N, H, W, C]` -> the head's output in float32."""
+        """`[N, H, W, C]` -> the head's output for every pixel, float32."""
         features = tf.cast(frames, self.compute_dtype)
         for layer in [*self.trunk, *self.head]:
             features = apply(layer, features, training)
+        if self.shrink > 1:
+            features = tf.nn.depth_to_space(features, self.shrink)
         return tf.cast(features, tf.float32)
 
     def compute_output_shape(self, frames_shape):
-        return (*frames_shape[:-1], self.head[-1].filters)
+        width = self.head[-1].filters // self.shrink**2
+        return (*frames_shape[:-1], width)
 
     def get_config(self):
         return {
@@ -57,6 +69,7 @@ class _PictureNetwork(keras.layers.Layer):
             "filters": self.filters,
             "num_blocks": self.num_blocks,
             "kernel_size": self.kernel_size,
+            "shrink": self.shrink,
         }
 
 
@@ -70,6 +83,8 @@ class LocationNet(_PictureNetwork):
         num_blocks: Residual blocks of two 3x3 convolutions each.
         kernel_size: Side of the first kernel.
         head_filters: Widths of the convolutions between trunk and output.
+        shrink: Stride of the first convolution; the last one has logits for
+            each of `shrink * shrink` pixels.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -78,6 +93,9 @@ class LocationNet(_PictureNetwork):
 
     Returns:
         Raw logits `[N, H, W]`, float32.
+
+    Raises:
+        ValueError: If `shrink` does not divide `H` and `W`.
 
     Examples:
         >>> import tensorflow as tf
@@ -95,16 +113,17 @@ class LocationNet(_PictureNetwork):
         num_blocks=4,
         kernel_size=5,
         head_filters=(16, 16),
+        shrink=1,
         **kwargs,
     ):
-        super().__init__(filters, num_blocks, kernel_size, **kwargs)
+        super().__init__(filters, num_blocks, kernel_size, shrink, **kwargs)
         self.head_filters = tuple(head_filters)
         options = {"dtype": self.dtype_policy}
         self.head = [
             ConvBlock(width, name=f"head_{i}", **options)
             for i, width in enumerate(self.head_filters)
         ]
-        self.head.append(plain_conv(1, 3, name="logits", **options))
+        self.head.append(plain_conv(shrink**2, 3, name="logits", **options))
 
     def call(self, frames, training=False):
         return self.run(frames, training)[..., 0]
@@ -123,6 +142,8 @@ class AppearanceNet(_PictureNetwork):
         filters: Width of the trunk.
         num_blocks: Residual blocks of two 3x3 convolutions each.
         kernel_size: Side of the first kernel.
+        shrink: Stride of the first convolution; the last one has appearances
+            for each of `shrink * shrink` pixels.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -131,6 +152,9 @@ class AppearanceNet(_PictureNetwork):
 
     Returns:
         `[N, H, W, 2 L]`, float32: means, then log-variances.
+
+    Raises:
+        ValueError: If `shrink` does not divide `H` and `W`.
 
     Examples:
         >>> import tensorflow as tf
@@ -144,11 +168,18 @@ class AppearanceNet(_PictureNetwork):
     """
 
     def __init__(
-        self, latent_dim=32, filters=48, num_blocks=4, kernel_size=5, **kwargs
+        self,
+        latent_dim=32,
+        filters=48,
+        num_blocks=4,
+        kernel_size=5,
+        shrink=1,
+        **kwargs,
     ):
-        super().__init__(filters, num_blocks, kernel_size, **kwargs)
+        super().__init__(filters, num_blocks, kernel_size, shrink, **kwargs)
         self.latent_dim = latent_dim
-        self.head = [small_head(2 * latent_dim, 1, self.dtype_policy)]
+        width = 2 * latent_dim * shrink**2
+        self.head = [small_head(width, 1, self.dtype_policy)]
 
     def call(self, frames, training=False):
         return self.run(frames, training)

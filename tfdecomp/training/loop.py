@@ -12,6 +12,8 @@ from tfdecomp.training.checkpoints import CheckpointError, Checkpoints, State
 from tfdecomp.training.step import TrainStep
 from tfdecomp.training.watch import Watch, best_step
 
+GIVEN_UP = "given up"
+
 
 def run(
     workdir_path,
@@ -66,7 +68,11 @@ def run(
             command=command,
             devices=list(strategy.extended.worker_devices),
         )
-        return _train(session, should_stop or (lambda step: False), may_exit)
+        asks = should_stop or (lambda step: False)
+        while _train(session, asks, may_exit) == GIVEN_UP:
+            keras.utils.clear_session()  # names count from one again
+            session = Session(folder, strategy, seed, data_dir, is_writer)
+        return folder.run
     except BaseException as error:
         if folder.run.get("state") == "running":
             folder.update(state="failed", error=str(error)[:2000])
@@ -90,10 +96,14 @@ class Session:
         self.folder = folder
         self.strategy = strategy
         self.hosts = strategy_lib.Hosts(strategy)
-        self.seed = seed
+        folder.drop_given_up()
+        strategy_lib.wait_for_all(strategy)
+        self.seed = _seed_of(seed, folder.run.get("restarts", 0))
         self.data_dir = data_dir
         self.is_writer = is_writer
-        keras.utils.set_random_seed(settings_lib.derive_seed(seed, "weights"))
+        keras.utils.set_random_seed(
+            settings_lib.derive_seed(self.seed, "weights")
+        )
         with strategy.scope():
             self.settings = settings_lib.build_settings()
             self._take_initial_weights()
@@ -101,7 +111,7 @@ class Session:
         self.train_step = TrainStep(
             strategy,
             self.settings,
-            settings_lib.derive_seed(seed, "noise"),
+            settings_lib.derive_seed(self.seed, "noise"),
             averages,
         )
         carry = self.train_step.initial_carry()
@@ -198,7 +208,7 @@ class Session:
 
 
 def _train(session, should_stop, may_exit):
-    """Runs the steps that are left; returns the content of `run.json`."""
+    """Runs the steps that are left; returns how the run stands then."""
     settings, state, folder = session.settings, session.state, session.folder
     stop = callbacks.StopOnSignal()
     watch = Watch(session, stop, may_exit)
@@ -207,6 +217,9 @@ def _train(session, should_stop, may_exit):
         # Hosts wait for one another in every step, so all stop at the same.
         is_over = session.hosts.any(stop.requested)
         while not (is_over or watch.is_done()):
+            if watch.is_given_up():
+                watch.give_up()
+                return GIVEN_UP
             if watch.is_stage_over():
                 watch.begin_stage()
             if state.step >= session.stage_end:
@@ -229,7 +242,14 @@ def _train(session, should_stop, may_exit):
         else f"stopped at step {state.step}; the same command goes on from "
         f"{session.checkpoints.last_path()}"
     )
-    return folder.run
+    return folder.run["state"]
+
+
+def _seed_of(seed, restarts):
+    """The seed of a run that began anew so many times."""
+    if not restarts:
+        return seed
+    return settings_lib.derive_seed(seed, f"restart {restarts}")
 
 
 def _check_frames(dataset, model):

@@ -12,6 +12,7 @@ from tfdecomp import configs, saving
 from tfdecomp.ops import schedules as schedules_lib
 from tfdecomp.training import optimizers, strategy
 from tfdecomp.training.early_stopping import EarlyStopping
+from tfdecomp.training.restarts import Restarts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Settings:
         protocol: What an evaluation counts (`@evaluation.Protocol()`).
         early_stopping: When to stop before `num_steps`, and what changes then
             (`@training.EarlyStopping()`); `None` for never.
+        restarts: When a run is given up and begun anew with another seed
+            (`@training.Restarts()`); `None` for never.
         pictures_every: Steps between pictures; 0 for none.
         max_nonfinite: Non-finite steps in a row that stop the run.
         collapse_after: Steps in a collapsed state before it is reported; 0
@@ -87,6 +90,7 @@ class Settings:
     eval_every: int = 0
     protocol: object | None = None
     early_stopping: EarlyStopping | None = None
+    restarts: Restarts | None = None
     pictures_every: int = 0
     max_nonfinite: int = 20
     collapse_after: int = 2000
@@ -113,6 +117,7 @@ class Settings:
         _set(self, "beta_schedule", _beta_schedule(self.beta_schedule))
         _check_schedules(self)
         _check_early_stopping(self)
+        _check_restarts(self)
 
     def frames_at(self, step: int) -> int:
         """Frames per clip at a step."""
@@ -245,3 +250,15 @@ def _check_early_stopping(settings):
                 f"training.EarlyStopping.schedules has {name!r}, but "
                 f"training.run.schedules has only {sorted(settings.schedules)}"
             )
+
+
+def _check_restarts(settings):
+    rule, every = settings.restarts, settings.eval_every
+    if rule is None:
+        return
+    if not every or rule.step % every or rule.step >= settings.num_steps:
+        raise ValueError(
+            f"training.Restarts.step is {rule.step}; it must be below the "
+            f"{settings.num_steps} steps of the run and a multiple of "
+            f"training.run.eval_every, which is {every}"
+        )

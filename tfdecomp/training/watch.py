@@ -119,6 +119,40 @@ class Watch:
             return False
         return state.stops + self.is_stage_over() >= rule.num_stops
 
+    def is_given_up(self):
+        """Whether the slots have collapsed, and the run begins anew.
+
+        A function of what a checkpoint holds, as `is_stage_over` is.
+        """
+        state, rule = self.state, self.settings.restarts
+        if rule is None or state.step != rule.step:
+            return False
+        session = self.session
+        return session.hosts.from_chief(
+            session.is_writer
+            and rule.gives_up(
+                state.last_evaluation,
+                state.step,
+                session.folder.run.get("restarts", 0),
+            )
+        )
+
+    def give_up(self):
+        """Leaves this attempt; its checkpoints go."""
+        state, rule, folder = (
+            self.state,
+            self.settings.restarts,
+            self.session.folder,
+        )
+        scores = state.last_evaluation or {}
+        folder.give_up({**scores, "seconds": round(state.seconds, 3)})
+        self.progress.say(
+            f"{rule.metric} is {scores.get(rule.metric, np.nan):.4g} at step "
+            f"{state.step}, and training.Restarts.limit {rule.limit:g}: begins "
+            f"anew with another seed, {folder.run['restarts']} of {rule.most}"
+        )
+        self.progress.close()
+
     def begin_stage(self):
         """Goes on from the best weights after an early stop."""
         state, rule = self.state, self.settings.early_stopping

@@ -188,6 +188,28 @@ class WorkDir:
         if self.is_writer:
             saving.write_json(self.run_path, self.run)
 
+    def give_up(self, row):
+        """Writes down an attempt that led nowhere; the next one is to begin.
+
+        Args:
+            row: Step and scores where it ended, and its `seconds`.
+        """
+        self.update(
+            step=0,
+            restarts=self.run.get("restarts", 0) + 1,
+            given_up=[*self.run.get("given_up", ()), row],
+            is_dropping=True,
+        )
+
+    def drop_given_up(self):
+        """Deletes the checkpoints of an attempt that was given up."""
+        if not self.run.get("is_dropping"):
+            return
+        if self.is_writer:
+            for step in saving.checkpoint_steps(self.checkpoints):
+                saving.checkpoint_path(self.checkpoints, step).unlink()
+        self.update(is_dropping=False)
+
     def _lock(self):
         """Takes the lock; the system frees it when the process ends."""
         self._lock_file = open(self.path / ".lock", "w")
