@@ -69,11 +69,9 @@ def test_help_of_a_command_is_its_own():
 
 
 def test_a_command_runs_with_its_flags_and_its_exit_code():
-    done = run("tables", "--results=/no/such/folder")
+    done = run("config", "--gin_param=A = 1", "gin/provid.gin")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(
-        "run 'python -m tfdecomp.evaluate' first"
-    )
+    assert "did you mean provide.gin" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Trained models by name or folder."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -49,11 +50,23 @@ def run(tmp_path_factory):
     return folder, model
 
 
+@pytest.fixture(scope="module")
+def shared(run, tmp_path_factory):
+    """A packed folder that nobody changes."""
+    folder = tmp_path_factory.mktemp("shared") / "packed"
+    hub.pack(run[0], folder, "small", score={"f_ari": 0.9})
+    return folder
+
+
 @pytest.fixture
-def packed(run, tmp_path):
-    score = {"f_ari": 0.9}
-    hub.pack(run[0], tmp_path / "packed", "small", score=score)
-    return tmp_path / "packed"
+def packed(shared, tmp_path):
+    """One to spoil."""
+    return shutil.copytree(shared, tmp_path / "packed")
+
+
+@pytest.fixture(scope="module")
+def loaded(shared):
+    return tfdecomp.load(shared)
 
 
 def video(*shape, seed=0):
@@ -83,25 +96,24 @@ def test_float32_storage_is_exact_and_float16_is_half_the_size(run, tmp_path):
     assert sizes["float16"] < 0.7 * sizes["float32"]
 
 
-def test_the_packed_folder_says_where_it_comes_from(packed, run):
-    info = tfdecomp.load(packed).info
+def test_the_packed_folder_says_where_it_comes_from(loaded, shared, run):
+    info = loaded.info
     assert info["score"] == {"f_ari": 0.9}
     assert info["seed"] == 5 and info["command"] == "c" and info["step"] == 7
     assert info["parameters"] == run[1].count_params()
     assert info["licence"] == "Apache-2.0"
     for name, checksum in info["sha256"].items():
-        assert saving.sha256(packed / name) == checksum
+        assert saving.sha256(shared / name) == checksum
 
 
-def test_a_plain_keras_reader_finds_the_weights(packed):
-    with h5py.File(packed / hub.WEIGHTS_NAME) as file:
+def test_a_plain_keras_reader_finds_the_weights(shared):
+    with h5py.File(shared / hub.WEIGHTS_NAME) as file:
         assert "layers" in file or "vars" in file
     again = small_model()
-    again.load_weights(packed / hub.WEIGHTS_NAME)
+    again.load_weights(shared / hub.WEIGHTS_NAME)
 
 
-def test_decompose_takes_one_video_or_a_batch(packed):
-    loaded = tfdecomp.load(packed)
+def test_decompose_takes_one_video_or_a_batch(loaded):
     batch = video(2, 3)
     parts = loaded.decompose(batch)
     assert parts["masks"].shape == (2, 3, 3, SIZE, SIZE, 1)
@@ -111,16 +123,14 @@ def test_decompose_takes_one_video_or_a_batch(packed):
     np.testing.assert_allclose(one["masks"], parts["masks"][0], atol=1e-4)
 
 
-def test_bytes_and_fractions_are_the_same_video(packed):
-    loaded = tfdecomp.load(packed)
+def test_bytes_and_fractions_are_the_same_video(loaded):
     clip = video(2)
     a = loaded.decompose(clip)["recon"]
     b = loaded.decompose(clip / 255.0)["recon"]
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_slots_refinements_and_seed_can_be_chosen(packed):
-    loaded = tfdecomp.load(packed)
+def test_slots_refinements_and_seed_can_be_chosen(loaded):
     clip = video(2)
     more = loaded.decompose(clip, num_slots=5, num_refinements=3)
     assert more["masks"].shape[1] == 5
@@ -143,9 +153,9 @@ def test_slots_refinements_and_seed_can_be_chosen(packed):
         (np.zeros([2, SIZE, SIZE, 3], np.int64), "astype"),
     ],
 )
-def test_a_video_that_does_not_fit_is_refused(packed, bad, message):
+def test_a_video_that_does_not_fit_is_refused(loaded, bad, message):
     with pytest.raises(ValueError, match=message):
-        tfdecomp.load(packed).decompose(bad)
+        loaded.decompose(bad)
 
 
 def test_a_changed_file_is_refused(packed):
@@ -175,11 +185,11 @@ def test_unknown_storage_is_refused(run, tmp_path):
         hub.pack(run[0], tmp_path, "small", storage="int8")
 
 
-def test_loading_leaves_config_and_policy_alone(packed):
+def test_loading_leaves_config_and_policy_alone(shared):
     with configs.parsed(["smoke/provide.gin"], ["NUM_SLOTS = 6"]):
         training.build_settings()
         before = configs.operative(), keras.config.dtype_policy().name
-        loaded = tfdecomp.load(packed)
+        loaded = tfdecomp.load(shared)
         assert loaded.model.num_slots == 3  # its own, not the config's
         assert (configs.operative(), keras.config.dtype_policy().name) == before
         assert gin.config_is_locked()
@@ -196,7 +206,17 @@ def test_a_bfloat16_model_loads_as_such(tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.parametrize("name", tfdecomp.list_models())
+def shipped():
+    """One of each kind every day, its relatives with the slow tests."""
+    kinds = set()
+    for name, info in tfdecomp.list_models().items():
+        is_second = info["model"] in kinds
+        kinds.add(info["model"])
+        marks = [pytest.mark.slow] if is_second else []
+        yield pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", shipped())
 def test_shipped_models_load_and_decompose(name):
     loaded = tfdecomp.load(name)
     height, width = loaded.model.image_size
@@ -216,8 +236,8 @@ def test_shipped_models_load_and_decompose(name):
 
 
 @pytest.mark.slow
-def test_a_fresh_process_loads_a_model(packed):
-    code = f"import tfdecomp; print(tfdecomp.load({str(packed)!r}).model.name)"
+def test_a_fresh_process_loads_a_model(shared):
+    code = f"import tfdecomp; print(tfdecomp.load({str(shared)!r}).model.name)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
     )

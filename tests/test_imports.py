@@ -8,6 +8,7 @@ what it is for: a metric never sees a model, a model never sees a file.
 import ast
 import configparser
 import dataclasses
+import functools
 import graphlib
 import pathlib
 import re
@@ -159,9 +160,15 @@ class Import:
         return parts[1] if parts[0] == "tfdecomp" and len(parts) > 1 else None
 
 
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports(path):
     """All imports of a file, wherever they stand in it."""
-    return list(_walk(ast.parse(path.read_text()), in_function=False))
+    return tuple(_walk(tree(path), in_function=False))
 
 
 def _walk(node, in_function):
@@ -214,46 +221,60 @@ DATASETS = files(ROOT / "datasets")
 OURS = [*files(PACKAGE), *DATASETS, *files(ROOT / "tests")]
 
 
+def refuse(paths, wrong):
+    """Fails with a line for each import that `wrong` has something against.
+
+    Args:
+        paths: the files.
+        wrong: what is wrong with an import of a file, `wrong(path, import)`;
+            empty for nothing.
+    """
+    found = [
+        f"{short(path)}:{i.line}: imports {i.module}: {reason}"
+        for path in paths
+        for i in imports(path)
+        if (reason := wrong(path, i))
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
 def test_every_module_has_a_row():
     found = {unit(path) for path in MODULES}
     assert found <= set(ROW), f"give a row to {sorted(found - set(ROW))}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=short)
-def test_a_module_imports_only_from_rows_above_its_own(path):
-    here = unit(path)
-    wrong = [
-        f"line {i.line}: {here} (row {ROW[here]}) imports {i.module}"
-        for i in imports(path)
-        if i.ours and i.ours != here and ROW.get(i.ours, 99) >= ROW[here]
-    ]
-    assert not wrong, "\n".join(wrong)
+def test_modules_import_only_from_rows_above_their_own():
+    def wrong(path, i):
+        here = unit(path)
+        if i.ours and i.ours != here and ROW.get(i.ours, 99) >= ROW[here]:
+            return f"row {ROW.get(i.ours)} into row {ROW[here]}"
+
+    refuse(MODULES, wrong)
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_the_rooms_of_a_package_are_known(package):
-    found = {room(path) for path in files(PACKAGE / package)}
-    assert found == set(ROOMS[package])
+def test_the_rooms_of_packages_are_known():
+    found = {
+        package: {room(path) for path in files(PACKAGE / package)}
+        for package in ROOMS
+    }
+    assert found == {package: set(rooms) for package, rooms in ROOMS.items()}
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in MODULES if unit(p) in ROOMS], ids=short
-)
-def test_a_module_imports_only_from_rooms_before_its_own(path):
-    order = ROOMS[unit(path)]
-    wrong = [
-        f"line {i.line}: {room(path) or unit(path)} imports {i.module}"
-        for i in imports(path)
-        if i.ours == unit(path)
-        and order.index(room(PATHS[i.module])) > order.index(room(path))
-    ]
-    assert not wrong, "\n".join(wrong)
+def test_modules_import_only_from_rooms_before_their_own():
+    def wrong(path, i):
+        if i.ours == unit(path):
+            order = ROOMS[i.ours]
+            if order.index(room(PATHS[i.module])) > order.index(room(path)):
+                return f"the order is {order}"
+
+    refuse([path for path in MODULES if unit(path) in ROOMS], wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=short)
-def test_a_module_does_not_import_the_whole_package(path):
-    wrong = [i.line for i in imports(path) if i.module == "tfdecomp"]
-    assert not wrong, f"lines {wrong}: name the module that is meant"
+def test_modules_do_not_import_the_whole_package():
+    refuse(
+        MODULES,
+        lambda _, i: i.module == "tfdecomp" and "name the module that is meant",
+    )
 
 
 def test_no_imports_run_in_a_circle():
@@ -264,32 +285,32 @@ def test_no_imports_run_in_a_circle():
     graphlib.TopologicalSorter(graph).prepare()  # CycleError names one
 
 
-@pytest.mark.parametrize("path", MODULES, ids=short)
-def test_a_module_imports_only_the_packages_of_its_row(path):
-    here = unit(path)
-    if here in COMMANDS:
-        return
-    known = ALLOWED[here] | sys.stdlib_module_names | {"tfdecomp"}
-    wrong = [
-        f"line {i.line}: {here} imports {i.module}"
-        for i in imports(path)
-        if (i.top not in known and i.module != "absl.logging")
-        or (i.top in LAZY.get(here, ()) and not i.in_function)
-    ]
-    assert not wrong, "\n".join(wrong)
+def test_modules_import_only_the_packages_of_their_row():
+    def wrong(path, i):
+        here = unit(path)
+        known = ALLOWED[here] | sys.stdlib_module_names | {"tfdecomp"}
+        if i.top not in known and i.module != "absl.logging":
+            return f"not among those of {here}"
+        if i.top in LAZY.get(here, ()) and not i.in_function:
+            return "import it inside the function that needs it"
+
+    refuse([path for path in MODULES if unit(path) not in COMMANDS], wrong)
 
 
-@pytest.mark.parametrize("path", DATASETS, ids=short)
-def test_a_builder_imports_only_the_simulation_and_the_builders_base(path):
-    if path.stem.endswith("_test") or path.stem == "make_files":
-        return
+def test_builders_import_only_the_simulation_and_the_builders_base():
     known = DATASET_PACKAGES | sys.stdlib_module_names
-    wrong = [
-        f"line {i.line}: {i.module}"
-        for i in imports(path)
-        if i.ours not in DATASET_MODULES and i.top not in known
-    ]
-    assert not wrong, "\n".join(wrong)
+    refuse(
+        [
+            path
+            for path in DATASETS
+            if not path.stem.endswith("_test") and path.stem != "make_files"
+        ],
+        lambda _, i: (
+            i.ours not in DATASET_MODULES
+            and i.top not in known
+            and "not for a builder"
+        ),
+    )
 
 
 def requirements():
@@ -312,31 +333,43 @@ def distribution(top):
     return DISTRIBUTIONS.get(top, top).lower().replace("_", "-")
 
 
-@pytest.mark.parametrize("path", [*files(PACKAGE), *DATASETS], ids=short)
-def test_what_is_imported_is_required(path):
+def test_what_is_imported_is_required():
     core, extras = requirements()
-    for found in imports(path):
-        if found.top in {"tfdecomp", *sys.stdlib_module_names}:
-            continue
-        name = distribution(found.top)
-        if name in core or path.stem.endswith("_test"):
-            continue
-        assert name in extras, f"{found.top}: add it to setup.cfg"
-        assert found.in_function, (
-            f"line {found.line}: {found.top} belongs to an extra; import it "
-            "inside the function that needs it, with an error naming the extra"
-        )
+    ours = {"tfdecomp", *sys.stdlib_module_names}
+
+    def wrong(path, i):
+        name = distribution(i.top)
+        if i.top in ours or name in core:
+            return ""
+        if name not in extras:
+            return "add it to setup.cfg"
+        if not i.in_function:
+            return (
+                "belongs to an extra; import it inside the function that "
+                "needs it, with an error naming the extra"
+            )
+
+    paths = [*files(PACKAGE), *DATASETS]
+    refuse([p for p in paths if not p.stem.endswith("_test")], wrong)
 
 
-@pytest.mark.parametrize("path", OURS, ids=short)
-def test_keras_is_keras_3(path):
-    for found in imports(path):
-        assert found.top != "tf_keras", f"line {found.line}"
-        assert not found.module.startswith("tensorflow.keras"), found.line
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            written = f"{node.value.id}.{node.attr}"
-            assert written not in {"tf.keras", "tfp.layers"}, node.lineno
+def test_keras_is_keras_3():
+    refuse(
+        OURS,
+        lambda _, i: (
+            (i.top == "tf_keras" or i.module.startswith("tensorflow.keras"))
+            and "Keras 3 is `import keras`"
+        ),
+    )
+    wrong = [
+        f"{short(path)}:{node.lineno}: {node.value.id}.{node.attr}"
+        for path in OURS
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("tf", "keras"), ("tfp", "layers")}
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize("folder", ["gin", "datasets"])
@@ -349,12 +382,13 @@ def test_in_the_checkout_gin_is_the_library():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize(
-    "module", ["tfdecomp", "tfdecomp.builders", "tfdecomp.data"]
-)
-def test_import_does_not_load_tensorflow(module, tmp_path):
-    heavy = ("tensorflow", "keras", "tensorflow_probability", "tf_keras")
-    code = f"import sys, {module}; print(*sys.modules.keys() & set({heavy}))"
+def test_imports_do_not_load_tensorflow(tmp_path):
+    code = (
+        "import sys, tfdecomp, tfdecomp.builders, tfdecomp.data;"
+        "tfdecomp.builders.builder_cls('bouncing_balls');"
+        "heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'tf_keras'};"
+        "print(*heavy & sys.modules.keys())"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

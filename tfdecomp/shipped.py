@@ -118,13 +118,13 @@ SUMS = {
     },
     "provide_balls_quick": {
         "config.gin": (
-            "4c5707c09f8d5cbc018ba118de982c39678f0c2dd4cb93db63dc2a32a9cfd3e2"
+            "62d2fdd35287803af476fa22b6aa953f620f578d90957b3f7c75d4e37338a2fa"
         ),
         "model.json": (
-            "87a4affde76407031d3dea80b7b74426e8520362fcce85ab284a086b4b8bbb42"
+            "b1903cb067219d908e205d74a18a222439ee660d800ae9d91e5bab8a58016e67"
         ),
         "weights.weights.h5": (
-            "310d1e30e6154079a90492231a0e4fdeea9200393849bb63056198a2db10a1c4"
+            "f33cc6d44edb7c70f3da0f72d1a180672c4937ba133971d018e67dc77645ae7a"
         ),
     },
     "seq_iodine_balls_quick": {
@@ -136,6 +136,17 @@ SUMS = {
         ),
         "weights.weights.h5": (
             "f14bc6665a61d9b375077a05c15489e26ca9d8b3a8cab6ff773f4c9b7e3dc539"
+        ),
+    },
+    "silot_mnist": {
+        "config.gin": (
+            "028ea19bfcb10d95db339fd5c89df5eeb8f23b1b3d4484579e5b024686eea8ba"
+        ),
+        "model.json": (
+            "79ee69f1ef1f3c88eb18a569d4846e2bdacd3b9631b182402be4a9a152ae6278"
+        ),
+        "weights.weights.h5": (
+            "e29ba75f1004c7ac57bdf8305d19d3eb6a5a2a4ac1e26e5869b9dab9e5dafc70"
         ),
     },
     "silot_motion": {

@@ -8,7 +8,7 @@ from tfdecomp.data import reader
 from tfdecomp.evaluation import clips
 from tfdecomp.evaluation.protocol import Protocol
 
-NAME = "bouncing_balls/color4_tiny"
+NAME = "bouncing_balls/color3_quick_tiny"
 
 
 class Model:
@@ -37,13 +37,13 @@ def _all(batches, name):
 
 def test_every_stored_clip_comes_once_in_batches_of_one_size(data_dir):
     batches = _open(data_dir, num_frames=4)
-    assert {b["video"].shape for b in batches} == {(3, 4, 64, 64, 3)}
+    assert {b["video"].shape for b in batches} == {(3, 4, 20, 20, 3)}
     np.testing.assert_array_equal(_all(batches, "clip_index"), range(16))
 
 
 def test_the_whole_video_is_read_unless_frames_are_named(data_dir):
     batches = _open(data_dir, num_clips=2)
-    assert batches[0]["video"].shape[1] == 51
+    assert batches[0]["video"].shape[1] == 12
 
 
 def test_observed_and_predicted_frames_are_read_from_the_start(data_dir):
@@ -58,9 +58,9 @@ def test_labels_of_objects_come_where_the_set_has_them(data_dir):
     (batch,) = _open(data_dir, num_clips=2, num_frames=3)
     shapes = {name: value.shape[1:] for name, value in batch.items()}
     assert shapes["num_objects"] == ()
-    assert shapes["visibility"] == (3, 4)
-    assert shapes["position"] == (3, 4, 2)
-    assert shapes["boxes"] == (3, 4, 4)
+    assert shapes["visibility"] == (3, 3)
+    assert shapes["position"] == (3, 3, 2)
+    assert shapes["boxes"] == (3, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_velocities_need_places_that_the_set_has():
 
 
 def test_clips_longer_than_the_stored_ones_are_refused(data_dir):
-    with pytest.raises(ValueError, match="at most the 51 frames"):
-        _open(data_dir, num_frames=52)
+    with pytest.raises(ValueError, match="at most the 12 frames"):
+        _open(data_dir, num_frames=13)
 
 
 def test_an_unknown_split_is_refused(data_dir):
@@ -149,7 +149,7 @@ def test_a_set_that_is_not_prepared_says_how_to_prepare_it(tmp_path):
 
 def test_fresh_clips_fill_batches_of_one_size():
     batches = _open(fresh_seed=7, num_clips=5, num_frames=3)
-    assert {b["video"].shape for b in batches} == {(3, 3, 64, 64, 3)}
+    assert {b["video"].shape for b in batches} == {(3, 3, 20, 20, 3)}
     np.testing.assert_array_equal(_all(batches, "clip_index"), range(5))
 
 

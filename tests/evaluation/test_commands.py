@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tfdecomp import commands, configs
 from tfdecomp.data.video import video_io
 
 PROTOCOL = """
@@ -65,6 +66,27 @@ def test_evaluate_says_what_is_wrong_with_its_flags(arguments, message):
     assert re.search(message, _error("evaluate", *arguments))
 
 
+@pytest.fixture(name="fitted")
+def _fixture_fitted(tmp_path):
+    # As a run writes it: whole, with nothing included.
+    (tmp_path / "config.gin").write_text(
+        "DATASET = @data.moving_clips\n"
+        f"data.moving_clips.folder = '{tmp_path}'\n"
+        "training.run.dataset = %DATASET\n"
+    )
+    (tmp_path / "info.json").write_text("{}")
+    return tmp_path
+
+
+def test_what_was_fitted_to_footage_is_scored_by_its_tracks(fitted):
+    with configs.isolated(), pytest.raises(ValueError) as caught:
+        commands.open_model(fitted)
+    found = str(caught.value)
+    assert "fitted to footage, which has no labels" in found
+    assert "evaluate --tracks=OUT --truth=gt.txt" in found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -73,19 +95,9 @@ def test_evaluate_says_what_is_wrong_with_its_flags(arguments, message):
         ["study", "factors", "--output=none", "--workdir"],
     ],
 )
-def test_what_was_fitted_to_footage_is_scored_by_its_tracks(
-    arguments, tmp_path
-):
-    # As a run writes it: whole, with nothing included.
-    (tmp_path / "config.gin").write_text(
-        "DATASET = @data.moving_clips\n"
-        f"data.moving_clips.folder = '{tmp_path}'\n"
-        "training.run.dataset = %DATASET\n"
-    )
-    (tmp_path / "info.json").write_text("{}")
-    found = _error(*arguments[:-1], f"{arguments[-1]}={tmp_path}")
+def test_commands_say_so_of_what_was_fitted_to_footage(arguments, fitted):
+    found = _error(*arguments[:-1], f"{arguments[-1]}={fitted}")
     assert "fitted to footage, which has no labels" in found
-    assert "evaluate --tracks=OUT --truth=gt.txt" in found
 
 
 @pytest.mark.slow

@@ -148,6 +148,7 @@ def test_slots_used_are_those_with_pixels():
     np.testing.assert_array_equal(study.slots_used(ids), [1, 2])
 
 
+@pytest.mark.slow
 def test_more_objects_raises_the_slots_by_the_difference(subject):
     limited = _subject(subject.model, None, pictures={"filter_objects": (3, 3)})
     seen = []
@@ -276,6 +277,7 @@ def test_traversals_follow_the_kl(subject, vae, data_dir):
     _look("traversals", _subject(vae, data_dir), num_clips=1, num_latents=2)
 
 
+@pytest.mark.slow
 def test_input_ablation_has_a_row_for_each_run(subject, data_dir):
     other = _subject(_tiny(without=("frame", "parameters")), data_dir)
     findings = _look("input_ablation", subject, [other])

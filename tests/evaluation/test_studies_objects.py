@@ -237,6 +237,7 @@ def test_models_without_objects_say_so(vae, data_dir):
         _look("generation", _subject(Model(), data_dir))
 
 
+@pytest.mark.slow
 def test_a_model_that_finds_nothing_says_so(data_dir, monkeypatch):
     monkeypatch.setattr(objects, "_PATIENCE", 2)
     model = tiny_lavae.tiny(size=SIZE, count_threshold=1e3)

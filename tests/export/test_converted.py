@@ -7,42 +7,19 @@ export compares them at.
 import json
 import warnings
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from export_models import SIZE, Silhouettes, tiny_provide
 
-from tests.models import tiny_dvip, tiny_lavae
-from tfdecomp import saving
+from tests.models import tiny_dvip, tiny_lavae, tiny_vaes
 from tfdecomp.exporting import converted, feed_forward, litert
 from tfdecomp.exporting.check import ExportError
-from tfdecomp.layers.grid_decoder import GridDecoder
-from tfdecomp.layers.grid_encoder import GridEncoder
-from tfdecomp.models.conv_vae import ConvVAE
 from tfdecomp.models.vae import VAE
 
-
-def _tiny_conv_vae():
-    keras.utils.set_random_seed(0)
-    model = ConvVAE(
-        GridEncoder(5, 2, (0, 1), kernel_size=3),
-        GridDecoder((7, 10), 1, filters=5, blocks=(0, 1)),
-        image_size=(7, 10),
-    )
-    return saving.build(model)
-
-
-def _tiny_vae():
-    keras.utils.set_random_seed(0)
-    return saving.build(
-        VAE(image_size=8, channels=1, latent_dim=3, filters=(4,), units=(5,))
-    )
-
-
 MAKERS = {
-    "VAE": _tiny_vae,
-    "ConvVAE": _tiny_conv_vae,
+    "VAE": tiny_vaes.vector,
+    "ConvVAE": tiny_vaes.grid,
     "LAVAE": tiny_lavae.tiny,
     "DVIP": tiny_dvip.tiny,
     "PROVIDE": tiny_provide,
@@ -174,10 +151,18 @@ REFUSED = {
     "gradients": (tiny_provide, "encode", "taking gradients.*savedmodel"),
     "whole": (tiny_provide, "decompose", "taking gradients.*savedmodel"),
     "loop": (tiny_dvip.tiny, "encode", "loops.*Use filter_frame.*savedmodel"),
-    "noise": (_tiny_vae, "decompose", "noise.*parts encode, decode"),
+    "noise": (tiny_vaes.vector, "decompose", "noise.*parts encode, decode"),
     "future": (tiny_dvip.tiny, "predict_frames", "noise.*filter_frame, decode"),
-    "none": (_tiny_vae, "filter_frame", "has no filter_frame; it has encode"),
-    "slip": (_tiny_vae, "decoder", "no part 'decoder'.*encode, filter_frame"),
+    "none": (
+        tiny_vaes.vector,
+        "filter_frame",
+        "has no filter_frame; it has encode",
+    ),
+    "slip": (
+        tiny_vaes.vector,
+        "decoder",
+        "no part 'decoder'.*encode, filter_frame",
+    ),
 }
 
 
@@ -218,7 +203,7 @@ def test_a_model_without_weights_is_refused(tmp_path):
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ExportError, match="is not empty"):
-        converted.export(_tiny_vae(), tmp_path, "litert")
+        converted.export(tiny_vaes.vector(), tmp_path, "litert")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -234,6 +219,6 @@ def test_other_numbers_than_the_models_are_not_written(monkeypatch, tmp_path):
     )
     with pytest.raises(ExportError, match="decode of ConvVAE in LiteRT is not"):
         converted.export(
-            _tiny_conv_vae(), tmp_path / "made", "litert", parts=["decode"]
+            tiny_vaes.grid(), tmp_path / "made", "litert", parts=["decode"]
         )
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,7 @@
-"""A SavedModel in a process that knows only TensorFlow.
+"""A SavedModel: its folder, what is beside it, what replaces it and what not.
 
-What it is compared with is the model itself, called with Python numbers for
-K and R; tolerances are 1e-5, and 1e-4 where eager and compiled rounding meet.
+That it answers as its model does, in a process that knows only TensorFlow,
+the battery of `tests/models` asks of every system.
 """
 
 import json
@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from export_models import (
-    NUM_REFINEMENTS,
-    NUM_SLOTS,
     SIZE,
     Silhouettes,
     tiny_provide,
@@ -22,128 +20,11 @@ from tfdecomp.exporting import check, saved_model
 from tfdecomp.exporting.check import ExportError, run_fresh
 
 
-def _video(batch, frames):
-    shape = (batch, frames, SIZE, SIZE, 3)
-    return np.random.default_rng(batch).random(shape, np.float32)
-
-
-def _asked(batch=3, frames=4, num_slots=5, num_refinements=4, **more):
-    seed = np.arange(2 * batch, dtype=np.int32).reshape(batch, 2)
-    return {
-        "video": _video(batch, frames),
-        "seed": seed,
-        "num_slots": np.int32(num_slots),
-        "num_refinements": np.int32(num_refinements),
-        **more,
-    }
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """`(model, folder, content)` of one export that all tests share."""
+    """`(folder, content)` of one export that all tests share."""
     folder = tmp_path_factory.mktemp("exported") / "new" / "model"
-    model = tiny_provide()
-    return model, folder, saved_model.export(model, folder, info={"step": 7})
-
-
-@pytest.fixture(scope="module")
-def answers(exported):
-    """What a fresh process says: one long clip, whole and in chunks."""
-    _, folder, _ = exported
-    whole = _asked()
-    requests = {
-        "decompose": {**whole, "video": whole["video"][:, :2]},
-        "serving_default": {"video": _video(2, 1)},
-        "encode": _asked(batch=1, frames=2),
-    }
-    first = run_fresh(folder, requests)
-    state = {
-        n: v for n, v in first["decompose"].items() if n.startswith("state_")
-    }
-    requests = {
-        "decompose": whole,
-        "decompose_next": {
-            **whole,
-            **state,
-            "video": whole["video"][:, 2:],
-        },
-        "predict_frames": {
-            **state,
-            "seed": whole["seed"],
-            "num_frames": np.int32(3),
-        },
-        "decode": first["encode"],
-    }
-    second = run_fresh(folder, requests)
-    return {"first": first, **first, **second}
-
-
-def _close(found, expected, tolerance=1e-4):
-    for name, value in found.items():
-        np.testing.assert_allclose(
-            value, expected[name], tolerance, tolerance, err_msg=name
-        )
-
-
-@pytest.mark.slow
-def test_a_fresh_process_decomposes_other_sizes_than_the_model_has(
-    exported, answers
-):
-    model, _, _ = exported
-    asked = _asked()
-    assert asked["num_slots"] != NUM_SLOTS
-    assert asked["num_refinements"] != NUM_REFINEMENTS
-    expected = model(
-        {"video": asked["video"], "seed": asked["seed"]},
-        num_slots=5,
-        num_refinements=4,
-    )
-    found = answers["decompose"]
-    assert found["masks"].shape == (3, 4, 5, SIZE, SIZE, 1)
-    names = ("recon", "masks", "components", "slots", "nll", "kl", "loss")
-    _close({n: found[n] for n in names}, expected)
-
-
-@pytest.mark.slow
-def test_serving_needs_the_video_alone(exported, answers):
-    model, _, _ = exported
-    found = answers["serving_default"]
-    assert found["masks"].shape == (2, 1, NUM_SLOTS, SIZE, SIZE, 1)
-    expected = model({"video": _video(2, 1)})
-    _close({n: found[n] for n in ("recon", "masks")}, expected)
-
-
-@pytest.mark.slow
-def test_a_long_video_in_chunks_equals_the_whole(answers):
-    whole, last = answers["decompose"], answers["decompose_next"]
-    for name in ("recon", "masks", "components", "slots"):
-        np.testing.assert_allclose(
-            last[name], whole[name][:, 2:], 1e-4, 1e-5, err_msg=name
-        )
-    for name in ("state_h", "state_c", "state_frame"):
-        np.testing.assert_allclose(last[name], whole[name], 1e-4, 1e-5)
-
-
-@pytest.mark.slow
-def test_frames_are_predicted_from_a_state(exported, answers):
-    model, _, _ = exported
-    asked = _asked()
-    inputs = {"video": asked["video"][:, :2], "seed": asked["seed"]}
-    state = model(inputs, num_slots=5, num_refinements=4)["state"]
-    expected = model.predict_frames(state, asked["seed"], 3)
-    found = answers["predict_frames"]
-    assert found["recon"].shape == (3, 3, SIZE, SIZE, 3)
-    _close({n: found[n] for n in ("recon", "masks", "slots")}, expected)
-
-
-@pytest.mark.slow
-def test_decode_draws_what_encode_returned(exported, answers):
-    model, _, _ = exported
-    encoded, decoded = answers["encode"], answers["decode"]
-    assert encoded["slots"].shape == (1, 2, 5, 4)
-    frames = {n: v[0] for n, v in encoded.items()}
-    expected = model.decode(**{n: tf.constant(v) for n, v in frames.items()})
-    _close({n: v[0] for n, v in decoded.items()}, expected)
+    return folder, saved_model.export(tiny_provide(), folder, info={"step": 7})
 
 
 @pytest.mark.slow
@@ -155,34 +36,30 @@ def test_decode_draws_what_encode_returned(exported, answers):
     ],
 )
 def test_the_exported_graph_refuses_too_few(exported, changes, message):
-    _, folder, _ = exported
+    asked = {
+        "video": np.zeros((3, 4, SIZE, SIZE, 3), np.float32),
+        "seed": np.zeros((3, 2), np.int32),
+        "num_slots": np.int32(5),
+        "num_refinements": np.int32(4),
+    }
+    changed = {name: np.int32(value) for name, value in changes.items()}
     with pytest.raises(ExportError, match=message):
-        run_fresh(folder, {"decompose": _asked(**changes)})
+        run_fresh(exported[0], {"decompose": asked | changed})
 
 
 @pytest.mark.slow
 def test_signatures_are_listed_beside_the_model(exported):
-    _, folder, content = exported
+    folder, content = exported
     assert json.loads((folder / "signatures.json").read_text()) == content
-    assert set(content["signatures"]) == {
-        "serving_default",
-        "decompose",
-        "decompose_uint8",
-        "decompose_next",
-        "encode",
-        "decode",
-        "predict_frames",
-    }
     assert content["info"] == {"step": 7}
     decompose = content["signatures"]["decompose"]
     assert decompose["inputs"]["video"]["shape"] == ["B", "T", SIZE, SIZE, 3]
     assert decompose["outputs"]["slots"]["shape"] == ["B", "T", "K", 4]
-    assert max(content["largest_difference"].values()) <= 1e-5
 
 
 @pytest.mark.slow
 def test_nothing_but_the_model_is_left_beside_it(exported):
-    _, folder, _ = exported
+    folder, _ = exported
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 

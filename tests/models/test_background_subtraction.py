@@ -1,16 +1,13 @@
 """Background subtraction: what it finds, and who stays who."""
 
-import json
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import configs, saving, training
-from tfdecomp.exporting import saved_model
+from tfdecomp import configs
 from tfdecomp.models.background_subtraction import BackgroundSubtraction
 
 SIZE = (60, 80)
@@ -241,15 +238,6 @@ def test_noise_alone_finishes_and_fills_no_more_than_the_slots():
     assert found["owner"].max() <= 32
 
 
-def test_a_saved_model_is_built_again(tmp_path):
-    model = BackgroundSubtraction(2.0, min_area=9, num_slots=7, patience=3)
-    saving.save_model(tmp_path, model)
-    again = saving.load_model(tmp_path)
-    assert again.get_config() == model.get_config()
-    assert again.count_params() == 0
-    json.dumps(keras.saving.serialize_keras_object(again))
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -263,27 +251,12 @@ def test_what_makes_no_sense_is_refused(arguments, message):
         BackgroundSubtraction(**arguments)
 
 
-def test_videos_of_other_channels_are_refused():
-    with pytest.raises(ValueError, match="of known size, got"):
-        BackgroundSubtraction()({"video": np.zeros((1, 1, 8, 8, 1))})
-
-
 def test_a_gin_file_can_choose_it():
     with configs.parsed([], ["models.BackgroundSubtraction.patience = 9"]):
         import gin
 
         model = gin.get_configurable("models.BackgroundSubtraction")()
     assert model.patience == 9
-
-
-def test_exports_and_training_are_refused_with_what_to_do_instead(tmp_path):
-    model = BackgroundSubtraction()
-    with pytest.raises(saved_model.ExportError, match="silot_quick"):
-        saved_model.export(model, tmp_path / "model")
-    with pytest.raises(ValueError, match="has no weights"):
-        model({"video": np.zeros((1, 1, 8, 8, 3))}, training=True)
-    with pytest.raises(ValueError, match="has no weights"):
-        training.Settings(model, "bouncing_balls/color4", 1, 1)
 
 
 def test_it_ships():

@@ -1,20 +1,17 @@
 """ConnComp: what it finds, how it follows it, and its published table."""
 
-import json
 import time
 import types
 
 import gin
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfdecomp import builders, configs, saving, training
+from tfdecomp import builders, configs
 from tfdecomp.evaluation import tracking
 from tfdecomp.evaluation.protocol import Protocol
-from tfdecomp.exporting import saved_model
 from tfdecomp.models import components
 from tfdecomp.models.connected_components import ConnectedComponents
 
@@ -309,25 +306,6 @@ def test_batches_uint8_graphs_and_empty_frames_give_the_same():
             np.testing.assert_array_equal(value[b], getattr(single, name))
 
 
-def test_the_number_of_slots_can_be_changed_in_a_call():
-    model = ConnectedComponents((RED,), image_size=SIZE)
-    video = paint((0, (2, 2, 3, 3), RED))[None]
-    outputs = model({"video": video}, num_slots=4)
-    assert outputs["masks"].shape == (1, 1, 4, SIZE, SIZE, 1)
-    assert outputs["track_ids"].shape == (1, 1, 4)
-
-
-def test_a_saved_model_is_built_again(tmp_path):
-    model = ConnectedComponents(
-        [RED, BLUE], mask_threshold=0.3, image_size=(24, 20), num_slots=7
-    )
-    saving.save_model(tmp_path, model)
-    again = saving.load_model(tmp_path)
-    assert again.get_config() == model.get_config()
-    assert again.count_params() == 0
-    json.dumps(keras.saving.serialize_keras_object(again))
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -340,11 +318,6 @@ def test_a_saved_model_is_built_again(tmp_path):
 def test_what_makes_no_sense_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ConnectedComponents(**arguments)
-
-
-def test_other_frames_are_refused():
-    with pytest.raises(ValueError, match="resize the frames"):
-        ConnectedComponents()({"video": np.zeros((1, 1, 8, 8, 3))})
 
 
 def test_a_gin_file_can_choose_it():
@@ -409,14 +382,3 @@ def test_scattered_shapes_are_tracked_as_well_as_elsewhere(count, tmp_path):
         # 64 videos scatter by about as much.
         near = 0.15 * max(score, 1) if name == "count_error" else 0.03
         assert record.result()[name] == pytest.approx(score, abs=near)
-
-
-def test_exports_and_training_are_refused_with_what_to_do_instead(tmp_path):
-    model = ConnectedComponents(image_size=SIZE)
-    with pytest.raises(saved_model.ExportError, match="predict.*silot_quick"):
-        saved_model.export(model, tmp_path / "model")
-    assert not (tmp_path / "model").exists()
-    with pytest.raises(ValueError, match="tfdecomp.tune"):
-        model({"video": paint()[None]}, training=True)
-    with pytest.raises(ValueError, match="tfdecomp.tune"):
-        training.Settings(model, "bouncing_balls/color4", 1, 1)

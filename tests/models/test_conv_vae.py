@@ -1,43 +1,17 @@
-"""The convolutional VAE: its bound, its contract, its learning."""
+"""The convolutional VAE: its bound, its sizes, its grid."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.models import tiny_vaes
+from tests.models.tiny_vaes import GRID_SIZE, L
 from tfdecomp import configs, saving, training
 from tfdecomp.layers.grid_decoder import GridDecoder
-from tfdecomp.layers.grid_encoder import GridEncoder
 from tfdecomp.models.conv_vae import ConvVAE
 
-SIZE, BLOCKS, L = (7, 10), (0, 1), 2  # padded to 8x12: a grid of 2x3 cells
-D = 2 * 3 * L
-
-
-def _vae(size=SIZE, blocks=BLOCKS, channels=1, latents=L, shake=0.1, **options):
-    """A built model; every weight is away from where it starts."""
-    keras.utils.set_random_seed(0)
-    model = ConvVAE(
-        GridEncoder(5, latents, blocks, kernel_size=3),
-        GridDecoder(size, channels, filters=5, blocks=blocks),
-        image_size=size,
-        channels=channels,
-        **options,
-    )
-    saving.build(model)
-    rng = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        moved = shake * rng.standard_normal(weight.shape)
-        weight.assign(np.asarray(weight) + moved)
-    return model
-
-
-def _video(batch=2, frames=3, size=SIZE, channels=1, seed=0):
-    """Binary pixels as uint8."""
-    shape = (batch, frames, *size, channels)
-    on = np.random.default_rng(seed).random(shape) < 0.3
-    return 255 * on.astype(np.uint8)
+D = 2 * 3 * L  # a grid of 2x3 cells
 
 
 def _repeated(picture, count):
@@ -77,14 +51,14 @@ def test_published_sizes(channels, encoder, decoder):
     assert _count(model.decoder.trainable_variables) == decoder
     assert _count(model.trainable_variables) == encoder + decoder
     assert encoder + decoder == {1: 996_321, 3: 1_000_675}[channels]
-    video = _video(1, 1, (64, 64), channels)
+    video = tiny_vaes.binary(1, 1, (64, 64), channels)
     outputs = model({"video": video})
     assert outputs["recon"].shape == (1, 1, 64, 64, channels)
     assert outputs["slots"].shape == (1, 1, 1, 1024)
 
 
 def test_nll_is_that_of_independent_binary_pixels():
-    model, video = _vae(channels=3), _video(channels=3)
+    model, video = tiny_vaes.grid(channels=3), tiny_vaes.binary(channels=3)
     outputs = model({"video": video})
     x = video.astype(np.float64) / 255
     p = np.asarray(outputs["recon"], np.float64)
@@ -93,7 +67,7 @@ def test_nll_is_that_of_independent_binary_pixels():
 
 
 def test_nll_is_finite_where_the_decoder_is_certain_and_wrong():
-    model = _vae()
+    model = tiny_vaes.grid()
     last = model.decoder.fine[-1]
     last.kernel.assign(tf.zeros_like(last.kernel))
     last.bias.assign(200.0 + tf.zeros_like(last.bias))
@@ -105,7 +79,7 @@ def test_nll_is_finite_where_the_decoder_is_certain_and_wrong():
 
 
 def test_kl_is_that_of_two_normals():
-    model, video = _vae(), _video()
+    model, video = tiny_vaes.grid(), tiny_vaes.binary()
     outputs = model({"video": video})
     mean, log_variance = np.split(_parameters(model, video), 2, axis=1)
     q = tfp.distributions.Normal(mean, np.exp(0.5 * log_variance))
@@ -125,16 +99,18 @@ def test_kl_is_that_of_two_normals():
 
 
 def test_log_variances_are_bounded():
-    model = _vae()
+    model = tiny_vaes.grid()
     head = model.encoder.stages[-1]
     head.bias.assign([1e3] * L + [1e3, -1e3])
-    log_variance = _parameters(model, _video())[:, D:].reshape(-1, 2, 3, L)
+    log_variance = _parameters(model, tiny_vaes.binary())[:, D:].reshape(
+        -1, 2, 3, L
+    )
     np.testing.assert_array_equal(log_variance[..., 0], 10.0)
     np.testing.assert_array_equal(log_variance[..., 1], -10.0)
 
 
 def test_loss_weighs_the_divergence_and_a_schedule_replaces_the_weight():
-    model, video = _vae(kl_weight=3.0), _video()
+    model, video = tiny_vaes.grid(kl_weight=3.0), tiny_vaes.binary()
     outputs = model({"video": video})
     expected = outputs["nll"] + 3 * outputs["kl"]
     np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-6)
@@ -154,7 +130,7 @@ def test_published_weight_of_the_divergence_rises_for_100k_steps():
 
 @pytest.mark.slow
 def test_bound_of_one_sample_is_the_elbo_on_average():
-    model, picture = _vae(), _video(1, 1)[0, 0]
+    model, picture = tiny_vaes.grid(), tiny_vaes.binary(1, 1)[0, 0]
     inputs = _repeated(picture, 600)
     bound, elbo = _bound(model, inputs, 1), _elbo(model, inputs)
     error = np.sqrt((bound.var() + elbo.var()) / len(bound))
@@ -163,16 +139,16 @@ def test_bound_of_one_sample_is_the_elbo_on_average():
 
 @pytest.mark.slow
 def test_bound_rises_with_the_number_of_samples():
-    model, picture = _vae(), _video(1, 1)[0, 0]
+    model, picture = tiny_vaes.grid(), tiny_vaes.binary(1, 1)[0, 0]
     inputs = _repeated(picture, 200)
     means = [np.mean(_bound(model, inputs, n)) for n in (1, 3, 9, 27)]
     assert np.all(np.diff(means) > 0)
 
 
 def test_bound_meets_the_integral_over_a_single_latent():
-    model = _vae((3, 4), (0, 0), latents=1, shake=0.5)
+    model = tiny_vaes.grid((3, 4), (0, 0), latents=1, shake=0.5)
     assert model.latent_dim == 1
-    picture = _video(1, 1, (3, 4))[0, 0]
+    picture = tiny_vaes.binary(1, 1, (3, 4))[0, 0]
     z = np.linspace(-8.0, 8.0, 4001, dtype=np.float32)[:, None]
     logits = np.asarray(model.logits(z), np.float64)
     x = picture / 255.0
@@ -189,7 +165,7 @@ def test_bound_meets_the_integral_over_a_single_latent():
 
 
 def test_bound_of_a_clip_is_the_sum_over_its_frames_in_any_batch():
-    model, video = _vae(), _video()
+    model, video = tiny_vaes.grid(), tiny_vaes.binary()
     seed = tf.constant([[3, 4], [5, 6]])
     inputs = {"video": video, "seed": seed}
     whole = model.log_likelihood_bound(inputs, num_samples=4)
@@ -216,40 +192,8 @@ def test_bound_of_a_clip_is_the_sum_over_its_frames_in_any_batch():
 # ---- the contract -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_training", [False, True])
-def test_outputs_keep_the_contract(is_training):
-    model, video = _vae(), _video()
-    outputs = model({"video": video}, training=is_training)
-    assert set(outputs) == {"recon", "slots", "latent_kl", "loss", "nll", "kl"}
-    assert outputs["recon"].shape == video.shape
-    assert np.all((outputs["recon"] > 0) & (outputs["recon"] < 1))
-    assert outputs["slots"].shape == (2, 3, 1, D)
-    assert outputs["latent_kl"].shape == (2, 3, 1, D)
-    for name in ("loss", "nll", "kl"):
-        assert outputs[name].shape == (2,)
-    compiled = tf.function(model)({"video": video}, training=is_training)
-    for name, value in outputs.items():
-        np.testing.assert_allclose(compiled[name], value, rtol=1e-4, atol=1e-5)
-
-
-def test_a_clip_is_the_same_alone_and_its_frames_in_chunks():
-    model, video = _vae(), _video()
-    seed = tf.constant([[3, 4], [5, 6]])
-    whole = model({"video": video, "seed": seed})
-    alone = model({"video": video[1:], "seed": seed[1:]})
-    rest = model(
-        {"video": video[:, 2:], "seed": seed, "first_frame": tf.constant(2)}
-    )
-    for name in ("recon", "slots"):
-        np.testing.assert_allclose(whole[name][1:], alone[name], atol=1e-5)
-        np.testing.assert_allclose(whole[name][:, 2:], rest[name], atol=1e-5)
-    other = model({"video": video, "seed": seed + 1})
-    np.testing.assert_allclose(other["slots"], whole["slots"], atol=1e-6)
-    assert np.abs(other["recon"] - whole["recon"]).max() > 1e-3
-
-
 def test_batch_norm_learns_in_training_alone():
-    model, video = _vae(), _video()
+    model, video = tiny_vaes.grid(), tiny_vaes.binary()
 
     def statistics():
         return [np.array(v) for v in model.non_trainable_variables]
@@ -265,41 +209,8 @@ def test_batch_norm_learns_in_training_alone():
         assert np.any(a != b)
 
 
-def test_encoded_slots_are_those_of_a_call():
-    model, video = _vae(), _video()
-    encoded = model.encode({"video": video})
-    assert set(encoded) == {"slots"}
-    np.testing.assert_allclose(
-        encoded["slots"], model({"video": video})["slots"], atol=1e-6
-    )
-
-
-def test_prior_samples_are_pictures_that_a_seed_repeats():
-    model = _vae()
-    samples = model.sample_prior(5, seed=(1, 2))
-    assert samples["recon"].shape == (5, *SIZE, 1)
-    assert samples["slots"].shape == (5, 1, D)
-    assert np.min(samples["recon"]) >= 0 and np.max(samples["recon"]) <= 1
-    again = model.sample_prior(5, seed=(1, 2))
-    np.testing.assert_array_equal(samples["recon"], again["recon"])
-    decoded = model.decode(samples["slots"])["recon"]
-    np.testing.assert_allclose(decoded, samples["recon"], atol=1e-6)
-
-
-def test_a_traversal_changes_one_latent_of_the_mean():
-    model, video = _vae(), _video()
-    swept = model.traverse({"video": video}, dims=[2], values=[-1.0, 0.5])
-    assert swept.shape == (2, 1, 2, *SIZE, 1)
-    slots = np.array(model({"video": video})["slots"][:, -1])
-    slots[:, 0, 2] = 0.5
-    expected = model.decode(slots)["recon"]
-    np.testing.assert_allclose(swept[:, 0, 1], expected, atol=1e-5)
-    with pytest.raises(ValueError, match="one slot"):
-        model.traverse({"video": video}, slot=1)
-
-
 def test_a_latent_is_drawn_near_its_cell():
-    model = _vae((64, 64), (0, 0, 0), latents=1)
+    model = tiny_vaes.grid((64, 64), (0, 0, 0), latents=1)
     grid = np.zeros((2, 8, 8, 1), np.float32)
     grid[1, 2, 5] = 3.0
     blank, drawn = model.logits(grid.reshape(2, 64))
@@ -310,30 +221,9 @@ def test_a_latent_is_drawn_near_its_cell():
     assert np.all(change < 1e-6)
 
 
-def test_loss_falls_on_a_fixed_batch():
-    model, video = _vae(), tf.constant(_video(4, 1))
-    optimizer = keras.optimizers.Adamax(3e-2)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(
-                model({"video": video}, training=True)["loss"]
-            )
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-        return loss
-
-    first = float(step())
-    for _ in range(50):
-        last = float(step())
-    assert last < 0.85 * first  # noise: little of it can be learned
-
-
 def test_empty_pictures_leave_every_weight_finite():
-    model = _vae()
-    video = tf.zeros([2, 1, *SIZE, 1], tf.uint8)
+    model = tiny_vaes.grid()
+    video = tf.zeros([2, 1, *GRID_SIZE, 1], tf.uint8)
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model({"video": video}, training=True)["loss"])
@@ -343,17 +233,6 @@ def test_empty_pictures_leave_every_weight_finite():
         assert np.all(np.isfinite(variable))
 
 
-def test_a_saved_model_is_the_same(tmp_path):
-    model, video = _vae(), _video()
-    model({"video": video}, training=True)
-    saving.save_model(tmp_path, model)
-    again = saving.load_model(tmp_path)
-    again.set_weights(model.get_weights())
-    np.testing.assert_array_equal(
-        again({"video": video})["recon"], model({"video": video})["recon"]
-    )
-
-
 def test_a_decoder_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="IMAGE_SIZE and CHANNELS for both"):
         ConvVAE(decoder=GridDecoder((64, 32)), image_size=64)
@@ -361,8 +240,3 @@ def test_a_decoder_that_does_not_fit_is_refused():
         ConvVAE(decoder=GridDecoder((64, 64), channels=3), image_size=64)
     with pytest.raises(ValueError, match="as many blocks"):
         ConvVAE(decoder=GridDecoder((64, 64), blocks=(1, 1)), image_size=64)
-
-
-def test_frames_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="resize the frames"):
-        _vae()({"video": _video(size=(8, 10))})

@@ -1,6 +1,5 @@
 """IODINE's invariants."""
 
-import json
 import math
 
 import keras
@@ -45,22 +44,13 @@ def loss_gradients(model, **inputs):
 # ---- 1 to 3: masks and slots -----------------------------------------------
 
 
-def test_masks_and_mask_posteriors_sum_to_one(monkeypatch):
+def test_mask_posteriors_sum_to_one(monkeypatch):
     model = tiny()
     recorder = Recorder(model, monkeypatch)
-    outputs = run(model)
-    masks = np.asarray(outputs["masks"])
-    np.testing.assert_allclose(masks.sum(2), 1, atol=1e-5)
-    assert masks.min() >= 0
+    run(model)
     for _, _, score in recorder.objectives:
         total = tf.reduce_sum(score.mask_posterior(), axis=1)
         np.testing.assert_allclose(total, 1, atol=1e-5)
-
-
-def test_reconstruction_is_the_mask_weighted_mean():
-    outputs = run(tiny())
-    expected = tf.reduce_sum(outputs["masks"] * outputs["components"], 2)
-    assert_close(outputs["recon"], expected, 1e-6)
 
 
 def test_permuting_the_noise_permutes_the_slots():
@@ -73,22 +63,9 @@ def test_permuting_the_noise_permutes_the_slots():
         assert_close(one[name], two[name], 1e-5)
 
 
-@pytest.mark.parametrize("slots", [2, 7])
-def test_another_number_of_slots_needs_no_other_weights(slots):
-    model = tiny()
-    before = [np.asarray(w) for w in model.weights]
-    outputs = model({"video": video()}, num_slots=slots)
-    assert outputs["masks"].shape == (B, 1, slots, SIZE, SIZE, 1)
-    assert np.all(np.isfinite(outputs["loss"]))
-    assert len(model.weights) == len(before)
-    assert_close(model.weights, before, 0)
-
-
 def test_fewer_than_two_slots_are_refused():
     with pytest.raises(ValueError, match="num_slots must be at least 2"):
         tiny(num_slots=1)
-    with pytest.raises(ValueError, match="num_slots must be at least 2"):
-        tiny()({"video": video()}, num_slots=1)
 
 
 # ---- 4: the loop and its weights -------------------------------------------
@@ -137,16 +114,6 @@ def test_no_refinement_at_all_is_refused():
         tiny(num_refinements=0)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         tiny()({"video": video()}, num_refinements=0)
-
-
-def test_frames_of_a_clip_are_decomposed_one_by_one():
-    model = tiny()
-    inputs = {"video": video(frames=2), "noise": noise(frames=2)}
-    both = model(inputs)
-    for t in range(2):
-        alone = model({n: v[:, t : t + 1] for n, v in inputs.items()})
-        for name in ("masks", "slots", "recon"):
-            assert_close(both[name][:, t : t + 1], alone[name], 1e-5)
 
 
 # ---- 5 to 7: gradient inputs -----------------------------------------------
@@ -245,7 +212,7 @@ def test_normalised_inputs_have_zero_mean_and_unit_variance(monkeypatch):
             np.testing.assert_allclose(part.var((2, 3, 4)), 1, atol=1e-2)
 
 
-def test_layer_norms_start_as_the_identity_and_are_trained():
+def test_layer_norms_start_as_the_identity():
     keras.utils.set_random_seed(0)
     model = IODINE(image_size=16)
     model.build()
@@ -260,12 +227,6 @@ def test_layer_norms_start_as_the_identity_and_are_trained():
     for scale, offset in model.norms.values():
         assert np.all(np.asarray(scale) == 1)
         assert np.all(np.asarray(offset) == 0)
-    model = tiny()
-    by_path = dict(
-        zip([v.path for v in model.trainable_variables], loss_gradients(model))
-    )
-    for path, gradient in by_path.items():
-        assert np.any(np.asarray(gradient) != 0), path
 
 
 # ---- parity with NumPy -----------------------------------------------------
@@ -483,29 +444,7 @@ def test_prior_variance_enters_the_kl():
     assert_close(history["kl_by_step"], tf.reduce_sum(exact, -1), 1e-5)
 
 
-# ---- 11 and 13: batches and seeds ------------------------------------------
-
-
-@pytest.mark.parametrize("explicit", [True, False])
-def test_a_picture_alone_gives_what_it_gives_in_a_batch(explicit):
-    model = tiny()
-    inputs = {"video": video(), "seed": np.array([[3, 1], [4, 1]], np.int32)}
-    if explicit:
-        inputs["noise"] = noise()
-    both = model(inputs)
-    alone = model({name: value[1:] for name, value in inputs.items()})
-    for name in ("masks", "recon", "loss", "slots"):
-        assert_close(both[name][1:], alone[name], 1e-5)
-
-
-def test_the_same_seed_gives_the_same_run_and_another_does_not():
-    model = tiny()
-    seed = np.array([[3, 1], [4, 1]], np.int32)
-    one, two = (model({"video": video(), "seed": seed}) for _ in range(2))
-    other = model({"video": video(), "seed": seed + 1})
-    for name in ("masks", "loss", "slots"):
-        assert_close(one[name], two[name], 0)
-        assert not np.allclose(one[name], other[name])
+# ---- 13: noise -------------------------------------------------------------
 
 
 def test_without_noise_all_slots_stay_the_same():
@@ -522,24 +461,8 @@ def test_without_noise_all_slots_stay_the_same():
 # ---- 15: more refinements --------------------------------------------------
 
 
-@pytest.mark.slow
-def test_loss_falls_and_thrice_the_refinements_stay_finite():
+def test_thrice_the_refinements_stay_finite():
     model = tiny()
-    bright = {"video": np.full_like(video(), 0.9), "noise": noise()}
-    optimizer = keras.optimizers.Adam(3e-3)
-    weights = model.trainable_variables
-    optimizer.build(weights)
-
-    @tf.function(autograph=False)
-    def step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(model(bright, training=True)["loss"])
-        by_weights, _ = tf.clip_by_global_norm(tape.gradient(loss, weights), 5)
-        optimizer.apply(by_weights, weights)
-        return loss
-
-    losses = [float(step()) for _ in range(50)]
-    assert losses[-1] < 0.9 * losses[0]
     count = len(model.variables)
     history = model.refinement_history({"video": video()}, 3 * R)
     assert history["recon"].shape == (B, 3 * R + 1, SIZE, SIZE, 3)
@@ -756,24 +679,6 @@ def test_scenes_from_the_prior_are_pictures():
     assert not np.allclose(one["slots"], other["slots"])
 
 
-def test_traversal_changes_one_latent_of_one_slot():
-    model, inputs = tiny(), {"video": video()}
-    swept = model.traverse(inputs, slot=1, dims=[0, 2], values=[-1.0, 0, 1.0])
-    assert swept.shape == (B, 2, 3, SIZE, SIZE, 3)
-    latents = np.asarray(model(inputs)["slots"][:, -1]).copy()
-    latents[:, 1, 2] = 1.0
-    assert_close(swept[:, 1, 2], model.decode(latents)["recon"], 1e-5)
-    assert model.traverse(inputs, 0).shape == (B, Z, 9, SIZE, SIZE, 3)
-
-
-def test_encoding_gives_the_posterior_means():
-    model, inputs = tiny(), {"video": video()}
-    slots = model.encode(inputs, num_slots=4)["slots"]
-    assert slots.shape == (B, 1, 4, Z)
-    expected = model(inputs, num_slots=4)["slots"]
-    assert_close(slots, expected, 0)
-
-
 def test_latent_kl_sums_to_the_kl():
     outputs = run(tiny())
     assert outputs["latent_kl"].shape == (B, 1, K, Z)
@@ -839,24 +744,6 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, UNUSUAL])
-def test_config_round_trip_gives_the_same_model(options):
-    model = tiny(**options)
-    config = json.loads(json.dumps(model.get_config()))
-    again = IODINE.from_config(config)
-    again.build()
-    again.set_weights(model.get_weights())
-    assert_close(run(again)["masks"], run(model)["masks"], 1e-6)
-    assert json.loads(json.dumps(again.get_config())) == config
-
-
-def test_weights_survive_saving(tmp_path):
-    model, again = tiny(seed=0), tiny(seed=1)
-    model.save_weights(tmp_path / "model.weights.h5")
-    again.load_weights(tmp_path / "model.weights.h5")
-    assert_close(run(again)["masks"], run(model)["masks"], 1e-6)
-
-
 @pytest.fixture
 def half_precision():
     before = keras.config.dtype_policy()
@@ -883,15 +770,8 @@ def test_half_precision_keeps_the_posterior_in_full(
     assert_close(outputs["loss"], run(tiny())["loss"], 0.02)
 
 
-def test_half_precision_has_finite_gradients(half_precision):
-    for gradient in loss_gradients(tiny()):
-        assert gradient.dtype == tf.float32
-        assert np.all(np.isfinite(gradient))
-
-
-@pytest.mark.parametrize("options", [{}, UNUSUAL])
-def test_eager_and_compiled_runs_agree(options):
-    model = tiny(**options)
+def test_eager_and_compiled_runs_agree_with_unusual_options():
+    model = tiny(**UNUSUAL)
     inputs = {"video": video(), "noise": noise()}
     compiled = tf.function(lambda x: model(x), autograph=False)
     assert_close(compiled(inputs)["masks"], model(inputs)["masks"], 1e-5)
@@ -913,14 +793,6 @@ def test_graph_does_not_grow_with_frames_and_refinements():
     assert sizes[1] <= 1.02 * sizes[0]
 
 
-def test_uint8_and_float_videos_give_the_same():
-    model = tiny()
-    bytes_ = np.round(255 * video()).astype(np.uint8)
-    one = run(model, video=bytes_)
-    two = run(model, video=(bytes_ / 255).astype(np.float32))
-    assert_close(one["masks"], two["masks"], 1e-5)
-
-
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -940,11 +812,6 @@ def test_uint8_and_float_videos_give_the_same():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         run(tiny(**options))
-
-
-def test_a_video_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"got \[1, 2, 9, 8, 3\]"):
-        tiny()({"video": np.zeros((1, 2, 9, 8, 3), np.uint8)})
 
 
 # ---- recovery --------------------------------------------------------------

@@ -1,7 +1,5 @@
 """SILOT: the contract, tracks, the objective, the learned prior."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -119,43 +117,6 @@ def test_weights_do_not_depend_on_frames_or_slots(model):
 # ---- the contract ----------------------------------------------------------
 
 
-def test_outputs_have_the_shapes_of_the_contract(outputs):
-    slots = K + 1
-    shapes = {
-        "recon": (2, 2, SIZE, SIZE, 3),
-        "masks": (2, 2, slots, SIZE, SIZE, 1),
-        "components": (2, 2, slots, SIZE, SIZE, 3),
-        "slots": (2, 2, slots, A),
-        "latent_kl": (2, 2, slots, A),
-        "presence": (2, 2, slots),
-        "boxes": (2, 2, slots, 4),
-        "track_ids": (2, 2, slots),
-        **dict.fromkeys(("loss", "nll", "kl", *TERMS), (2,)),
-    }
-    for name, shape in shapes.items():
-        assert outputs[name].shape == shape, name
-        assert np.all(np.isfinite(outputs[name])), name
-    assert outputs["track_ids"].dtype == np.int32
-
-
-def test_the_background_is_slot_zero(outputs):
-    np.testing.assert_array_equal(outputs["presence"][:, :, 0], 1.0)
-    for name in ("slots", "boxes", "track_ids", "latent_kl"):
-        assert not np.any(outputs[name][:, :, 0])
-
-
-def test_masks_sum_to_one(outputs):
-    np.testing.assert_allclose(outputs["masks"].sum(2), 1.0, rtol=1e-5)
-    assert outputs["masks"].min() >= 0
-
-
-def test_boxes_are_inside_the_frame_and_zero_where_nothing_is(outputs):
-    boxes, presence = outputs["boxes"], outputs["presence"]
-    assert boxes.min() >= 0 and boxes.max() <= SIZE
-    assert not np.any(boxes[presence == 0])
-    assert np.all(boxes[..., 2:] >= boxes[..., :2])
-
-
 def test_latents_are_in_their_ranges(model, inputs):
     state = model(inputs)["state"]
     for name in ("depth", "presence"):
@@ -169,36 +130,6 @@ def test_the_loss_is_the_sum_of_its_terms(outputs):
     np.testing.assert_allclose(
         outputs["loss"], outputs["nll"] + outputs["kl"], rtol=1e-5
     )
-
-
-def test_training_draws_no_masks(model, inputs):
-    found = model(inputs, training=True)
-    assert not {"masks", "components", "boxes"} & set(found)
-    assert found["recon"].shape == (2, 2, SIZE, SIZE, 3)
-
-
-def test_config_and_saved_model_give_the_same_model(
-    model, inputs, outputs, tmp_path
-):
-    json.dumps(model.get_config())
-    saving.save_model(tmp_path, model)
-    again = saving.load_model(tmp_path)
-    again.set_weights(model.get_weights())
-    found = again(inputs)
-    for name in ("recon", "presence", "boxes"):
-        np.testing.assert_allclose(found[name], outputs[name], atol=1e-6)
-
-
-@pytest.mark.slow
-def test_half_precision_keeps_places_and_likelihoods(model, inputs, outputs):
-    with saving.dtype_policy("mixed_bfloat16"):
-        half = tiny_silot.tiny()
-    half.set_weights(model.get_weights())
-    found, expected = half(inputs), outputs
-    for name in ("recon", "boxes", "loss", "presence"):
-        assert found[name].dtype == tf.float32
-    np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.5)
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.05)
 
 
 @pytest.mark.slow
@@ -231,26 +162,7 @@ def test_parts_that_do_not_fit_are_errors(options, message):
         tiny_silot.tiny(**options)
 
 
-def test_videos_of_other_channels_are_errors(model):
-    with pytest.raises(ValueError, match="H, W, 3"):
-        model({"video": np.zeros((1, 1, SIZE, SIZE, 1), np.float32)})
-
-
 # ---- frames, chunks, batches -----------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "sample", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
-def test_a_clip_does_not_depend_on_its_batch(sample):
-    model = tiny_silot.tiny(sample_in_evaluation=sample)
-    batch = seeded(tiny_silot.clips())
-    every = model(batch)
-    alone = model({n: v[1:2] for n, v in batch.items()})
-    for name in ("recon", "presence", "boxes", "loss"):
-        np.testing.assert_allclose(
-            alone[name][0], every[name][1], rtol=1e-4, atol=1e-5
-        )
 
 
 @pytest.mark.slow
@@ -259,69 +171,6 @@ def test_training_noise_of_a_clip_does_not_depend_on_its_batch(model):
     every = model(batch, training=True)["loss"]
     alone = model({n: v[1:2] for n, v in batch.items()}, training=True)["loss"]
     np.testing.assert_allclose(alone[0], every[1], rtol=1e-5)
-
-
-@pytest.mark.slow  # backgrounds go through chunks, too
-@pytest.mark.parametrize("sample", [False, True])
-def test_chunks_continue_a_video(sample):
-    model = tiny_silot.tiny(sample_in_evaluation=sample)
-    batch = seeded(tiny_silot.clips(frames=3))
-    whole = model(batch)
-    first = model({**batch, "video": batch["video"][:, :2]})
-    second = model(
-        {**batch, "video": batch["video"][:, 2:], "state": first["state"]}
-    )
-    for name in ("recon", "boxes", "track_ids", "presence"):
-        np.testing.assert_allclose(
-            tf.concat([first[name], second[name]], 1), whole[name], atol=1e-5
-        )
-    tf.nest.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
-        second["state"],
-        whole["state"],
-    )
-
-
-def test_later_frames_do_not_change_earlier_ones(model):
-    batch = seeded(tiny_silot.clips(batch=1))
-    short = model({**batch, "video": batch["video"][:, :1]})
-    np.testing.assert_allclose(
-        model(batch)["recon"][:, :1], short["recon"], atol=1e-6
-    )
-
-
-@pytest.mark.slow
-def test_compiled_with_open_sizes_equals_eager(model, inputs):
-    spec = {
-        "video": tf.TensorSpec([None, None, SIZE, SIZE, 3], tf.float32),
-        "seed": tf.TensorSpec([None, 2], tf.int32),
-        "num_slots": tf.TensorSpec([], tf.int32),
-    }
-
-    @tf.function(input_signature=[spec], autograph=False)
-    def compiled(batch):
-        return model(batch, num_slots=batch["num_slots"])
-
-    for count in (K + 1, K + 3):
-        found = compiled({**inputs, "num_slots": tf.constant(count)})
-        expected = model(inputs, num_slots=count)
-        for name in ("recon", "masks", "track_ids", "loss"):
-            np.testing.assert_allclose(
-                found[name], expected[name], rtol=1e-4, atol=1e-5
-            )
-
-
-@pytest.mark.slow
-def test_the_graph_does_not_grow_with_frames(model):
-    sizes = []
-    for frames in (2, 6):
-        video = tf.TensorSpec([1, frames, SIZE, SIZE, 3], tf.float32)
-        traced = tf.function(
-            lambda v: model({"video": v}, training=True)["loss"],
-            autograph=False,
-        ).get_concrete_function(video)
-        sizes.append(len(traced.graph.as_graph_def().node))
-    assert abs(sizes[1] - sizes[0]) <= 2
 
 
 # ---- tracks ----------------------------------------------------------------
@@ -368,12 +217,6 @@ def test_objects_that_vanish_make_room_for_new_numbers():
     model = certain(tiny_silot.tiny(), logit=6.0, keep=-8.0)
     ids = model(seeded(tiny_silot.clips()))["track_ids"].numpy()[0]
     np.testing.assert_array_equal(ids[:, 1:], np.arange(1, 7).reshape(2, 3))
-
-
-def test_frames_of_one_video_never_show_a_number_twice(outputs):
-    for frame in outputs["track_ids"].reshape(-1, K + 1):
-        shown = frame[frame > 0]
-        assert len(set(shown)) == len(shown)
 
 
 # ---- the objective ---------------------------------------------------------
@@ -471,16 +314,6 @@ def test_likelihood_is_that_of_bernoulli_pixels(model, outputs, inputs):
     np.testing.assert_allclose(
         outputs["nll"], -terms.sum((1, 2, 3, 4)), rtol=1e-4
     )
-
-
-def test_every_weight_gets_a_gradient_but_what_only_sees_zeros():
-    model = tiny_silot.tiny(independent_propagation=False)
-    found = gradients(model, seeded(tiny_silot.clips(batch=3, frames=3)))
-    blind = model.prior.heads["what_seen"].kernels[0].path
-    for path, gradient in found.items():
-        assert gradient is not None, path
-        assert np.all(np.isfinite(gradient)), path
-        assert np.any(gradient != 0) == (path != blind), path
 
 
 def test_training_wheels_keep_gradients_from_where_depth_and_presence(inputs):
@@ -1034,48 +867,6 @@ def test_decode_draws_what_encode_read(model, inputs, outputs):
         np.testing.assert_allclose(
             decoded[name], outputs[name][:, -1], atol=1e-5
         )
-
-
-def test_traversal_starts_from_the_last_frame(model, inputs, outputs):
-    value = float(outputs["slots"][0, -1, 1, 2])
-    one = {n: v[:1] for n, v in inputs.items()}
-    swept = model.traverse(one, slot=1, dims=[2, 0], values=[value, 3.0])
-    assert swept.shape == (1, 2, 2, SIZE, SIZE, 3)
-    np.testing.assert_allclose(
-        swept[:, 0, 0], outputs["recon"][:1, -1], atol=1e-5
-    )
-    assert np.any(np.abs(swept[:, 0, 0] - swept[:, 0, 1]) > 1e-4)
-    with pytest.raises(ValueError, match="background"):
-        model.traverse(one, slot=0)
-
-
-# ---- learning --------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_the_loss_falls_on_a_fixed_batch():
-    model = tiny_silot.tiny(shake=0.0)
-    batch = seeded(tiny_silot.clips(batch=4, frames=2))
-    optimizer = keras.optimizers.Adam(3e-3, clipnorm=10.0)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function(autograph=False)
-    def step(count):
-        fed = {**batch, "seed": batch["seed"] + [[count, 0]]}
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(model(fed, training=True)["loss"])
-        found = tape.gradient(
-            loss, [v.value for v in model.trainable_variables]
-        )
-        found = [
-            tf.zeros(v.shape) if g is None else g
-            for g, v in zip(found, model.trainable_variables)
-        ]
-        optimizer.apply(found)
-        return loss
-
-    losses = [float(step(tf.constant(i))) for i in range(150)]
-    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:3])
 
 
 @pytest.mark.slow

@@ -40,10 +40,14 @@ def tiny(seed=0, shake=0.1, **options):
     return model
 
 
+def video(batch=B, frames=T, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((batch, frames, SIZE, SIZE, 3))
+
+
 def clips(batch=B, frames=T, seed=0):
     """Random clips whose noise is their own."""
-    rng = np.random.default_rng(seed)
-    return seeded(rng.random((batch, frames, SIZE, SIZE, 3)))
+    return seeded(video(batch, frames, seed))
 
 
 def filtered(model, inputs, **options):

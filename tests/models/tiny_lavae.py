@@ -91,6 +91,12 @@ def pictures():
     return np.stack([squares(*places[:n])[None] for n in range(4)])
 
 
+def clips():
+    """`[2, 3, H, W, 1]`: up to three squares, and then one less."""
+    found = pictures()
+    return np.stack([found[1:, 0], found[:3, 0]])
+
+
 def seeded(video, seed=5):
     """A batch whose clips have seeds of their own."""
     video = np.asarray(video, np.float32)

@@ -14,17 +14,17 @@ CORNERS = [0, 8, 54, 62]
 
 
 def loop(sprites, maps):
-    """The definition, in double precision."""
-    batch, slots, side, _, channels = sprites.shape
-    height, width = maps.shape[2:]
+    """The definition, pixel by pixel of the sprites, in double precision."""
+    side, (height, width) = sprites.shape[2], maps.shape[2:]
     reach = side // 2
-    out = np.zeros([batch, height, width, channels])
-    for r, c in itertools.product(range(height), range(width)):
-        for p, q in itertools.product(range(side), range(side)):
-            row, column = r - p + reach, c - q + reach
-            if 0 <= row < height and 0 <= column < width:
-                weight = maps[:, :, row, column, None].astype(np.float64)
-                out[:, r, c] += (weight * sprites[:, :, p, q]).sum(1)
+    edge = (reach, reach)
+    maps = np.pad(maps.astype(np.float64), ((0, 0), (0, 0), edge, edge))
+    out = 0.0
+    for p, q in itertools.product(range(side), repeat=2):
+        rows = slice(2 * reach - p, 2 * reach - p + height)
+        columns = slice(2 * reach - q, 2 * reach - q + width)
+        pixel = sprites[:, :, p, q, None, None]
+        out = out + (maps[:, :, rows, columns, None] * pixel).sum(1)
     return out
 
 

@@ -166,17 +166,6 @@ def test_pictures_and_labels_are_those_of_a_naive_painter():
                 assert example["visible_fraction"][t, k] == share
 
 
-def test_slots_without_an_object_are_zero():
-    for example in _make():
-        count = example["num_objects"]
-        for name in ("boxes", "visibility", "visible_fraction"):
-            assert not example[name][:, count:].any()
-        for name in ("position", "velocity"):
-            assert example["factors"][name].shape == (8, 6, 2)
-            assert not example["factors"][name][:, count:].any()
-        assert not example["factors"]["size"][count:].any()
-
-
 def test_velocities_have_the_speed_and_lead_from_place_to_place():
     for example in _make():
         count = example["num_objects"]
@@ -233,26 +222,6 @@ def test_counts_are_uniform_or_those_of_the_split():
         assert [e["num_objects"] for e in made] == [count] * 5
     with pytest.raises(ValueError, match="unknown split 'test_n4'"):
         _make(split="test_n4")
-
-
-@pytest.mark.parametrize("look", [WHOLE, WINDOWS], ids=["whole", "windows"])
-def test_content_depends_on_the_key_alone(look):
-    def digest(*args, **rest):
-        made = _make(*args, look=look, **rest)
-        return b"".join(e["video"].tobytes() for e in made)
-
-    whole = digest(0, 12)
-    blocks = [digest(begin, begin + 4) for begin in (0, 4, 8)]
-    assert b"".join(blocks) == whole
-    others = [
-        digest(0, 12, seed=1),
-        digest(0, 12, stream="other"),
-        digest(0, 12, fresh=True),
-        digest(0, 12, "validation"),
-        digest(0, 12, "test"),
-        digest(12, 24),
-    ]
-    assert len({whole, *others}) == 7
 
 
 @pytest.mark.parametrize(

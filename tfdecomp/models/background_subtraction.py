@@ -141,18 +141,6 @@ class BackgroundSubtraction(base.DecompositionModel):
         """There is nothing to build."""
         self.built = True
 
-    def check_video(self, video):
-        """Raises `ValueError` unless `video` is `[B, T, H, W, C]`.
-
-        `H` and `W` may be any, but must be known.
-        """
-        shape = tuple(video.shape)
-        if len(shape) != 5 or shape[4] != self.channels or None in shape[2:4]:
-            raise ValueError(
-                f"the model reads videos [B, T, H, W, {self.channels}] of "
-                f"known size, got {list(shape)}"
-            )
-
     def call(self, inputs, training=False, num_slots=None):
         if training:
             raise ValueError(self.cannot_train)

@@ -54,15 +54,38 @@ class DecompositionModel(keras.Model):
         return tf.cast(value, tf.float32)
 
     def check_video(self, video):
-        """Raises `ValueError` unless `video` is `[B, T, H, W, C]` as built."""
-        expected = (*self.image_size, self.channels)
-        shape = tuple(video.shape)
-        if len(shape) != 5 or shape[2:] != expected:
+        """Raises `ValueError` unless `video` is one that the model reads.
+
+        That is `[B, T, H, W, C]` with a frame, uint8 or floating point, and
+        of the size that the model was built for, or of any known one.
+        """
+        shape, kind = tuple(video.shape), tf.as_dtype(video.dtype)
+        size = shape[2:4] if self.any_size else self.image_size
+        if None in size or shape[2:] != (*size, self.channels):
+            raise ValueError(self._asked_of(shape))
+        if shape[1] == 0:
             raise ValueError(
-                f"the model reads videos [B, T, {expected[0]}, {expected[1]}, "
-                f"{expected[2]}], got {list(shape)}; resize the frames or "
-                "build the model with this image_size"
+                f"a video has at least one frame, got {list(shape)}; leave "
+                "empty ones out"
             )
+        if kind != tf.uint8 and not kind.is_floating:
+            raise ValueError(
+                "the pixels of a video are uint8 from 0 to 255 or floating "
+                f"point from 0 to 1, got {kind.name}; convert them, such as "
+                "with astype('uint8')"
+            )
+
+    def _asked_of(self, shape):
+        """What to do about a video of another shape."""
+        size = ("H", "W") if self.any_size else self.image_size
+        if self.any_size:
+            advice = "give all frames one size and these channels"
+        else:
+            advice = "resize the frames or build the model with this image_size"
+        return (
+            f"the model reads videos [B, T, {size[0]}, {size[1]}, "
+            f"{self.channels}], got {list(shape)}; {advice}"
+        )
 
     def get_config(self):
         parts = {
@@ -80,6 +103,36 @@ class DecompositionModel(keras.Model):
                 continue
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def check_sweep(slot, dims, num_slots, num_latents) -> list[int]:
+    """What a traversal sweeps, if the model has it.
+
+    Args:
+        slot: The slot.
+        dims: Latent dimensions; None for all of them.
+        num_slots: Slots are numbered from 0 to below it.
+        num_latents: Latent dimensions likewise.
+
+    Returns:
+        The dimensions.
+
+    Raises:
+        ValueError: If there is no such slot or latent.
+    """
+    if not 0 <= slot < num_slots:
+        raise ValueError(
+            f"the slots have the numbers 0...{num_slots - 1}, got {slot}; "
+            "choose one of them"
+        )
+    dims = [int(d) for d in (range(num_latents) if dims is None else dims)]
+    for dim in dims:
+        if not 0 <= dim < num_latents:
+            raise ValueError(
+                "the latents of a slot have the numbers 0..."
+                f"{num_latents - 1}, got {dim}; leave dims out for all of them"
+            )
+    return dims
 
 
 def clip_seeds(inputs) -> tf.Tensor:

@@ -283,10 +283,8 @@ class ConvVAE(base.DecompositionModel):
         Raises:
             ValueError: If there is no such slot.
         """
-        if slot != 0:
-            raise ValueError(f"a VAE has one slot, 0; got {slot}")
         values = np.linspace(-3, 3, 9) if values is None else values
-        dims = range(self.latent_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, 1, self.latent_dim)
         latents = self.encode(inputs)["slots"][:, -1]
         rows = []
         for dim in dims:

@@ -541,7 +541,7 @@ class DVIP(base.DecompositionModel):
             `[B, len(dims), len(values), H, W, C]`.
         """
         values = np.linspace(-2, 2, 7) if values is None else values
-        dims = range(self.latent_shape[1]) if dims is None else dims
+        dims = base.check_sweep(slot, dims, *self.latent_shape)
         latents = self.encode(inputs)["slots"][:, -1]  # [B, k, d]
         rows = []
         for dim in dims:

@@ -450,7 +450,7 @@ class IODINE(UpdateNetwork):
             `[B, len(dims), len(values), H, W, C]`.
         """
         values = np.linspace(-1.25, 1.25, 9) if values is None else values
-        dims = range(self.latent_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, self.num_slots, self.latent_dim)
         latents = self(inputs)["slots"][:, -1]
         rows = []
         for dim in dims:  # all values of a dimension in one decode

@@ -286,7 +286,7 @@ class ObjectScenes(base.DecompositionModel):
                 "slot 0 is the background, which has no appearance"
             )
         values = np.linspace(-2, 2, 7) if values is None else values
-        dims = range(self.what_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, self.num_slots, self.what_dim)
         scene = {n: v[:, -1] for n, v in self.encode(inputs).items()}
         size = tuple(inputs["video"].shape[2:4])
         rows = []

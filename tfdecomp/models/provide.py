@@ -448,7 +448,7 @@ class PROVIDE(FramePrediction):
         """
         outputs = self(inputs)
         latents, hidden = outputs["slots"][:, -1], outputs["state"]["h"]
-        dims = range(self.latent_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, self.num_slots, self.latent_dim)
         values = np.linspace(-2.5, 2.5, 7) if values is None else values
         rows = []
         for dim in dims:  # all values of a dimension in one decode

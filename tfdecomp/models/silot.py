@@ -328,18 +328,6 @@ class SILOT(silot_frames.TrackedScenes):
         """Side in pixels of the largest box."""
         return self.largest_side * min(self.anchor)
 
-    def check_video(self, video):
-        """Raises `ValueError` unless `video` is `[B, T, H, W, C]`.
-
-        `H` and `W` may be any, but must be known.
-        """
-        shape = tuple(video.shape)
-        if len(shape) != 5 or shape[4] != self.channels or None in shape[2:4]:
-            raise ValueError(
-                f"the model reads videos [B, T, H, W, {self.channels}] of "
-                f"known size, got {list(shape)}"
-            )
-
     # ---- the generative model ----------------------------------------------
 
     def likelihood(self, recon, epsilon=None):

@@ -261,10 +261,8 @@ class VAE(base.DecompositionModel):
         Returns:
             `[B, len(dims), len(values), H, W, C]`.
         """
-        if slot != 0:
-            raise ValueError(f"a VAE has one slot, 0; got {slot}")
         values = np.linspace(-1.25, 1.25, 9) if values is None else values
-        dims = range(self.latent_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, 1, self.latent_dim)
         latents = self(inputs)["slots"][:, -1]
         rows = []
         for dim in dims:

@@ -4,9 +4,10 @@ import numpy as np
 from scipy import ndimage
 
 _DETAIL = 2**16  # pixels that frames are reduced to, about
+_PARTS = 3  # of the view, along each axis, that are followed by themselves
 
 
-def shift(first, second):
+def shift(first, second, moving=None):
     """How far the view moved from one frame to another.
 
     Phase correlation, and then a check: edges of the first frame are found
@@ -16,6 +17,8 @@ def shift(first, second):
     Args:
         first: `[H, W, C]`.
         second: `[H, W, C]`.
+        moving: `[H, W]` bool, what moves by itself: it is no part of the
+            view; by default nothing is known.
 
     Returns:
         `(y, x)` pixels, zeros where the view stands still or cannot be found
@@ -25,10 +28,39 @@ def shift(first, second):
     one, other = (_reduced(frame, factor) for frame in (first, second))
     if min(one.shape) < 16:
         return np.zeros(2)
+    view = np.ones(one.shape, bool)
+    if moving is not None:
+        view = _reduced(moving[..., None], factor) == 0
     moved = _correlate(_detail(one), _detail(other))
-    if not np.abs(moved).max() >= 0.3 or not _fits(one, other, moved):
+    if not np.abs(moved).max() >= 0.3 or not _fits(one, other, moved, view):
         return np.zeros(2)
     return factor * moved
+
+
+def shifts(first, second, moving=None):
+    """The same of each of nine parts of the view.
+
+    A camera that drives forwards, turns about its axis or zooms has no one
+    shift, but parts of its view have.
+
+    Args:
+        first: As for `shift`, and so on.
+        second: The same.
+        moving: The same.
+
+    Returns:
+        `[9, 2]` pixels.
+    """
+    rows, columns = (
+        np.linspace(0, side, _PARTS + 1).astype(int) for side in first.shape[:2]
+    )
+    result = []
+    for top, bottom in zip(rows[:-1], rows[1:]):
+        for left, right in zip(columns[:-1], columns[1:]):
+            part = np.s_[top:bottom, left:right]
+            known = None if moving is None else moving[part]
+            result.append(shift(first[part], second[part], known))
+    return np.array(result)
 
 
 def _reduced(frame, factor):
@@ -62,15 +94,15 @@ def _correlate(one, other):
     return np.array(moved)
 
 
-def _fits(one, other, moved):
+def _fits(one, other, moved, view):
     """Whether edges are where the shift says, and no longer where they were."""
     back = ndimage.shift(other, -moved, order=1, mode="nearest")
     margin = np.minimum(np.ceil(np.abs(moved)).astype(int) + 2, 40)
     inside = tuple(slice(m, side - m) for m, side in zip(margin, one.shape))
-    edges = np.hypot(*np.gradient(one))[inside]
-    if not edges.size:
+    edges = np.where(view, np.hypot(*np.gradient(one)), -1)[inside]
+    if (edges >= 0).sum() < 64:
         return False
-    strong = edges >= np.quantile(edges, 0.8)
+    strong = edges >= np.quantile(edges[edges >= 0], 0.8)
     before = np.abs(other - one)[inside][strong]
     after = np.abs(back - one)[inside][strong]
     return np.median(after) < 0.6 * np.median(before) and (

@@ -16,6 +16,8 @@ PIXELS = 2**14  # looked at to learn about light and colours
 _CELLS = 6  # along the longer side, in which light is told apart
 _JUMP = 0.2  # of the light, from a cell to the next, that is no shadow's
 _UNEVEN = 0.25  # share of the cells whose light goes its own way
+_DARK = 8.0  # grey levels of what is too dark to tell the light
+_SEEN = 2.0  # grey levels of a step; a dark ground has rounding for light
 
 
 def gain_of(frame, picture, reach=None):
@@ -74,20 +76,23 @@ def light_steps(levels):
 
     Returns:
         `[M]` int64 numbers of the first frames in the new light. What lasts
-        for fewer than three frames, or comes slowly, is none.
+        for fewer than three frames, or comes slowly, or cannot be seen, is
+        none.
     """
-    levels = np.log(np.maximum(np.asarray(levels, np.float64), 1.0))
+    levels = np.maximum(np.asarray(levels, np.float64), 1.0)
     if len(levels) < 6:
         return np.zeros(0, np.int64)
-    steps = np.abs(np.diff(levels))
+    steps = np.abs(np.diff(np.log(levels)))
     usual = max(SIGMA * np.median(steps), 1e-3)
     (candidates,) = np.nonzero(steps > max(0.05, 8 * usual))
     found = []
     for t in candidates + 1:
         before, after = levels[max(0, t - 3) : t], levels[t : t + 3]
-        size = np.abs(np.median(after) - np.median(before))
+        old, new = np.median(before), np.median(after)
+        size = np.abs(np.log(new / old))
+        lasts = len(after) == 3 and size > 0.5 * steps[t - 1]
         is_new = not found or t - found[-1] >= 3
-        if len(after) == 3 and size > 0.5 * steps[t - 1] and is_new:
+        if lasts and is_new and np.abs(new - old) >= _SEEN:
             found.append(t)
     return np.array(found, np.int64)
 
@@ -115,6 +120,8 @@ def local_light(frames, gains, noise):
     # No threshold yet; where light varies, noise is what is left besides.
     reach = np.full(size, max(6.0 * noise, 6.0), np.float32)
     picture = np.median(some, 0)
+    if np.median(picture.mean(-1)) <= _DARK:
+        return 0, None  # what is bright there are objects, as in fluorescence
     for _ in range(2):
         light = np.stack([cell_light(f, picture, reach) for f in some])
         even = [f / smooth_light(g, size) for f, g in zip(some, light)]
@@ -142,7 +149,7 @@ def cell_light(frame, picture, reach, cells=_CELLS):
     """
     ground = picture.mean(-1)
     seen = frame.mean(-1, dtype=np.float32)
-    lit = ground > max(8.0, 0.25 * ground.mean())
+    lit = ground > max(_DARK, 0.25 * ground.mean())
     rows, columns = _cuts(ground.shape, cells)
     light = np.full((len(rows) - 1, len(columns) - 1), np.nan)
     for i, j in np.ndindex(light.shape):

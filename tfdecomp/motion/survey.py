@@ -7,6 +7,7 @@ ground, and what makes the video unfit.
 import dataclasses
 
 import numpy as np
+from scipy import ndimage
 
 from tfdecomp.motion import background as background_lib
 from tfdecomp.motion import blobs as blobs_lib
@@ -24,6 +25,8 @@ _SPECK = 0.15  # of a typical object's area, what is none
 _ALL = 0.4  # share of the frame that moves where all of it does
 _FEW_FRAMES = 10
 _PAIRS = 12  # of frames in which the camera's movement is sought
+_MOVED = 0.5  # pixels that are no trembling of the picture
+_SEVERAL = 3  # parts of nine that do not move by chance at once
 
 
 @dataclasses.dataclass
@@ -210,6 +213,18 @@ class _Look:
             least = _FAINT * self.gain
             self.background = self.background.with_least(least)
 
+    def moving(self, *frames):
+        """`[H, W]` bool, what moves in some of them; None where most does.
+
+        A camera that moves leaves no ground to tell it from.
+        """
+        threshold = self.background.threshold()
+        moves = np.zeros(threshold.shape, bool)
+        for frame in frames:
+            moves |= self.difference(frame) > threshold
+        moves = background_lib.grown(ndimage.binary_fill_holes(moves), 2)
+        return None if moves.mean() > 0.5 else moves
+
     def light_drifts(self):
         """Whether the ground varies as much by light as by noise."""
         spread = np.ptp(np.quantile(self.gains, [0.05, 0.95]))
@@ -389,7 +404,7 @@ def _problems(look, found, levels):
                 f"video of at least {_FEW_FRAMES} frames",
             )
         )
-    moved = _camera(look.samples)
+    moved = _camera(look) or _camera_in_parts(look)
     if moved:
         problems.append(
             (
@@ -439,20 +454,35 @@ def _busy(look):
     return float(np.median(shares))
 
 
-def _camera(samples):
+def _camera(look):
     """Pixels that the camera moves, 0 where it is fixed."""
-    near = [(run[i], run[-1]) for run in samples.runs for i in (0, -2)]
-    scattered = samples.scattered
+    runs, scattered = look.samples.runs, look.samples.scattered
+    near = [(run[i], run[-1]) for run in runs for i in (0, -2)]
     far = list(zip(scattered[:-1], scattered[1:]))
     result = 0.0
     for pairs in (near, far):
         chosen = np.linspace(0, len(pairs) - 1, min(_PAIRS, len(pairs)))
+        chosen = [pairs[int(i)] for i in np.unique(chosen)]
         shifts = [
-            np.hypot(*camera.shift(*pairs[int(i)])) for i in np.unique(chosen)
+            np.hypot(*camera.shift(*pair, look.moving(*pair)))
+            for pair in chosen
         ]
-        if shifts and np.mean(np.array(shifts) > 0.5) > 0.25:
-            result = max(result, np.median([s for s in shifts if s > 0.5]))
+        if shifts and np.mean(np.array(shifts) > _MOVED) > 0.25:
+            result = max(result, np.median([s for s in shifts if s > _MOVED]))
     return result
+
+
+def _camera_in_parts(look):
+    """The same of a camera that drives or zooms: its view grows."""
+    moved = [0.0]
+    for run in look.samples.runs:
+        pair = run[0], run[-1]
+        parts = np.hypot(*camera.shifts(*pair, look.moving(*pair)).T)
+        parts = parts[parts > _MOVED]
+        moved.append(np.median(parts) if len(parts) >= _SEVERAL else 0.0)
+    if np.mean(np.array(moved) > 0) <= 0.25:
+        return 0.0
+    return float(np.median([one for one in moved if one]))
 
 
 def _light(look, levels):

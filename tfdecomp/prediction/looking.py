@@ -119,8 +119,10 @@ def _sparse(frame, before, level):
         level.append(float(here.mean()))
         return here
     lit = (before > _DARK) | (here > _DARK)
-    if lit.mean() < _FEW_LIT:  # they may be what moves in the dark
-        lit[:] = True
+    if lit.mean() < _FEW_LIT:
+        # They may be what moves; and in the dark, rounding is no light.
+        level.append(level[-1] + float(np.median(here - before)))
+        return here
     ratio = np.median((here[lit] + 1) / (before[lit] + 1))
     level.append(level[-1] * float(ratio))
     return here

@@ -150,18 +150,6 @@ def _generate(rule, start, stop, **rest):
     )
 
 
-def test_clips_of_generated_episodes_do_not_depend_on_the_block():
-    per_episode = WINDOWS.count(12)
-    assert per_episode == 16
-    whole = _generate(WINDOWS, 12, 20)
-    for n in range(12, 20, 3):
-        (one,) = _generate(WINDOWS, n, n + 1)
-        for name in ("video", "segmentation", "boxes", "frame_index"):
-            np.testing.assert_array_equal(one[name], whole[n - 12][name])
-    (other,) = _generate(WINDOWS, 12, 13, fresh=True)
-    assert (other["video"] != whole[0]["video"]).any()
-
-
 def test_windows_are_parts_of_the_episodes_that_tests_show_whole():
     (clip,) = _generate(WINDOWS, 3, 4)
     (whole,) = _generate(WHOLE, 0, 1)

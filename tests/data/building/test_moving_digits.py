@@ -1,14 +1,11 @@
 """Videos of moving digits as they are stored and handed out."""
 
 import json
-import pickle
-import re
 
 import numpy as np
 import pytest
 
 from tfdecomp import builders, data
-from tfdecomp.data import errors
 
 BUILDER = builders.builder_cls("moving_digits")
 NAME = "moving_digits/digits_quick_tiny"
@@ -105,44 +102,3 @@ def test_a_config_of_ones_own_may_have_other_sizes_and_speeds(tmp_path):
     speeds = np.linalg.norm(example["factors"]["velocity"], axis=-1)
     assert 6 <= speeds.min() <= speeds.max() <= 9
     assert example["factors"]["source_index"].min() >= 40
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"pool_size": 10_000}, "10,000 digits asked, 'digits' has 1,797"),
-        ({"pool_split": "heldout"}, "all 1,797 digits .* none is held out"),
-        ({"digit_source": "emnist"}, "digit_source is one of"),
-        ({"digit_source": "mnist"}, "needs source = 'downloaded'"),
-        ({"source": "downloaded"}, "needs source = 'generated'"),
-        ({"extra_splits": {"test7": 3}}, "train, validation and test only"),
-        ({"cell": 32}, "cell is 32"),
-        ({"height": 40}, "frames are square"),
-        ({"channels": 1}, "must be 2 and 3, not 2 and 1"),
-        ({"max_objects": 3}, "must be 2 and 3, not 3 and 3"),
-        ({"speed": 2}, "speed is 2"),
-        ({"speed_range": [0.3, 0.1]}, "speed_range is"),
-        ({"num_frames": 0}, "num_frames must be at least 1"),
-    ],
-)
-def test_configs_that_cannot_be_made_are_refused(fields, words, tmp_path):
-    with pytest.raises(errors.DatasetInputError, match=words):
-        _from_json(tmp_path, **fields)
-
-
-def test_mnist_has_no_videos_before_its_files_are_found(tmp_path):
-    builder = builders.make("moving_digits/mnist_tiny", tmp_path)
-    with pytest.raises(errors.MissingFileError, match=re.escape("mnist.npz")):
-        builder.make_block(builder.builder_config)
-
-
-@pytest.mark.parametrize("name", ["digits_quick", "strokes_disjoint"])
-def test_other_processes_get_a_few_bytes_and_make_the_same(name, tmp_path):
-    builder = builders.make(f"moving_digits/{name}_tiny", tmp_path)
-    make = builder.make_block(builder.builder_config)
-    parcel = pickle.dumps(make)
-    assert len(parcel) < 2000  # not the bank
-    for one, other in zip(
-        make("test", 3, 6), pickle.loads(parcel)("test", 3, 6)
-    ):
-        np.testing.assert_array_equal(one["video"], other["video"])

@@ -1,14 +1,11 @@
 """Scenes of digits as they are stored and handed out."""
 
 import json
-import pickle
-import re
 
 import numpy as np
 import pytest
 
 from tfdecomp import builders, data
-from tfdecomp.data import errors
 
 BUILDER = builders.builder_cls("multi_digits")
 NAME = "multi_digits/digits_quick_tiny"
@@ -114,42 +111,3 @@ def test_a_config_of_ones_own_may_have_other_counts_and_tests(tmp_path):
     make = builder.make_block(builder.builder_config)
     assert [e["num_objects"] for e in make("train", 0, 3)] == [2, 2, 2]
     assert [e["num_objects"] for e in make("test5", 0, 4)] == [5] * 4
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"pool_size": 10_000}, "10,000 digits asked, 'digits' has 1,797"),
-        ({"digit_source": "emnist"}, "digit_source is one of"),
-        ({"digit_source": "mnist"}, "needs source = 'downloaded'"),
-        ({"source": "downloaded"}, "needs source = 'generated'"),
-        ({"extra_splits": {"crowd": 3}}, "extra_splits has 'crowd'"),
-        ({"extra_splits": {"test8": 3}}, "max_objects is 7, .* up to 8"),
-        ({"cell": 12}, "7 cells of 12 px would cover 78%"),
-        ({"height": 40}, "frames are square"),
-        ({"channels": 3}, "num_frames and channels must be 1"),
-        ({"num_frames": 2}, "num_frames and channels must be 1"),
-        ({"num_digits": []}, "num_digits lists counts"),
-    ],
-)
-def test_configs_that_cannot_be_made_are_refused(fields, words, tmp_path):
-    with pytest.raises(errors.DatasetInputError, match=words):
-        _from_json(tmp_path, **fields)
-
-
-def test_mnist_has_no_scenes_before_its_files_are_found(tmp_path):
-    builder = builders.make("multi_digits/mnist_1k_tiny", tmp_path)
-    with pytest.raises(errors.MissingFileError, match=re.escape("mnist.npz")):
-        builder.make_block(builder.builder_config)
-
-
-@pytest.mark.parametrize("name", ["digits_quick_heldout", "strokes_1k"])
-def test_other_processes_get_a_few_bytes_and_make_the_same(name, tmp_path):
-    builder = builders.make(f"multi_digits/{name}_tiny", tmp_path)
-    make = builder.make_block(builder.builder_config)
-    parcel = pickle.dumps(make)
-    assert len(parcel) < 2000  # not the bank
-    for one, other in zip(
-        make("test7", 3, 6), pickle.loads(parcel)("test7", 3, 6)
-    ):
-        np.testing.assert_array_equal(one["video"], other["video"])

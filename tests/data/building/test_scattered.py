@@ -1,14 +1,11 @@
 """Videos of scattered digits and shapes as they are stored and handed out."""
 
 import json
-import pickle
-import re
 
 import numpy as np
 import pytest
 
 from tfdecomp import builders, data
-from tfdecomp.data import errors
 
 DIGITS = builders.builder_cls("scattered_digits")
 SHAPES = builders.builder_cls("scattered_shapes")
@@ -168,58 +165,6 @@ def test_a_config_of_ones_own_may_have_larger_frames(tmp_path):
         (example,) = builder.make_block(builder.builder_config)("train", 0, 1)
         assert example["video"].shape == (3, 64, 64, 3)
         assert example["num_objects"] == 2
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"extra_splits": {"test5": 3}}, "extra_splits has 'test5'"),
-        ({"extra_splits": {"test_n13": 3}}, "max_objects is 12, .* up to 13"),
-        ({"num_objects": [0, 13]}, "max_objects is 12, .* up to 13"),
-        ({"height": 64}, "frames are square"),
-        ({"channels": 1}, "channels must be 3, not 1"),
-        ({"speed": 50}, "speed is 50"),
-    ],
-)
-def test_configs_that_cannot_be_made_are_refused(fields, words, tmp_path):
-    for dataset, base in (
-        ("scattered_digits", "digits_quick_tiny"),
-        ("scattered_shapes", "quick_tiny"),
-    ):
-        with pytest.raises(errors.DatasetInputError, match=words):
-            _from_json(tmp_path, dataset, base=base, **fields)
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"scene_size": 40}, "window is 48"),
-        ({"shape_size": 30}, "shape_size is 30"),
-    ],
-)
-def test_shapes_that_cannot_be_made_are_refused(fields, words, tmp_path):
-    with pytest.raises(errors.DatasetInputError, match=words):
-        _from_json(tmp_path, "scattered_shapes", base="quick_tiny", **fields)
-
-
-def test_mnist_has_no_videos_before_its_files_are_found(tmp_path):
-    builder = builders.make("scattered_digits/mnist_6_tiny", tmp_path)
-    with pytest.raises(errors.MissingFileError, match=re.escape("mnist.npz")):
-        builder.make_block(builder.builder_config)
-
-
-@pytest.mark.parametrize(
-    "name", ["scattered_digits/digits_quick", "scattered_shapes/crop10"]
-)
-def test_other_processes_get_a_few_bytes_and_make_the_same(name, tmp_path):
-    builder = builders.make(f"{name}_tiny", tmp_path)
-    make = builder.make_block(builder.builder_config)
-    parcel = pickle.dumps(make)
-    assert len(parcel) < 2000  # not the bank
-    for one, other in zip(
-        make("validation", 3, 6), pickle.loads(parcel)("validation", 3, 6)
-    ):
-        np.testing.assert_array_equal(one["video"], other["video"])
 
 
 def test_fresh_clips_of_a_count_share_no_stream_with_the_stored_ones(tmp_path):

@@ -351,14 +351,12 @@ def _prepare(manual, tmp_path, **fields):
     )
 
 
-@pytest.mark.parametrize("there", ["nothing", "pickles", "a gap"])
+@pytest.mark.parametrize("there", ["pickles", "a gap"])
 def test_missing_episodes_name_the_layout_and_the_stand_in(
     there, folder, tmp_path
 ):
-    manual, missing, seen = folder, "episode_00000.npz", "found nothing"
-    if there == "nothing":
-        manual = tmp_path / "nowhere"
-    elif there == "pickles":
+    manual, missing = folder, "episode_00000.npz"
+    if there == "pickles":
         manual = tmp_path / "rollouts"
         name = "atari_data_env=CarnivalNoFrameskip-v4.datetime=1"
         (manual / name).mkdir(parents=True)

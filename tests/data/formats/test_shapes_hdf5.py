@@ -227,14 +227,6 @@ def _prepare(manual, folder):
     )
 
 
-def test_a_missing_folder_names_the_layout_and_the_stand_in(tmp_path):
-    with pytest.raises(errors.MissingFileError) as caught:
-        _prepare(tmp_path / "nowhere", tmp_path / "data")
-    for word in ("shapes.h5", "'shapes/shapes28'", shapes_hdf5.LAYOUT):
-        assert word in str(caught.value)
-    assert not list(tmp_path.rglob("*.tfrecord*"))
-
-
 @pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
 def test_either_file_becomes_a_prepared_set(old, copy, tmp_path):
     if old:

@@ -1,12 +1,10 @@
 """What every scene of digits and its labels must satisfy."""
 
-import functools
-
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from tests.simulation import contents
+from tests.data.building import battery
 from tfdecomp.simulation.digits import digit_banks, digit_strokes, multi_digits
 
 PUBLISHED = multi_digits.MultiDigits()
@@ -101,20 +99,6 @@ def test_cells_are_disjoint_and_boxes_tight(look, split):
             assert (example[key][0, :count] == 1).all()
 
 
-@pytest.mark.parametrize("split", ["train", "test0", "test7"])
-def test_slots_without_a_digit_are_zero_in_every_label(split):
-    for example in _make(split=split):
-        count = example["num_objects"]
-        for key in ("boxes", "visibility", "visible_fraction"):
-            assert not example[key][0, count:].any()
-        for key, values in example["factors"].items():
-            values = values[0] if key == "position" else values
-            assert not values[count:].any()
-        if not count:
-            assert not example["video"].any()
-            assert not example["segmentation"].any()
-
-
 @LOOKS
 def test_cells_reach_the_edges_of_the_frame(look):
     examples = _make(0, 400, split="test7", look=look)
@@ -134,7 +118,7 @@ def test_all_digits_of_the_pool_occur_about_equally_often():
 
 def test_held_out_tests_show_other_digits_at_the_same_places():
     train = _make(0, 400, look=HELDOUT)
-    assert contents.digest(train) == contents.digest(_make(0, 400))
+    assert battery.digest(train) == battery.digest(_make(0, 400))
     assert max(_sources(train)) < 1000
     for split in ("test", "test7"):
         test, shared = _make(split=split, look=HELDOUT), _make(split=split)
@@ -175,15 +159,6 @@ class _Bank:
 
     def __call__(self):
         return self.bank
-
-
-@pytest.mark.parametrize("split", ["train", "test7"])
-def test_content_does_not_depend_on_the_block(split):
-    contents.check_blocks(functools.partial(_make, split=split), 12)
-
-
-def test_seed_split_stream_and_freshness_all_change_the_content():
-    contents.check_keys(_make, 4, ["validation", "test", "test7", "test6"])
 
 
 @pytest.mark.parametrize(

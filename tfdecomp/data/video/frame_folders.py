@@ -215,6 +215,10 @@ def listed(path, beside=()):
     for file, info in known.items():
         if info.frames > 1:
             raise stacked(path, file, info.frames)
+    odd = [note for info in known.values() for note in info.notes]
+    if odd:
+        more = f", and {len(odd) - 1} other pictures" if len(odd) > 1 else ""
+        notes.append(f"{odd[0]}{more}")
     return files, notes, known[files[0]]
 
 

@@ -6,6 +6,7 @@ PNGs of 16 bits in colour.
 
 import contextlib
 import dataclasses
+import functools
 import io
 import pathlib
 import warnings
@@ -13,6 +14,7 @@ import warnings
 import numpy as np
 
 from tfdecomp.data import errors
+from tfdecomp.data.video import picture_checks
 
 SUFFIXES = (
     ".png",
@@ -51,6 +53,7 @@ class Info:
         size: `(width, height)` in pixels, as it is shown.
         is_deep: Whether values may have more than eight bits.
         delays: Milliseconds that each frame is shown; None if it does not say.
+        notes: Sentences about what is odd.
 
     Examples:
         >>> from tfdecomp.data.video.picture_files import Info
@@ -62,6 +65,7 @@ class Info:
     size: tuple
     is_deep: bool = False
     delays: tuple | None = None
+    notes: tuple = ()
 
 
 def is_picture(path) -> bool:
@@ -98,13 +102,17 @@ def info(path) -> Info:
                 width, height = height, width
             return Info(len(pages), (width, height), _is_deep(page))
     with _explained(path), _pillow(path) as image:
+        more = picture_checks.behind(image)
         width, height = image.size
         with contextlib.suppress(SyntaxError, ValueError):
             if image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width
         count = getattr(image, "n_frames", 1)
         is_deep = image.mode[0] in "IF" or _is_deep_png(path)
-    return Info(count, (width, height), is_deep)
+    notes = ()
+    if more:
+        notes = (f"{path} holds {more:,} bytes behind its end: ignored",)
+    return Info(count, (width, height), is_deep, notes=notes)
 
 
 def read(path) -> np.ndarray:
@@ -143,11 +151,15 @@ def frames(path):
     """
     path = pathlib.Path(path)
     if path.suffix.lower() in _TIFF:
-        with _explained(path), _tiff(path) as pages:
+        stack = contextlib.ExitStack()
+        with _explained(path), _tiff(path) as pages, stack:
+            # Opened once, as finding a page takes a walk along all before.
+            image = functools.cache(lambda: stack.enter_context(_pillow(path)))
             for page in pages:
-                yield _page(path, page), None
+                yield _page(path, page, image), None
         return
     with _explained(path), _pillow(path) as image:
+        picture_checks.check(image.fp.getvalue())
         if _is_deep_png(path) and image.mode not in ("I;16", "I"):
             yield _oriented(_deep_png(path), image.getexif()), None
             return
@@ -239,6 +251,11 @@ def _tiff(path):
                     found=own,
                     hint="save pages of one size",
                 )
+            if page.dtype != pages[0].dtype:
+                raise ValueError(
+                    f"page {number} is {page.dtype}, the first one "
+                    f"{pages[0].dtype}"
+                )
         length = path.stat().st_size
         for page in pages:
             ends = map(sum, zip(page.dataoffsets, page.databytecounts))
@@ -303,17 +320,19 @@ def _orientation(page):
     return int(tag.value) if tag is not None else 1
 
 
-def _page(path, page):
+def _page(path, page, image):
+    """Pixels of a page; `image` opens the file with Pillow."""
     photometric = getattr(page.photometric, "name", "")
+    picture_checks.check_page(path, page)
     if not _is_deep(page) and not isinstance(page, _Plane):
-        return _pillow_page(path, page)
+        return _pillow_page(image(), page)
     try:
         if photometric not in _PLAIN:
             raise ValueError(f"{photometric} of {page.dtype}")
         pixels = page.asarray()
     except (ValueError, KeyError, ImportError):
         # Compressions that tifffile leaves to another package.
-        return _pillow_page(path, page)
+        return _pillow_page(image(), page)
     if pixels.ndim == 3 and str(page.axes).startswith("S"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
@@ -325,12 +344,10 @@ def _page(path, page):
     return np.ascontiguousarray(turn(pixels) if turn else pixels)
 
 
-def _pillow_page(path, page):
-    index = page.index if isinstance(page.index, int) else page.index[0]
-    with _pillow(path) as image:
-        image.seek(index)
-        image.load()
-        return _shown(image)
+def _pillow_page(image, page):
+    image.seek(page.index if isinstance(page.index, int) else page.index[0])
+    image.load()
+    return _shown(image)
 
 
 def _on_black(pixels):
@@ -380,7 +397,8 @@ def _is_deep_png(path):
 def _deep_png(path):
     import av
 
-    with av.open(io.BytesIO(path.read_bytes())) as container:
+    data = io.BytesIO(path.read_bytes())
+    with av.open(data, metadata_errors="replace") as container:
         frame = next(container.decode(container.streams.video[0]))
     names = {1: "gray16le", 2: "rgba64le", 3: "rgb48le", 4: "rgba64le"}
     name = names[len(frame.format.components)]

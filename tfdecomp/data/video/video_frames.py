@@ -19,6 +19,7 @@ from tfdecomp.data.video import (
     container_checks,
     frame_folders,
     levels,
+    packet_checks,
     picture_files,
 )
 
@@ -75,8 +76,7 @@ _LATEST = 1e9  # seconds; about thirty years
 _LATE = 5.0  # seconds that a video may end before its file says, at most
 _JUMP = 1.8  # usual gaps between frames
 _SAMPLED = 9  # frames that decide which values are black and white
-# Wrong pixels of a damaged file would else be guessed by the decoder.
-_STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+_SMALL = 2**14  # pixels; handing them to threads takes longer than they do
 # Decoders that know of transparency where FFmpeg's own do not.
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -152,7 +152,7 @@ def probe(path, range=levels.AUTO):
     if found.frames < (counted or 0):
         raise _truncated(path, counted, found.frames)
     with _opened(path) as (container, stream, _):
-        decoder = _decoder(stream)
+        decoder = _decoder(stream, 1)
         if next(_decoded(container, stream, decoder), None) is None:
             raise _truncated(path, found.frames, 0)
     if isinstance(range, tuple):
@@ -162,7 +162,7 @@ def probe(path, range=levels.AUTO):
 
 def _probe_packets(path):
     """`Probe` of a file from its packets."""
-    sizes, stamps, held = [], [], 0.0
+    sizes, stamps, sums, held = [], [], [], 0.0
     with _opened(path, sizes) as (container, stream, notes):
         declared, unit = _declared(container, stream), stream.time_base
         named = stream.average_rate or stream.guessed_rate
@@ -181,18 +181,30 @@ def _probe_packets(path):
                 raise _truncated(path, declared or None, len(sizes))
             if packet.size:
                 sizes.append(packet.size)
+                if stream.codec_context.name == "ffv1":
+                    sums.append(packet_checks.ffv1_is_whole(bytes(packet)))
                 if not packet.is_discard:
                     stamps.append(packet.pts)
         says_duration = _says_duration(container)
+        is_asf = container.format.name == "asf"
         codec = stream.codec_context.name
     if len(sizes) < declared or not stamps:
         raise _truncated(path, declared or None, len(sizes))
+    wrong = [n for n, is_whole in enumerate(sums) if not is_whole]
+    if wrong and set(sums) != {None}:
+        raise _truncated(path, len(sizes), wrong[0])
     found = _timing(path, stamps, unit, named)
     found.notes[:0] = notes
     if codec in ("mpeg4", "msmpeg4v3"):
         found.hidden = sum(size <= _STANDING for size in sizes)
     if says_duration:
         _check_duration(path, found, promised, held)
+    late = found.start * float(unit or 0)
+    if is_asf and late * found.frames > _JUMP * (held - late):
+        found.notes.append(
+            f"{path} begins at {late:.4g} seconds: frames may be missing "
+            "at its start"
+        )
     return found
 
 
@@ -216,7 +228,9 @@ def _check_duration(path, found, promised, held):
             found=held,
             hint="fetch it again",
         )
-    if late > 0.9 * gap and found.rate is not None:
+    if found.rate:
+        gap = 1 / float(found.rate)
+    if (found.rate or found.frames == 1) and late > 0.9 * gap:
         found.notes.append(
             f"{path} promises {promised:.4g} seconds and holds {held:.4g}: "
             "frames may be missing at its end"
@@ -226,7 +240,8 @@ def _check_duration(path, found, promised, held):
 def _says_duration(container):
     """Whether the duration is the file's word, and no estimate."""
     name = container.format.name
-    return "mp4" in name or name.split(",")[0] in ("matroska", "asf", "flv")
+    kinds = "matroska", "asf", "flv", "mxf", "nut"
+    return "mp4" in name or name.split(",")[0] in kinds
 
 
 def _declared(container, stream):
@@ -288,9 +303,10 @@ def _jumps(path, times):
     """A note if single gaps are much longer than the others."""
     gaps = np.diff(times)
     usual = float(np.median(gaps))
-    is_even = np.mean(np.abs(gaps - usual) <= 0.1 * usual) > 0.9
+    others = gaps[gaps <= _JUMP * usual]
+    is_even = np.mean(np.abs(others - usual) <= 0.1 * usual) > 0.9
     far = np.flatnonzero(gaps > _JUMP * usual)
-    if not usual or not is_even or not len(far):
+    if not usual or not is_even or not 0 < len(far) <= max(1, len(gaps) / 5):
         return []
     at = int(far[0])
     return [
@@ -370,7 +386,9 @@ def _decoder(stream, threads=0):
             context = av.CodecContext.create(name, "r")
             context.extradata = stream.codec_context.extradata
             context.time_base = stream.time_base
-    context.options = _STRICT
+    context.options = packet_checks.STRICT
+    if (context.width or 0) * (context.height or 0) < _SMALL:
+        threads = 1
     if context is stream.codec_context:
         context.thread_type = "AUTO"
         context.thread_count = threads
@@ -433,8 +451,11 @@ def _opened(path, frames=()):
     import av
 
     try:
-        # An absolute path has no colon that would name a protocol.
-        with av.open(str(path.absolute())) as container:
+        # An absolute path has no colon that would name a protocol; titles
+        # may be in any encoding.
+        with av.open(
+            str(path.absolute()), metadata_errors="replace"
+        ) as container:
             stream, notes = _stream_of(path, container)
             yield container, stream, notes
     except av.error.FFmpegError as error:
@@ -547,6 +568,7 @@ def _probe_picture(path, range):
         stamps = [round(1000 * stamp) for stamp in stamps]
         found = _timing(path, stamps, fractions.Fraction(1, 10**6), None)
         found.start = 0
+    found.notes += known.notes
     if known.frames > 1:
         found.notes.append(
             f"{path} holds {known.frames} frames and is read as a video"

@@ -126,7 +126,7 @@ def _decode(path, expected):
         raise _truncated(path, expected, 0, "the file is empty")
     frames, size = [], 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             # FFmpeg would draw a text file as a terminal shows it.
             if not container.streams.video or container.format.name == "tty":
                 raise errors.LayoutError(
@@ -140,6 +140,8 @@ def _decode(path, expected):
             stream.thread_type = "AUTO"
             rate = stream.average_rate or stream.guessed_rate or 10
             for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise _truncated(path, expected, len(frames))
                 frames.append(frame.to_ndarray(format="rgb24"))
                 size += frames[-1].nbytes
                 if size > _MAX_IN_MEMORY:

@@ -236,8 +236,11 @@ def _turned(frame):
         `(turns, is_mirrored)`: quarter turns against the clock, and whether
         left and right change places afterwards.
     """
-    data = getattr(frame, "side_data", None)
-    data = data.get("DISPLAYMATRIX") if data else None
+    from av.sidedata import sidedata
+
+    # The attribute of the frame would hold the frame, and that its decoder
+    # with all threads, until Python looks for such circles.
+    data = sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     # Takes (x, y) to (a x + c y, b x + d y), y downwards.

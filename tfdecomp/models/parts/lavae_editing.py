@@ -104,7 +104,7 @@ class EditableScenes(base.DecompositionModel):
         """
         self._check_object(slot)
         values = self.traversal_values if values is None else values
-        dims = range(self.latent_dim) if dims is None else dims
+        dims = base.check_sweep(slot, dims, self.num_slots, self.latent_dim)
         scene = self._infer(self._last_frames(inputs))
         rows = []
         for dim in dims:
@@ -146,6 +146,7 @@ class EditableScenes(base.DecompositionModel):
         return self.posterior(frames).mode()
 
     def _last_frames(self, inputs):
+        self.check_video(inputs["video"])  # before it is cut
         last = {
             **inputs,
             "video": tf.convert_to_tensor(inputs["video"])[:, -1:],
