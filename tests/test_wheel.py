@@ -124,8 +124,7 @@ def expected_files():
     }
     for name in SOURCES:
         for parts in parts_of(name):
-            if not (name == "datasets" and parts[-1].endswith("_test.py")):
-                yield "/".join([places.get(name, name), *parts])
+            yield "/".join([places.get(name, name), *parts])
 
 
 def test_the_sdist_holds_all_that_tests_read(unpacked):

@@ -30,8 +30,8 @@ class Restarts:
     In a config, for example:
 
         training.run.restarts = @training.Restarts()
-        training.Restarts.step = 3000
-        training.Restarts.limit = 0.015
+        training.Restarts.step = 4000
+        training.Restarts.limit = 0.018
     """
 
     def __init__(

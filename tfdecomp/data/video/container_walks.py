@@ -82,6 +82,16 @@ def walk_of(path, head):
     return next((w for start, w in _WALKS if head.startswith(start)), None)
 
 
+def _cut(path, expected, found):
+    return errors.TruncatedError(
+        f"{path} ends too early: expected {expected:,} bytes, got {found:,}",
+        path=str(path),
+        expected=expected,
+        found=found,
+        hint="fetch it again",
+    )
+
+
 def _damaged(path, place, words):
     return errors.TruncatedError(
         f"{path} is damaged at byte {place:,}: {words}",
@@ -168,13 +178,7 @@ def _walk_matroska(path, file):
     if length is not None:
         end = file.tell() + length
         if end > size:
-            raise errors.TruncatedError(
-                f"{path} ends too early: expected {end:,} bytes, got {size:,}",
-                path=str(path),
-                expected=end,
-                found=size,
-                hint="fetch it again",
-            )
+            raise _cut(path, end, size)
     while file.tell() < end:
         kind, place, length = _element(file)
         if kind not in _TOP and kind not in _IN_CLUSTER:
@@ -273,13 +277,7 @@ def _check_asf(path, file):
     flags = int.from_bytes(head[place + 88 : place + 92], "little")
     size = os.fstat(file.fileno()).st_size
     if not flags & _ASF_BROADCAST and size < told < 2**50:
-        raise errors.TruncatedError(
-            f"{path} ends too early: expected {told:,} bytes, got {size:,}",
-            path=str(path),
-            expected=told,
-            found=size,
-            hint="fetch it again",
-        )
+        raise _cut(path, told, size)
     if not flags & _ASF_BROADCAST and 0 < told < size:
         note = f"{path} is longer than it says: frames may be missing or wrong"
         return [note], None
@@ -426,13 +424,7 @@ def _walk_mxf(path, file):
             # Where the last part begins, once it is known.
             footer = int.from_bytes(head[start + 24 : start + 32])
         if not length or max(end, footer) > size:
-            raise errors.TruncatedError(
-                f"{path} ends too early: expected {end:,} bytes, got {size:,}",
-                path=str(path),
-                expected=end,
-                found=size,
-                hint="fetch it again",
-            )
+            raise _cut(path, end, size)
         place = end
     return None
 
@@ -445,13 +437,7 @@ def _walk_png(path, file):
         length = int.from_bytes(file.read(4))
         end = place + 12 + length
         if end > size:
-            raise errors.TruncatedError(
-                f"{path} ends too early: expected {end:,} bytes, got {size:,}",
-                path=str(path),
-                expected=end,
-                found=size,
-                hint="fetch it again",
-            )
+            raise _cut(path, end, size)
         content = file.read(length + 4)
         if zlib.crc32(content) != int.from_bytes(file.read(4)):
             raise _damaged(path, place, "its checksum differs")
