@@ -4,8 +4,8 @@ import json
 
 import keras
 
-from tfdecomp import saving
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.storage import saving
 
 
 def write_run(folder, config):

@@ -23,15 +23,10 @@ import pytest
 
 import tfdecomp
 from tests.stored_models import sign, write_run
-from tfdecomp import (
-    catalogue,
-    commands,
-    configs,
-    hub,
-    model_files,
-    saving,
-    shipped,
-)
+from tfdecomp.console import commands
+from tfdecomp.sharing import hub
+from tfdecomp.storage import catalogue, configs, saving
+from tfdecomp.untrusted import model_files, shipped
 
 MOST_SECONDS = 20
 MOST_GROWTH = 512 * 2**10  # KiB of memory that a refusal may take
@@ -550,7 +545,7 @@ def test_checksums_of_shipped_models_are_in_the_code():
         }
         for name in tfdecomp.list_models()
     }
-    # The lines to put into tfdecomp/shipped.py, should they differ.
+    # The lines to put into tfdecomp/untrusted/shipped.py, should they differ.
     assert found == shipped.SUMS, json.dumps(found, indent=4)
 
 

@@ -13,8 +13,10 @@ import pytest
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import catalogue, configs, hub, saving, training
+from tfdecomp import training
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.sharing import hub
+from tfdecomp.storage import catalogue, configs, saving
 
 SIZE = 16
 WITHOUT_MASKS = ("DVIP", "ConvVAE")

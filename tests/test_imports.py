@@ -26,10 +26,7 @@ ROWS = (
         "motion",
         "ops",
         "simulation",
-        "model_files",
-        "config_data",
-        "shipped",
-        "quiet",
+        "untrusted",
     ),
     ("distributions", "data", "metrics", "visualization"),
     ("layers",),
@@ -38,15 +35,12 @@ ROWS = (
         "evaluation",
         "exporting",
         "prediction",
-        "configs",
         "builders",
-        "saving",
-        "model_info",
+        "storage",
     ),
-    ("catalogue",),
-    ("training", "packing", "explaining"),
-    ("hub", "importing", "benchmarks", "recording"),
-    ("commands", "tracking_flags", "fitting"),
+    ("training", "explaining"),
+    ("sharing", "benchmarks"),
+    ("console", "fitting", "importing"),
     (
         "train",
         "evaluate",
@@ -101,25 +95,16 @@ ALLOWED = {
     "exporting": TENSORS
     | {"keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"},
     "prediction": {"numpy", "scipy", "tensorflow"},
-    "configs": {"gin"},
     "builders": {"tensorflow_datasets", "tqdm"},
-    "saving": {"numpy", "tensorflow", "keras"},
-    "model_info": set(),
-    "model_files": {"numpy", "h5py"},
-    "config_data": {"gin"},
+    "storage": TENSORS | {"keras", "huggingface_hub"},
+    "untrusted": {"numpy", "h5py", "gin"},
     "explaining": {"gin"},
-    "shipped": set(),
-    "quiet": set(),
-    "catalogue": {"huggingface_hub"},
     "training": TENSORS | {"keras", "tqdm", "tensorflow_datasets"},
     "benchmarks": TENSORS | {"keras"},
-    "commands": {"absl", "tqdm"},
-    "tracking_flags": {"absl"},
+    "console": {"absl", "tqdm"},
     "fitting": {"numpy"},
-    "packing": {"numpy", "h5py"},
+    "sharing": {"numpy", "h5py", "tensorflow", "keras"},
     "importing": {"numpy", "tensorflow", "keras"},
-    "recording": set(),
-    "hub": {"numpy", "tensorflow", "keras"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,
 # metrics and evaluation their probes and maps.
@@ -397,3 +382,23 @@ def test_imports_do_not_load_tensorflow(tmp_path):
         text=True,
     )
     assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("configs", "tfdecomp.storage.configs"),
+        ("hub", "tfdecomp.sharing.hub"),
+    ],
+)
+def test_modules_are_found_under_the_names_of_version_0_1(old, new):
+    import tfdecomp
+
+    assert getattr(tfdecomp, old).__name__ == new
+
+
+def test_a_name_that_never_was_is_an_attribute_error():
+    import tfdecomp
+
+    with pytest.raises(AttributeError, match="no attribute 'layerz'"):
+        _ = tfdecomp.layerz

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import tfdecomp
-from tfdecomp import hub, model_info, saving
 from tfdecomp.evaluation import results
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.sharing import hub
+from tfdecomp.storage import model_info, saving
 
 CONFIG = """\
 DATASET = 'tfdecomp_bouncing_balls/color3_quick'

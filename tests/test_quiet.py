@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tfdecomp import quiet
+from tfdecomp.console import quiet
 
 NOISE = (
     "WARNING: All log messages before absl::InitializeLog() is called are "
@@ -41,7 +41,7 @@ def written(end):
     )
     code = (
         "import os, signal\n"
-        "from tfdecomp import quiet\n"
+        "from tfdecomp.console import quiet\n"
         "with quiet.without_noise():\n"
         f"    os.write(2, {text.encode()!r})\n"
         f"    {end}\n"
@@ -74,7 +74,7 @@ def test_an_exception_while_loading_is_printed_whole():
 def test_a_long_text_comes_through_whole():
     done = run(
         "import os\n"
-        "from tfdecomp import quiet\n"
+        "from tfdecomp.console import quiet\n"
         "with quiet.without_noise():\n"
         "    for n in range(20000):\n"
         "        os.write(2, b'%d\\n' % n)\n"
@@ -85,7 +85,7 @@ def test_a_long_text_comes_through_whole():
 def test_a_process_without_stderr_goes_on():
     done = run(
         "import os\n"
-        "from tfdecomp import quiet\n"
+        "from tfdecomp.console import quiet\n"
         "os.close(2)\n"
         "with quiet.without_noise():\n"
         "    print('fine')\n"
@@ -109,7 +109,7 @@ def test_it_is_asked_once_and_not_after_tensorflow(monkeypatch):
 @pytest.mark.slow
 def test_tensorflow_is_imported_in_silence_unless_the_user_asks():
     code = (
-        "from tfdecomp import quiet\n"
+        "from tfdecomp.console import quiet\n"
         "quiet.tensorflow()\n"
         "import tensorflow as tf\n"
         "print(tf.__spec__.loader.__class__.__name__, float(tf.zeros([])))\n"

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tfdecomp import recording
 from tfdecomp.evaluation import runs
 from tfdecomp.evaluation.protocol import Protocol
+from tfdecomp.sharing import recording
 
 TRAIN = "python -m tfdecomp.train --workdir=runs/a"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfdecomp import tracking_flags
+from tfdecomp.console import tracking_flags
 
 
 @pytest.mark.parametrize(

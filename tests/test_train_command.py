@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tfdecomp import commands, configs
+from tfdecomp.console import commands
+from tfdecomp.storage import configs
 
 
 def command(*arguments):

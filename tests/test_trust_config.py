@@ -7,7 +7,7 @@ import gin
 import pytest
 
 from tests.stored_models import write_run
-from tfdecomp import configs
+from tfdecomp.storage import configs
 
 MODULE = "tfdecomp_of_my_own"
 CODE = """

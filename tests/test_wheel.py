@@ -182,7 +182,8 @@ def test_the_installed_package_finds_its_own_configs_and_builders(
     python, tmp_path
 ):
     code = (
-        "import tfdecomp; from tfdecomp import builders, configs; "
+        "import tfdecomp; from tfdecomp import builders; "
+        "from tfdecomp.storage import configs; "
         "print(tfdecomp.__file__, configs.root(), builders.folder())"
     )
     found = [

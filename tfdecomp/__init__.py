@@ -6,27 +6,44 @@ needs it.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from tfdecomp.version import __version__
 
 if TYPE_CHECKING:
-    from tfdecomp.hub import Loaded
+    from tfdecomp.sharing.hub import Loaded
     from tfdecomp.types import Path
 
 __all__ = ["__version__", "fit", "list_models", "load"]
 
+# Where modules were that notebooks and scripts may still name.
+_MOVED = {
+    "catalogue": "storage",
+    "commands": "console",
+    "configs": "storage",
+    "hub": "sharing",
+    "saving": "storage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Finds modules under the names that they had before 0.2."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{_MOVED[name]}.{name}")
+
 
 def load(name_or_dir: Path) -> Loaded:
-    """Loads a trained model by name or from a folder; see `tfdecomp.hub`."""
-    from tfdecomp import hub
+    """Loads a model by name or from a folder; see `tfdecomp.sharing.hub`."""
+    from tfdecomp.sharing import hub
 
     return hub.load(name_or_dir)
 
 
 def list_models() -> dict[str, dict]:
-    """Lists the models that `load` knows by name; see `tfdecomp.catalogue`."""
-    from tfdecomp import catalogue
+    """Lists the models that `load` knows; see `tfdecomp.storage.catalogue`."""
+    from tfdecomp.storage import catalogue
 
     return catalogue.list_models()
 

@@ -37,7 +37,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", None, "Config, as for training."
@@ -174,7 +174,7 @@ def main(argv):
 
 
 def _benchmark():
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     if _GIN_FILE.value:
         configs.parse(_GIN_FILE.value, _GIN_PARAM.value)

@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _MODEL = flags.DEFINE_string(
     "model", None, "Name of a shipped model, or a folder of one."
@@ -64,8 +64,9 @@ def main(argv):
 
 
 def _calibrate():
-    from tfdecomp import configs, hub
     from tfdecomp.prediction import trust
+    from tfdecomp.sharing import hub
+    from tfdecomp.storage import configs
 
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
     configs.restore(folder, trusted=_TRUST_CONFIG.value)
@@ -87,7 +88,7 @@ def _calibrate():
     reference = source | trust.reference_of(gauges)
     print(json.dumps(reference, indent=2))
     if info:
-        from tfdecomp import saving
+        from tfdecomp.storage import saving
 
         saving.write_json(info_file, info | {"reference": reference})
         print(f"wrote the reference to {info_file}")
@@ -118,8 +119,8 @@ def _test_clips(model, dataset, info):
 
 def _cut_clips():
     """New cuts of the video that the model was fitted to."""
-    from tfdecomp import configs
     from tfdecomp.data.building import moving_clips
+    from tfdecomp.storage import configs
 
     folder = configs.parameter("data.moving_clips.folder")
     if folder is None:

@@ -103,7 +103,7 @@ def _models(rest):
     if rest:
         print(f"usage: tfdecomp models\n\n{_MODELS}")
         return 0
-    from tfdecomp import catalogue
+    from tfdecomp.storage import catalogue
 
     print(catalogue.table())
     return 0

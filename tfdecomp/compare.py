@@ -23,7 +23,7 @@ import tempfile
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _MODEL = flags.DEFINE_multi_string(
     "model", [], "A shipped model or its folder; may be given often."
@@ -85,7 +85,8 @@ def _compare():
 
 def _setup(subject, result):
     """The name of a model in the table, and what else it is made of."""
-    from tfdecomp import configs, model_files, model_info, saving
+    from tfdecomp.storage import configs, model_info, saving
+    from tfdecomp.untrusted import model_files
 
     kind, _, name = subject.partition("=")
     is_run = kind == "--workdir"

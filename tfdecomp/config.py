@@ -17,7 +17,7 @@ import sys
 
 from absl import app, flags, logging
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file",
@@ -85,8 +85,8 @@ def _folder(files):
 
 
 def _parameters(words):
-    from tfdecomp import configs
     from tfdecomp.explaining import layout, machine, registry
+    from tfdecomp.storage import configs
 
     if _GIN_FILE.value or _GIN_PARAM.value:
         raise ValueError(

@@ -35,7 +35,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 FRESH_CLIPS = 100  # how many new clips, unless --num_clips says
 SHOWN = (
@@ -188,7 +188,7 @@ def _frames(text):
 
 
 def _evaluate():
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
     pictures = _pictures_folder()
@@ -215,7 +215,7 @@ def _evaluate():
     if _OUTPUT.value:
         print(f"wrote {results.write(_OUTPUT.value, result)}")
     if _RECORD.value:
-        from tfdecomp import recording
+        from tfdecomp.sharing import recording
 
         print(f"recorded in {recording.record(_RECORD.value, folder, result)}")
     _show(result)

@@ -35,7 +35,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
@@ -82,8 +82,9 @@ def _export():
 
     import tensorflow as tf
 
-    from tfdecomp import hub, saving
     from tfdecomp.exporting import folders
+    from tfdecomp.sharing import hub
+    from tfdecomp.storage import saving
 
     # The graph runs anywhere; the check compares with a process on the CPU.
     tf.config.set_visible_devices([], "GPU")

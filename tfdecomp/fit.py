@@ -24,7 +24,7 @@ import sys
 
 from absl import app, flags, logging
 
-from tfdecomp import commands, tracking_flags
+from tfdecomp.console import commands, tracking_flags
 
 _INPUT = flags.DEFINE_multi_string(
     "input",
@@ -98,9 +98,9 @@ def _fit():
 
 def _checked():
     """The videos, if all that can be known of them now is right."""
-    from tfdecomp import catalogue
     from tfdecomp.fitting import inputs, request
     from tfdecomp.prediction.options import Options
+    from tfdecomp.storage import catalogue
 
     options = Options(**tracking_flags.options())
     catalogue.resolve(_MODEL.value)

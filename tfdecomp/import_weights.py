@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _LONGEST_NAME = 200  # characters; `tfdecomp.load` refuses longer ones
 
@@ -90,8 +90,8 @@ def _import():
 
     import tempfile
 
-    from tfdecomp import hub
     from tfdecomp.importing import folders
+    from tfdecomp.sharing import hub
 
     imported = folders.read(
         _FROM.value, os.path.expanduser(_INPUT.value), _PRESET.value

@@ -46,7 +46,7 @@ import sys
 
 from absl import app, flags
 
-from tfdecomp import commands, tracking_flags
+from tfdecomp.console import commands, tracking_flags
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -115,9 +115,9 @@ def main(argv):
 
 
 def _predict():
-    from tfdecomp import catalogue
-    from tfdecomp.prediction import folder as folder_lib
     from tfdecomp.prediction import footage, regions
+    from tfdecomp.prediction.files import folder as folder_lib
+    from tfdecomp.storage import catalogue
 
     # What is wrong with files and flags shows before TensorFlow is loaded.
     options = _options()
@@ -128,7 +128,7 @@ def _predict():
     )
     regions.read(options["region"], source.size)
 
-    from tfdecomp import hub
+    from tfdecomp.sharing import hub
     from tfdecomp.training.callbacks import StopOnSignal
 
     loaded = hub.load(model)

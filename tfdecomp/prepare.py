@@ -27,7 +27,8 @@ import shutil
 import sys
 import time
 
-from tfdecomp import builders, quiet
+from tfdecomp import builders
+from tfdecomp.console import quiet
 from tfdecomp.data import errors, naming
 from tfdecomp.data.building import builder_base
 

@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 CARD_NAME = "README.md"
 
@@ -70,7 +70,8 @@ def _publish():
 
     import tempfile
 
-    from tfdecomp import configs, hub, model_info, packing, saving
+    from tfdecomp.sharing import hub, packing
+    from tfdecomp.storage import configs, model_info, saving
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:

@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file",
@@ -63,7 +63,7 @@ def main(argv):
 
 
 def _train():
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     # Checks that the file exists before TensorFlow is loaded.
     workdir = _WORKDIR.value or commands.default_workdir(
@@ -93,7 +93,7 @@ def _train():
     if result["state"] != "finished":
         return 130
     if _RECORD.value:
-        from tfdecomp import recording
+        from tfdecomp.sharing import recording
 
         return recording.score_and_record(
             _RECORD.value, os.path.expanduser(workdir), _DATA_DIR.value

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from tfdecomp import commands
+from tfdecomp.console import commands
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Name of the dataset with its config.", required=True
@@ -163,7 +163,7 @@ def _show(part):
 def _protocol(name):
     import gin
 
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     path = name if name.endswith(".gin") else f"evaluation/{name}.gin"
     with configs.parsed([configs.find(path)]):
@@ -194,7 +194,7 @@ def _has(dataset, split):
 
 def _write_model(folder, model, dataset):
     """What other commands read of a run."""
-    from tfdecomp import configs, saving
+    from tfdecomp.storage import configs, saving
 
     folder.mkdir(parents=True, exist_ok=True)
     saving.save_model(folder, model)

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def own_config():
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     with configs.isolated():
         yield

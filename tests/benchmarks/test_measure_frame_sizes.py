@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.benchmarks import measure_frame_sizes
+from tfdecomp.storage import configs
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdecomp import configs, training
+from tfdecomp import training
 from tfdecomp.benchmarks import measure, measure_plain_loop
 from tfdecomp.models.base import as_float
+from tfdecomp.storage import configs
 
 TINY = ["smoke/dvip.gin"]
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.benchmarks import measure_renderer
+from tfdecomp.storage import configs
 
 TINY = {
     "batch_size": 2,

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tfdecomp import builders, configs
+from tfdecomp import builders
 from tfdecomp.data import reader
 from tfdecomp.evaluation import clips
 from tfdecomp.evaluation.protocol import Protocol
+from tfdecomp.storage import configs
 
 NAME = "bouncing_balls/color3_quick_tiny"
 

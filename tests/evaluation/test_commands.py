@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from tfdecomp import commands, configs
+from tfdecomp.console import commands
 from tfdecomp.data.video import video_io
+from tfdecomp.storage import configs
 
 PROTOCOL = """
 evaluation.Protocol.name = 'mine'

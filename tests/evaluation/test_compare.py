@@ -6,8 +6,9 @@ import re
 import pytest
 
 from tests.evaluation.test_commands import _error, _run
-from tfdecomp import hub, model_info
 from tfdecomp.evaluation import tables
+from tfdecomp.sharing import hub
+from tfdecomp.storage import model_info
 
 
 @pytest.mark.slow

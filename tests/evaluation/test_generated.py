@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.evaluation import generated, published, runs, settings
+from tfdecomp.storage import configs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = generated.files()

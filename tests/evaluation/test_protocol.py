@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.evaluation.protocol import Protocol
+from tfdecomp.storage import configs
 
 BALLS = "tfdecomp_bouncing_balls"
 FILES = sorted((configs.root() / "evaluation").glob("*.gin"))

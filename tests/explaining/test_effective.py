@@ -6,8 +6,8 @@ import re
 import gin
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.explaining import effective, layout, machine, origins
+from tfdecomp.storage import configs
 
 INCLUDED = """\
 RATE = 0.5

@@ -5,8 +5,8 @@ import inspect
 import gin
 import pytest
 
-from tfdecomp import configs
 from tfdecomp.explaining import layout, registry
+from tfdecomp.storage import configs
 
 configs.register()
 EVERYTHING = registry.everything()

@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
-from tfdecomp import saving
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
 from tfdecomp.models import base
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.storage import saving
 
 SIZE = 16
 NUM_SLOTS = 3

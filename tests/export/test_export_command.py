@@ -8,8 +8,8 @@ import export_models
 import numpy as np
 import pytest
 
-from tfdecomp import saving
 from tfdecomp.exporting.check import run_fresh
+from tfdecomp.storage import saving
 
 
 def _export(*flags):

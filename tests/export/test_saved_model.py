@@ -72,7 +72,7 @@ def test_nothing_but_the_model_is_left_beside_it(exported):
     ],
 )
 def test_other_variants_survive_the_export(policy, options, tmp_path):
-    from tfdecomp import saving
+    from tfdecomp.storage import saving
 
     with saving.dtype_policy(policy):
         model = tiny_provide(**options)

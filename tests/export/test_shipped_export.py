@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdecomp import hub
 from tfdecomp.exporting import check, saved_model
 from tfdecomp.exporting.check import ExportError
 from tfdecomp.exporting.signatures import make_signatures
+from tfdecomp.sharing import hub
 
 NAMES = ("decompose", "encode", "decode", "predict_frames")
 LATENTS = {"decompose", "encode", "decode"}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.data import moving_footage as footage
-from tfdecomp import configs
 from tfdecomp.data.building import moving_clips
 from tfdecomp.fitting import plan as plan_lib
+from tfdecomp.storage import configs
 
 ANCHOR = 24
 

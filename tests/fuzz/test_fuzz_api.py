@@ -11,9 +11,10 @@ import tensorflow as tf
 
 import tfdecomp
 from tests.fuzz import limits
-from tfdecomp import hub, saving
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.prediction.options import Options
+from tfdecomp.sharing import hub
+from tfdecomp.storage import saving
 
 SIDE = 16
 QUICK, ALL = 150, 10_000

@@ -17,7 +17,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "training"))
 
 from tests.fuzz import limits
-from tfdecomp import saving
+from tfdecomp.storage import saving
 from tfdecomp.training.checkpoints import Checkpoints
 
 COUNT, QUICK_COUNT = 5000, 150

@@ -10,7 +10,9 @@ import pytest
 
 from tests.fuzz import limits
 from tests.stored_models import sign, write_run
-from tfdecomp import commands, configs, hub
+from tfdecomp.console import commands
+from tfdecomp.sharing import hub
+from tfdecomp.storage import configs
 
 COUNT = 500
 QUICK = 25

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "training"))
 import test_resume
 
 from tests.fuzz import forks
-from tfdecomp import saving
+from tfdecomp.storage import saving
 
 SYSTEMS = (
     "provide",

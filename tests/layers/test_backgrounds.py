@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.test_case import check_layer
-from tfdecomp.layers.color_background import ColorBackground
-from tfdecomp.layers.moving_background import MovingBackground
+from tfdecomp.layers.objects.color_background import ColorBackground
+from tfdecomp.layers.objects.moving_background import MovingBackground
 
 T, H, W, C = 3, 14, 18, 3
 

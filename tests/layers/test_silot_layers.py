@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from tests.test_case import assert_close, check_layer
-from tfdecomp.layers.cell_backbone import CellBackbone
-from tfdecomp.layers.discovery import Discovery
 from tfdecomp.layers.mlp import MLP
-from tfdecomp.layers.object_renderer import ObjectRenderer
-from tfdecomp.layers.propagation import Propagation
-from tfdecomp.layers.spatial_attention import SpatialAttention
+from tfdecomp.layers.objects.cell_backbone import CellBackbone
+from tfdecomp.layers.objects.discovery import Discovery
+from tfdecomp.layers.objects.object_renderer import ObjectRenderer
+from tfdecomp.layers.objects.propagation import Propagation
+from tfdecomp.layers.objects.spatial_attention import SpatialAttention
 from tfdecomp.ops import object_record
 
 A, D, F, G, C = 4, 5, 6, 5, 3

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import tfdecomp
-from tfdecomp import configs
 from tfdecomp.models.background_subtraction import BackgroundSubtraction
+from tfdecomp.storage import configs
 
 SIZE = (60, 80)
 GREY = 140

@@ -18,10 +18,10 @@ import tfdecomp.models
 from tests.models import battery
 from tests.models.battery import LEARNING, SEED, SYSTEMS, T, those_that
 from tests.test_case import assert_close
-from tfdecomp import saving
 from tfdecomp.exporting import saved_model
 from tfdecomp.models import base
 from tfdecomp.prediction.stream import PER_FRAME
+from tfdecomp.storage import saving
 
 AXES = {
     "recon": "BTHWC",

@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfdecomp import builders, configs
+from tfdecomp import builders
 from tfdecomp.evaluation import tracking
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.models import components
 from tfdecomp.models.connected_components import ConnectedComponents
+from tfdecomp.storage import configs
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 SIZE = 20

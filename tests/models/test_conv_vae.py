@@ -7,9 +7,10 @@ import tensorflow_probability as tfp
 
 from tests.models import tiny_vaes
 from tests.models.tiny_vaes import GRID_SIZE, L
-from tfdecomp import configs, saving, training
+from tfdecomp import training
 from tfdecomp.layers.grid_decoder import GridDecoder
 from tfdecomp.models.conv_vae import ConvVAE
+from tfdecomp.storage import configs, saving
 
 D = 2 * 3 * L  # a grid of 2x3 cells
 

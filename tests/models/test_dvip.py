@@ -20,10 +20,11 @@ from tests.models.tiny_dvip import (
     filtered,
 )
 from tests.models.tiny_lavae import gradients
-from tfdecomp import configs, training
+from tfdecomp import training
 from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.frame_encoder import FrameEncoder
 from tfdecomp.models import dvip
+from tfdecomp.storage import configs
 from tfdecomp.training import optimizers
 
 tfd = tfp.distributions

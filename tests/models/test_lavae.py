@@ -20,10 +20,11 @@ from tests.models.tiny_lavae import (
     seeded,
     squares,
 )
-from tfdecomp import configs, training
+from tfdecomp import training
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
 from tfdecomp.layers.sprite_decoder import SpriteDecoder
 from tfdecomp.models import lavae
+from tfdecomp.storage import configs
 from tfdecomp.training import loop, optimizers
 
 tfd = tfp.distributions

@@ -1,7 +1,7 @@
 """Where published code and text part, restated in NumPy.
 
 Each option of PROVIDE and IODINE that follows one of the two has its
-restatement here; `tests/test_presets.py` says which preset sets which.
+restatement here; `tests/presets/test_presets.py` says which preset sets which.
 """
 
 import inspect

@@ -18,16 +18,16 @@ from tests.models.tiny_silot import (
     gradients,
     seeded,
 )
-from tfdecomp import saving
 from tfdecomp.distributions import object_count
-from tfdecomp.layers.cell_backbone import CellBackbone
-from tfdecomp.layers.color_background import ColorBackground
-from tfdecomp.layers.discovery import Discovery
-from tfdecomp.layers.moving_background import MovingBackground
-from tfdecomp.layers.object_renderer import ObjectRenderer
-from tfdecomp.layers.propagation import Propagation
+from tfdecomp.layers.objects.cell_backbone import CellBackbone
+from tfdecomp.layers.objects.color_background import ColorBackground
+from tfdecomp.layers.objects.discovery import Discovery
+from tfdecomp.layers.objects.moving_background import MovingBackground
+from tfdecomp.layers.objects.object_renderer import ObjectRenderer
+from tfdecomp.layers.objects.propagation import Propagation
 from tfdecomp.models.silot import SILOT
 from tfdecomp.ops import schedules
+from tfdecomp.storage import saving
 
 tfd = tfp.distributions
 

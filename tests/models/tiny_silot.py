@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.layers.cell_backbone import CellBackbone
-from tfdecomp.layers.discovery import Discovery
-from tfdecomp.layers.object_renderer import ObjectRenderer
-from tfdecomp.layers.propagation import Propagation
+from tfdecomp.layers.objects.cell_backbone import CellBackbone
+from tfdecomp.layers.objects.discovery import Discovery
+from tfdecomp.layers.objects.object_renderer import ObjectRenderer
+from tfdecomp.layers.objects.propagation import Propagation
 from tfdecomp.models.silot import SILOT
 
 SIZE, K, A, D, F, G = 24, 3, 4, 5, 6, 5

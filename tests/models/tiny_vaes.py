@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from tfdecomp import saving
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.grid_decoder import GridDecoder
 from tfdecomp.layers.grid_encoder import GridEncoder
 from tfdecomp.models.conv_vae import ConvVAE
 from tfdecomp.models.vae import VAE
+from tfdecomp.storage import saving
 
 SIZE, D = (8, 8), 4
 GRID_SIZE, BLOCKS, L = (7, 10), (0, 1), 2  # padded to 8x12: 2x3 cells

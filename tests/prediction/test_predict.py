@@ -10,12 +10,12 @@ import pytest
 import tfdecomp
 from tests.data import video_files as files
 from tests.models import tiny_dvip, tiny_lavae
-from tfdecomp import hub
 from tfdecomp.data import errors
 from tfdecomp.data.video import video_frames, video_io
-from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import runner
+from tfdecomp.prediction.files import folder as folder_lib
+from tfdecomp.sharing import hub
 from tfdecomp.visualization import palette
 
 OUTPUTS = [

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tfdecomp.data.formats import rle
-from tfdecomp.prediction import folder as folder_lib
-from tfdecomp.prediction import tracks
+from tfdecomp.prediction.files import folder as folder_lib
+from tfdecomp.prediction.files import tracks
+from tfdecomp.prediction.files.growing_npz import GrowingNpz
+from tfdecomp.prediction.files.growing_text import GrowingText
 from tfdecomp.prediction.fit import UNSEEN, Fit
 from tfdecomp.prediction.footage import Frame
-from tfdecomp.prediction.growing_npz import GrowingNpz
-from tfdecomp.prediction.growing_text import GrowingText
 from tfdecomp.visualization import palette, tracking_video
 
 

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfdecomp import hub, saving
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction.options import Options
+from tfdecomp.sharing import hub
+from tfdecomp.storage import saving
 
 SIDE = 16
 NOT_WHOLE = (True, 1.5, "a", "3", [3], float("nan"), 2 + 0j, np.array([3]))

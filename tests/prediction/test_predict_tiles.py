@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.models import tiny_silot
-from tfdecomp import hub
 from tfdecomp.prediction import runner, tiles
 from tfdecomp.prediction.stream import Stream
+from tfdecomp.sharing import hub
 
 NAMES = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
 SHARE = 0.1

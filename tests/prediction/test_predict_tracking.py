@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tfdecomp
-from tfdecomp import hub
 from tfdecomp.data.video import video_io
 from tfdecomp.motion.detections import FILLED, Detections, Linked
 from tfdecomp.prediction import (
@@ -19,6 +18,7 @@ from tfdecomp.prediction import (
 from tfdecomp.prediction.footage import Footage
 from tfdecomp.prediction.memory import FrameMaps
 from tfdecomp.prediction.view import View
+from tfdecomp.sharing import hub
 
 SIZE = (12, 16)
 

@@ -8,12 +8,13 @@ import pytest
 
 import tfdecomp
 from tests.models import tiny_lavae
-from tfdecomp import builders, hub
+from tfdecomp import builders
 from tfdecomp.motion.detections import FILLED, Linked
 from tfdecomp.prediction import runner, trust
 from tfdecomp.prediction.finding import Found
 from tfdecomp.prediction.fit import Fit
 from tfdecomp.prediction.tracking import Tracked
+from tfdecomp.sharing import hub
 
 REFERENCE = {
     "clips": 200,

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def own_config():
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     with configs.isolated():
         yield

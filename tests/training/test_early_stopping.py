@@ -13,8 +13,9 @@ import tiny_model
 from test_guards import run_on_two_hosts
 from test_resume import assert_same
 
-from tfdecomp import configs, saving, training
+from tfdecomp import training
 from tfdecomp.ops import schedules
+from tfdecomp.storage import configs, saving
 from tfdecomp.training import watch, workdir
 from tfdecomp.training.early_stopping import EarlyStopping
 from tfdecomp.training.evaluator import Evaluator, named_scores

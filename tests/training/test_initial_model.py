@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tiny_model
 
-from tfdecomp import saving, training
+from tfdecomp import training
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.storage import saving
 from tfdecomp.training import initial_model
 
 STILL = "training.Adam.learning_rate = 0.0"
@@ -37,7 +38,7 @@ def _assert_same(one, other):
 @pytest.fixture(name="trained", scope="module")
 def _fixture_trained(tmp_path_factory):
     """`(work directory, weights)` of a run."""
-    from tfdecomp import configs
+    from tfdecomp.storage import configs
 
     folder = tmp_path_factory.mktemp("trained") / "run"
     with configs.isolated():

@@ -7,7 +7,8 @@ import pytest
 import test_resume
 import tiny_model
 
-from tfdecomp import saving, training
+from tfdecomp import training
+from tfdecomp.storage import saving
 from tfdecomp.training import workdir
 
 

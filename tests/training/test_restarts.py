@@ -7,7 +7,9 @@ import pytest
 import tiny_model
 from test_resume import assert_same
 
-from tfdecomp import recording, saving, training
+from tfdecomp import training
+from tfdecomp.sharing import recording
+from tfdecomp.storage import saving
 from tfdecomp.training import workdir
 from tfdecomp.training.evaluator import Evaluator
 from tfdecomp.training.restarts import Restarts

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tiny_model
 
-from tfdecomp import saving, training
+from tfdecomp import training
+from tfdecomp.storage import saving
 from tfdecomp.training import workdir
 
 PROGRAM = pathlib.Path(tiny_model.__file__)

@@ -10,7 +10,8 @@ import pytest
 import test_resume
 import tiny_model
 
-from tfdecomp import saving, training
+from tfdecomp import training
+from tfdecomp.storage import saving
 from tfdecomp.training.evaluator import Evaluator
 
 # Reading one clip takes two minutes, until Ctrl-C has been there.

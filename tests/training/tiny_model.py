@@ -15,8 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp import configs, training
+from tfdecomp import training
 from tfdecomp.models import base
+from tfdecomp.storage import configs
 
 SIZE = 6
 press_at = None  # reading this clip presses Ctrl-C, once

@@ -18,9 +18,9 @@ import resource
 import keras
 import tensorflow as tf
 
-from tfdecomp import configs
 from tfdecomp.benchmarks import fresh_process, measure
 from tfdecomp.models.silot import SILOT
+from tfdecomp.storage import configs
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.step import TrainStep

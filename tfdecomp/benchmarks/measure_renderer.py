@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfdecomp.benchmarks import fresh_process
 from tfdecomp.benchmarks.measure import compiled_step, in_turn, random_batch
-from tfdecomp.layers.object_renderer import ObjectRenderer
+from tfdecomp.layers.objects.object_renderer import ObjectRenderer
 from tfdecomp.models.silot import SILOT
 from tfdecomp.ops import compositing
 from tfdecomp.training import settings as settings_lib

@@ -5,8 +5,8 @@ import pathlib
 
 import gin
 
-from tfdecomp import configs
 from tfdecomp.explaining import docstrings, origins, registry
+from tfdecomp.storage import configs
 
 # What a run always builds, whether or not a file names it.
 _ROOTS = ("training.run",)

@@ -12,7 +12,7 @@ import pathlib
 import gin
 from gin import config_parser
 
-from tfdecomp import configs
+from tfdecomp.storage import configs
 
 _MOST_DEPTH = 20  # files that include one another
 

@@ -11,8 +11,8 @@ import sys
 
 import gin
 
-from tfdecomp import configs
 from tfdecomp.explaining import docstrings
+from tfdecomp.storage import configs
 
 SECTIONS = (
     "run",

@@ -10,8 +10,8 @@ import os
 import pathlib
 import re
 
-from tfdecomp import configs, saving
 from tfdecomp.fitting import inputs as inputs_lib
+from tfdecomp.storage import configs, saving
 
 STATE_NAME, GIN_NAME, LOCK_NAME = inputs_lib.STATE_NAME, "fit.gin", ".fit.lock"
 LOOKED = "looked"  # the stage before anything is settled

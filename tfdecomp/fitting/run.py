@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tfdecomp import configs, hub, packing, saving, training
+from tfdecomp import training
 from tfdecomp.data import errors
 from tfdecomp.data.building import moving_clips
 from tfdecomp.fitting import doubts as doubts_lib
@@ -49,9 +49,11 @@ from tfdecomp.prediction import (
     stream,
     trust,
 )
-from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import options as options_lib
+from tfdecomp.prediction.files import folder as folder_lib
 from tfdecomp.prediction.view import View
+from tfdecomp.sharing import hub, packing
+from tfdecomp.storage import configs, saving
 from tfdecomp.types import Path, ShouldStop, StageProgress
 
 __all__ = ["OUT", "RUN", "STATE_NAME", "Fit", "FitError", "Request", "fit"]

@@ -6,13 +6,15 @@ import pathlib
 import keras
 import numpy as np
 
-from tfdecomp import configs, packing, saving, training
+from tfdecomp import training
 from tfdecomp.importing import (
     iodine,
     provide,
     rules,
     silot,
 )
+from tfdecomp.sharing import packing
+from tfdecomp.storage import configs, saving
 from tfdecomp.version import __version__
 
 SYSTEMS = {"provide": provide, "iodine": iodine, "silot": silot}

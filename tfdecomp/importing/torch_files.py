@@ -15,9 +15,9 @@ import zlib
 
 import numpy as np
 
-from tfdecomp import model_files
 from tfdecomp.importing import pickles
 from tfdecomp.importing.errors import ImportRefusedError
+from tfdecomp.untrusted import model_files
 
 _DICT = "collections.OrderedDict"
 _TENSOR = "torch._utils._rebuild_tensor_v2"

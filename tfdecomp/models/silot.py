@@ -35,12 +35,12 @@ from tfdecomp.distributions.bernoulli import ClippedBernoulli
 from tfdecomp.distributions.concrete import BinaryConcrete, Presence
 from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.distributions.object_count import ObjectCount
-from tfdecomp.layers.cell_backbone import CellBackbone
-from tfdecomp.layers.discovery import Discovery
 from tfdecomp.layers.mlp import MLP
-from tfdecomp.layers.object_renderer import ObjectRenderer
-from tfdecomp.layers.propagation import Propagation
-from tfdecomp.layers.spatial_attention import SpatialAttention
+from tfdecomp.layers.objects.cell_backbone import CellBackbone
+from tfdecomp.layers.objects.discovery import Discovery
+from tfdecomp.layers.objects.object_renderer import ObjectRenderer
+from tfdecomp.layers.objects.propagation import Propagation
+from tfdecomp.layers.objects.spatial_attention import SpatialAttention
 from tfdecomp.models import base, silot_parts
 from tfdecomp.models.object_scenes import unmerge, with_background
 from tfdecomp.models.parts import silot_frames

@@ -17,7 +17,7 @@ from tfdecomp.data.video import (
     video_frames,
     video_sampling,
 )
-from tfdecomp.prediction import folder
+from tfdecomp.prediction.files import folder
 
 SOURCE_FPS = 10.0  # of what does not say how fast it is
 INDEX_NAME = "frames.csv"

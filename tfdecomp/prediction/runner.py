@@ -12,13 +12,14 @@ from absl import logging
 
 from tfdecomp.data import errors
 from tfdecomp.data.video import video_io, video_writer
-from tfdecomp.prediction import folder as folder_lib
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
-from tfdecomp.prediction import tracking, tracks, trust
+from tfdecomp.prediction import tracking, trust
+from tfdecomp.prediction.files import folder as folder_lib
+from tfdecomp.prediction.files import tracks
+from tfdecomp.prediction.files.growing_npz import GrowingNpz
 from tfdecomp.prediction.fit import Fit
 from tfdecomp.prediction.footage import Footage
-from tfdecomp.prediction.growing_npz import GrowingNpz
 from tfdecomp.prediction.options import Options as Options  # known by this name
 from tfdecomp.prediction.stream import PER_FRAME, Stream, check_future
 from tfdecomp.types import Path, Progress, ShouldStop, Source

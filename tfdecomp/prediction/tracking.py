@@ -15,9 +15,10 @@ import numpy as np
 from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.motion import linking
 from tfdecomp.motion.detections import FILLED
-from tfdecomp.prediction import finding, mot, tracks, trust
-from tfdecomp.prediction import folder as folder_lib
-from tfdecomp.prediction.growing_npz import GrowingNpz
+from tfdecomp.prediction import finding, trust
+from tfdecomp.prediction.files import folder as folder_lib
+from tfdecomp.prediction.files import mot, tracks
+from tfdecomp.prediction.files.growing_npz import GrowingNpz
 from tfdecomp.visualization import palette, report, tracking_video
 
 _LATENTS = ("slots", "presence", "track_ids")

@@ -28,7 +28,7 @@ import numpy as np
 from absl import logging
 
 from tfdecomp.motion.detections import FILLED
-from tfdecomp.prediction import tracks
+from tfdecomp.prediction.files import tracks
 
 LEVELS = ("good", "doubtful", "bad")
 _FIT = "train it on this scene with 'tfdecomp fit'"

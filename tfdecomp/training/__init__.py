@@ -1,6 +1,7 @@
 """Training: one explicit loop, and the work directory it writes.
 
-from tfdecomp import configs, training
+from tfdecomp import training
+from tfdecomp.storage import configs
 
 configs.parse(["gin/smoke/provide.gin"])
 training.run("~/runs/smoke", seed=0)

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp import saving
-from tfdecomp.saving import CheckpointError, restore_model
+from tfdecomp.storage import saving
+from tfdecomp.storage.saving import CheckpointError, restore_model
 
 __all__ = ["CheckpointError", "Checkpoints", "State", "restore_model"]
 

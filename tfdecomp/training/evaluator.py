@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from tfdecomp import builders, configs, saving
+from tfdecomp import builders
 from tfdecomp.data import reader, stored_records
 from tfdecomp.evaluation import clips, pictures, runner
 from tfdecomp.evaluation.protocol import Protocol
+from tfdecomp.storage import configs, saving
 from tfdecomp.training import workdir
 
 SCORES = (

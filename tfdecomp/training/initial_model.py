@@ -6,9 +6,9 @@ import pathlib
 
 import numpy as np
 
-from tfdecomp import catalogue, saving
-from tfdecomp.catalogue import WEIGHTS_NAME
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.storage import catalogue, saving
+from tfdecomp.storage.catalogue import WEIGHTS_NAME
 
 
 def folder(name) -> pathlib.Path:

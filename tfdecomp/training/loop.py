@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tfdecomp import builders, configs, saving
+from tfdecomp import builders
 from tfdecomp.data import pipeline
+from tfdecomp.storage import configs, saving
 from tfdecomp.training import callbacks, initial_model, workdir
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib

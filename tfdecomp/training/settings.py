@@ -8,8 +8,8 @@ from collections.abc import Callable
 import gin
 import keras
 
-from tfdecomp import configs, saving
 from tfdecomp.ops import schedules as schedules_lib
+from tfdecomp.storage import configs, saving
 from tfdecomp.training import optimizers, strategy
 from tfdecomp.training.early_stopping import EarlyStopping
 from tfdecomp.training.restarts import Restarts

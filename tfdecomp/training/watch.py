@@ -7,8 +7,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp import configs, saving
 from tfdecomp.data import stored_records
+from tfdecomp.storage import configs, saving
 from tfdecomp.training import callbacks, workdir
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.evaluator import Evaluator

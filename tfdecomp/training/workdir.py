@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from tfdecomp import configs, saving
+from tfdecomp.storage import configs, saving
 from tfdecomp.version import __version__
 
 RUN_NAME = "run.json"

@@ -5,7 +5,7 @@ import pytest
 
 from tfdecomp.data import errors
 from tfdecomp.data.formats import mot_files
-from tfdecomp.prediction import mot, tracks
+from tfdecomp.prediction.files import mot, tracks
 from tfdecomp.prediction.footage import Frame
 
 TRUTH = """\

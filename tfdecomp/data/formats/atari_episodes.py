@@ -14,10 +14,10 @@ import zlib
 
 import numpy as np
 
-from tfdecomp import model_files
 from tfdecomp.data import errors
 from tfdecomp.data.formats import color_components, manual
 from tfdecomp.simulation import streams
+from tfdecomp.untrusted import model_files
 
 DATASET = "atari"
 LAYOUT = """\

@@ -6,7 +6,8 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.evaluation.studies import factored, study
+from tfdecomp.evaluation.studies import study
+from tfdecomp.evaluation.studies.latents import factored
 from tfdecomp.models.dvip import VARY
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfdecomp.evaluation import runner
-from tfdecomp.evaluation.studies import factored, study
+from tfdecomp.evaluation.studies import study
+from tfdecomp.evaluation.studies.latents import factored
 from tfdecomp.metrics import dynamics
 
 _BY = ("means", "samples")

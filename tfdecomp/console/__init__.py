@@ -1,0 +1,1 @@
+"""What the commands share: errors in one line, silence, flags."""

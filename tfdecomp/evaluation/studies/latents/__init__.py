@@ -1,0 +1,1 @@
+"""Studies of latents: factors in them, walks through them."""

@@ -1,0 +1,1 @@
+"""Layers of SILOT: objects that are found, follow, are drawn."""

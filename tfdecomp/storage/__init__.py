@@ -1,0 +1,1 @@
+"""Models, checkpoints and configs on disk: written whole, found again."""

@@ -1,0 +1,1 @@
+"""Models and configs that came from elsewhere, read as data."""
