@@ -360,8 +360,14 @@ CASES = {
         model(lambda m: m.update(module="tfdecomp.cli")),
         "no model of tfdecomp",
     ),
-    "a module that is not there": (
-        model(lambda m: m.update(module="tfdecomp.models.nothing")),
+    "a class of a module that is not there": (
+        model(
+            lambda m: m.update(
+                module="tfdecomp.models.nothing",
+                class_name="Nothing",
+                registered_name="tfdecomp>Nothing",
+            )
+        ),
         "does not have",
     ),
     "a class that is not there": (

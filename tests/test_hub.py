@@ -1,5 +1,6 @@
 """Trained models by name or folder."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -257,3 +258,11 @@ def test_a_folder_of_predictions_does_not_hide_the_shipped_model_of_its_name(
     assert hub.resolve(name) == hub.folder() / name
     (tmp_path / name / "model.json").write_text("{}")
     assert hub.resolve(name).resolve() == tmp_path / name
+
+
+def test_a_model_whose_classes_have_moved_since_opens():
+    folder = catalogue.folder() / "silot_quick"
+    config = (folder / "model.json").read_text()
+    assert '"tfdecomp.layers.discovery"' in config, "where it was when saved"
+    assert importlib.util.find_spec("tfdecomp.layers.discovery") is None
+    assert tfdecomp.load(folder).model.name

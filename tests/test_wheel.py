@@ -150,7 +150,7 @@ def test_the_tests_of_the_sdist_are_found_in_it(unpacked):
             assert path.relative_to(ROOT).as_posix() in names, path
 
 
-@pytest.mark.parametrize("name", ["test_contributing", "test_imports"])
+@pytest.mark.parametrize("name", ["docs/test_contributing", "test_imports"])
 def test_tests_that_read_other_files_pass_in_the_sdist(name, unpacked):
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-n", "0"]
     printed = run([*pytest_, f"tests/{name}.py"], cwd=unpacked)

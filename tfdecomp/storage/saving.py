@@ -17,6 +17,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 
 import keras
 import numpy as np
@@ -210,21 +211,36 @@ def load_packed(folder, weights_name):
 
 
 def _import_classes(path, config):
-    """Imports the modules of the classes, and checks that they have them."""
+    """Imports the modules of the classes, and checks that they have them.
+
+    A class may have moved since the file was written: its registered name says
+    which one it is.
+    """
     for module, registered in sorted(_classes(config)):
         try:
             importlib.import_module(module)
+            modules = {module}
+        except ModuleNotFoundError:
+            modules = _modules_with_classes()
         except ImportError as error:
             raise CheckpointError(
-                f"{path} names the module {module!r}, which this version of "
-                f"tfdecomp does not have ({model_files.reason(error)})"
+                f"{path} names the module {module!r}, which cannot be imported "
+                f"({model_files.reason(error)})"
             ) from None
         found = keras.saving.get_registered_object(registered)
-        if found is None or found.__module__ != module:
+        if found is None or found.__module__ not in modules:
             raise CheckpointError(
                 f"{path} names the class {registered!r} of {module}, which "
                 "this version of tfdecomp does not have"
             )
+
+
+def _modules_with_classes():
+    """Names of the modules of all that a model is made of, imported."""
+    from tfdecomp.storage import configs
+
+    configs.register()
+    return {name for name in sys.modules if name.startswith("tfdecomp.")}
 
 
 def _classes(config):
