@@ -41,6 +41,7 @@ ROWS = (
     ("training", "explaining"),
     ("sharing", "benchmarks"),
     ("console", "fitting", "importing"),
+    ("jobs",),
     (
         "train",
         "evaluate",
@@ -103,6 +104,7 @@ ALLOWED = {
     "benchmarks": TENSORS | {"keras"},
     "console": {"absl", "tqdm"},
     "fitting": {"numpy"},
+    "jobs": set(),
     "sharing": {"numpy", "h5py", "tensorflow", "keras"},
     "importing": {"numpy", "tensorflow", "keras"},
 }

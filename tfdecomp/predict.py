@@ -6,6 +6,8 @@
         --fps=10 --future=20
     python -m tfdecomp.predict --model=silot_motion --input=fish.mp4 \\
         --output=out/ --objects=8
+    python -m tfdecomp.predict --model=silot_motion --input='videos/*.mp4' \\
+        --output=out/ --workers=2
 
 The output folder then holds
 
@@ -38,6 +40,10 @@ length does not matter. Frames are resized to what the model reads, between
 black bars if the proportions differ (--fit), and every frame is used unless
 --fps says otherwise. After Ctrl-C the frames that are done stay usable.
 
+A pattern or a folder of videos gives each video a folder of its own below the
+output, and summary.csv with a row for each. Videos that are done are left
+alone by the next call, so the same command goes on after an interruption.
+
 The last line says how far to trust the result: good, doubtful or bad, with
 the figures that say so (`tfdecomp.prediction.trust`).
 """
@@ -59,7 +65,7 @@ _INPUT = flags.DEFINE_string(
     "input",
     None,
     "Video (mp4, webm, gif, avi, ...), folder of numbered pictures, picture, "
-    "or .npy file.",
+    "or .npy file; a quoted pattern or a folder of videos for many of them.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -103,6 +109,13 @@ _CHUNK = flags.DEFINE_integer(
 _FUTURE = flags.DEFINE_integer(
     "future", 0, "Frames to predict after the last one.", lower_bound=0
 )
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    1,
+    "Processes that share many videos; each loads the model once and takes its "
+    "share of the cores.",
+    lower_bound=1,
+)
 
 
 def main(argv):
@@ -115,6 +128,7 @@ def main(argv):
 
 
 def _predict():
+    from tfdecomp.jobs import videos
     from tfdecomp.prediction import footage, regions
     from tfdecomp.prediction.files import folder as folder_lib
     from tfdecomp.storage import catalogue
@@ -122,6 +136,13 @@ def _predict():
     # What is wrong with files and flags shows before TensorFlow is loaded.
     options = _options()
     model = catalogue.resolve(_MODEL.value)
+    if videos.is_many(_INPUT.value):
+        return _predict_many(model, options)
+    if _WORKERS.value > 1:
+        raise ValueError(
+            f"--workers shares many videos, and {_INPUT.value} is one; give a "
+            "quoted pattern or a folder of videos"
+        )
     folder_lib.check(_OUTPUT.value, _OVERWRITE.value)
     source = footage.Footage(
         _INPUT.value, _FPS.value, _SOURCE_FPS.value, options["range"]
@@ -155,6 +176,40 @@ def _predict():
     print(f"wrote {done} frames to {record['output']}")
     if "trust" in record:
         print(f"{record['trust']['level']}: {record['trust']['sentence']}")
+    return 0
+
+
+def _predict_many(model, options):
+    from tfdecomp.jobs import videos
+    from tfdecomp.training.callbacks import StopOnSignal
+
+    with (
+        commands.Bar("videos") as bar,
+        StopOnSignal("stopping after these frames ...") as stop,
+    ):
+        rows = videos.predict(
+            model,
+            _INPUT.value,
+            _OUTPUT.value,
+            num_workers=_WORKERS.value,
+            overwrite=_OVERWRITE.value,
+            options={**options, "fit": _FIT.value},
+            on_row=lambda done, total: bar.update(done, total),
+            should_stop=lambda: stop.requested,
+        )
+    print(videos.text(rows))
+    states = [row["state"] for row in rows]
+    if any(row["error"] for row in rows):
+        failed = sum(bool(row["error"]) for row in rows)
+        print(f"error: {failed} of {len(rows)} videos failed", file=sys.stderr)
+        return 1
+    if videos.STOPPED in states:
+        print(
+            f"stopped: {states.count(videos.STOPPED)} of {len(rows)} videos "
+            "are not done; the same command goes on"
+        )
+        return 130
+    print(f"wrote {len(rows)} videos to {_OUTPUT.value}")
     return 0
 
 

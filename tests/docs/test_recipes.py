@@ -193,6 +193,10 @@ def test_names_in_recipes_are_those_of_something():
                 assert name in hub.list_models(), name
 
 
+# Names of one's own, and the set that CONTRIBUTING makes.
+OWN = ("video_folder/street", "picture_folder/photos", "squares/small")
+
+
 def datasets():
     """`(dataset, config)` of all that is prepared somewhere."""
     for recipe in RECIPES:
@@ -209,8 +213,8 @@ def datasets():
 @pytest.mark.parametrize(("name", "config"), sorted(set(datasets()), key=str))
 def test_prepared_sets_are_known(name, config, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    if name == "video_folder/street":
-        return  # a name of one's own
+    if name in OWN:
+        return
     dataset, named, _ = naming.split_name(name)
     if config is None and named is None:
         assert dataset.removeprefix("tfdecomp_") in {
@@ -315,6 +319,22 @@ def test_own_footage_is_decomposed_as_the_page_says(home):
         type_in(home, "predict", words, "--overwrite")
         record = json.loads((home / "out" / "prediction.json").read_text())
         assert record["state"] == "finished"
+
+
+@pytest.mark.slow
+def test_many_videos_are_predicted_as_the_page_says(home):
+    (home / "videos").mkdir()
+    for name in "ab":
+        film(home / "videos" / f"{name}.mp4")
+    many = [
+        words
+        for words in of_place("docs/your_video.md", "predict")
+        if any(word.startswith("--workers") for word in words)
+    ]
+    assert many
+    for words in many:
+        assert "wrote 2 videos" in type_in(home, "predict", words)
+        assert (home / "tracks" / "b" / "tracks.csv").is_file()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ flags is reported at once.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -147,16 +148,20 @@ def _refuse_footage(configs, folder):
         )
 
 
-def open_clips(data_dir):
+def open_clips(data_dir, manual_dir=None):
     """The opener of stored and newly generated clips; prepares what lacks.
 
     Args:
         data_dir: Where prepared sets are; None: as TFDS has it.
+        manual_dir: Files that sets were made from, for new clips of them.
     """
     from tfdecomp import builders
     from tfdecomp.evaluation import clips
 
-    return clips.opener(data_dir, builders.prepare, builders.fresh_clips)
+    fresh_clips = functools.partial(
+        builders.fresh_clips, data_dir=data_dir, manual_dir=manual_dir
+    )
+    return clips.opener(data_dir, builders.prepare, fresh_clips)
 
 
 def score(opened, protocol, data_dir=None, **options) -> dict:
@@ -223,8 +228,9 @@ class Bar:
         )
         return self
 
-    def update(self, done):
-        """Takes the number done in the present pass."""
+    def update(self, done, total=None):
+        """Takes the number done in the present pass, and of all if known."""
+        self._bar.total = total or self._bar.total
         self._bar.n = done
         self._bar.refresh()
 

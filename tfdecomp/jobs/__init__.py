@@ -1,0 +1,1 @@
+"""Many videos, many seeds: the same work on several processes."""

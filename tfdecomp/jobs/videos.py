@@ -1,0 +1,256 @@
+"""Predictions of many videos, each in a folder of its own."""
+
+import collections
+import csv
+import functools
+import glob
+import json
+import os
+import pathlib
+from typing import Any
+
+from tfdecomp.data import errors
+from tfdecomp.data.video import video_frames
+from tfdecomp.jobs import pool
+from tfdecomp.prediction.files import folder as folder_lib
+
+TABLE_NAME = "summary.csv"
+COLUMNS = ("video", "output", "state", "frames", "trust", "seconds", "error")
+_FREE = (
+    "chunk",
+    "fit",
+    "range",
+)  # of no influence, or not told as they are asked
+STOPPED, _FAILED, _SKIPPED = "stopped", "failed", "done before"
+
+
+def is_many(source: str) -> bool:
+    """Whether an input names several videos: a pattern, or their folder.
+
+    Args:
+        source: What `--input` says. A path that exists is no pattern.
+    """
+    path = pathlib.Path(os.path.expanduser(source))
+    if path.is_dir():  # of frames, if it holds pictures, too
+        pictures = any(video_frames.is_picture(p) for p in path.iterdir())
+        return bool(_inside(path)) and not pictures
+    return glob.has_magic(source) and not path.exists()
+
+
+def find(source: str) -> list[pathlib.Path]:
+    """The videos of a pattern or a folder, in the order of their names.
+
+    Args:
+        source: Pattern such as `videos/*.mp4`, or a folder that holds videos.
+
+    Raises:
+        MissingFileError: If it names no video.
+    """
+    path = pathlib.Path(os.path.expanduser(source))
+    if path.is_dir():
+        found = _inside(path)
+    else:
+        names = glob.glob(os.path.expanduser(source), recursive=True)
+        found = sorted(p for p in map(pathlib.Path, names) if _is_video(p))
+    if not found:
+        raise errors.MissingFileError(
+            f"{source} matches no video",
+            path=source,
+            hint="quote the pattern, and give it a suffix such as '*.mp4'",
+        )
+    return [path.absolute() for path in found]
+
+
+def outputs(videos, output) -> dict[pathlib.Path, pathlib.Path]:
+    """A folder for each video: its name, with the suffix where two share it.
+
+    Args:
+        videos: Paths.
+        output: The folder of all.
+
+    Raises:
+        ValueError: If two videos have the same name in different folders.
+    """
+    output = pathlib.Path(os.path.expanduser(output)).absolute()
+    stems = collections.Counter(video.stem for video in videos)
+    folders = {}
+    for video in videos:
+        name = video.stem if stems[video.stem] == 1 else video.name
+        if output / name in folders:
+            raise ValueError(
+                f"{folders[output / name]} and {video} have one name, and "
+                "their results would lie in one folder; predict them into "
+                "different folders"
+            )
+        folders[output / name] = video
+    return {video: folder for folder, video in folders.items()}
+
+
+def predict(
+    model,
+    source,
+    output,
+    num_workers=1,
+    overwrite=False,
+    options=None,
+    on_row=None,
+    should_stop=None,
+) -> list[dict[str, Any]]:
+    """Predicts all videos that have no whole prediction yet.
+
+    Args:
+        model: What `tfdecomp.load` takes.
+        source: What `find` takes.
+        output: Folder; each video has its own in it, and `summary.csv` a row.
+        num_workers: Processes, each of which loads the model once.
+        overwrite: Whether whole predictions are made anew.
+        options: Further options of `tfdecomp.sharing.hub.Loaded.predict`.
+        on_row: Called with the number of videos done and of all.
+        should_stop: Asked often; true ends the work. Frames that are done
+            stay, and the same call goes on with the videos that lack.
+
+    Returns:
+        A row for each video with the columns `COLUMNS`, in the order of names.
+
+    Raises:
+        MissingFileError: If there is no video.
+        ValueError: If two videos have one name, or a whole prediction was
+            made with another model or other options.
+    """
+    options = options or {}
+    places = outputs(find(source), output)
+    rows, tasks = {}, []
+    for video, folder in places.items():
+        record = _record(folder)
+        if record and not overwrite:
+            _check(folder, record, model, options)
+            rows[video] = _row(video, folder, record, _SKIPPED)
+        else:
+            started = (folder / folder_lib.RECORD_NAME).is_file()
+            folder_lib.check(folder, overwrite=overwrite or started)
+            tasks.append((model, video, folder, options))
+            rows[video] = _row(video, folder, {}, STOPPED)
+    jobs = pool.Pool("tfdecomp.jobs.videos:predict_one", num_workers)
+    done = len(places) - len(tasks)
+    for outcome in jobs.run(tasks, should_stop):
+        _, video, folder, _ = outcome.argument
+        rows[video] = _outcome_row(video, folder, outcome)
+        done += 1
+        if on_row:
+            on_row(done, len(places))
+    table = [rows[video] for video in places]
+    _write(pathlib.Path(os.path.expanduser(output)) / TABLE_NAME, table)
+    return table
+
+
+def predict_one(argument, should_stop) -> dict[str, Any]:
+    """Predicts one video, in a process of the pool.
+
+    Args:
+        argument: `(model, video, folder, options)`.
+        should_stop: Says whether to leave.
+    """
+    model, video, folder, options = argument
+    started = (folder / folder_lib.RECORD_NAME).is_file()
+    record = _load(model).predict(
+        video, folder, overwrite=started, should_stop=should_stop, **options
+    )
+    return {name: record.get(name) for name in ("state", "num_frames", "trust")}
+
+
+def text(rows) -> str:
+    """The rows as a table for people."""
+    shown = ("video", "state", "frames", "trust", "seconds", "error")
+    table = [shown] + [tuple(str(row[name]) for name in shown) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))
+        for line in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(model):
+    from tfdecomp.sharing import hub
+
+    return hub.load(model)
+
+
+def _inside(folder):
+    return sorted(path for path in folder.iterdir() if _is_video(path))
+
+
+def _is_video(path):
+    return (
+        not path.name.startswith(".")
+        and path.suffix.lower() in video_frames.VIDEO_SUFFIXES
+        and path.is_file()
+    )
+
+
+def _record(folder):
+    """What a whole prediction in a folder says; None without one."""
+    try:
+        text = (folder / folder_lib.RECORD_NAME).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None  # cut off: it is made anew
+    is_whole = (
+        isinstance(record, dict)
+        and record.get("state") == folder_lib.FINISHED
+        and isinstance(record.get("options"), dict)
+    )
+    return record if is_whole else None
+
+
+def _check(folder, record, model, options):
+    """Raises if a whole prediction is not of what is asked for."""
+    given = {k: v for k, v in options.items() if v is not None}
+    asked = json.loads(json.dumps(given, default=str))
+    told = record["options"]
+    differ = [
+        f"{name} {told[name]}, now {value}"
+        for name, value in asked.items()
+        if name in told and told[name] != value and name not in _FREE
+    ]
+    name = (record.get("model") or {}).get("name")
+    if name and pathlib.Path(os.path.expanduser(str(model))).name != name:
+        differ.append(f"the model {name}, now {model}")
+    if differ:
+        raise ValueError(
+            f"{folder} was predicted otherwise ({'; '.join(differ)}); choose "
+            "another folder, or give --overwrite to make all of them anew"
+        )
+
+
+def _row(video, folder, record, state, seconds="", error=""):
+    return {
+        "video": video.name,
+        "output": str(folder),
+        "state": state,
+        "frames": record.get("num_frames", 0),
+        "trust": (record.get("trust") or {}).get("level", ""),
+        "seconds": seconds,
+        "error": error,
+    }
+
+
+def _outcome_row(video, folder, outcome):
+    seconds = f"{outcome.seconds:.1f}"
+    if outcome.error:
+        return _row(video, folder, {}, _FAILED, seconds, outcome.error)
+    is_whole = outcome.value["state"] == folder_lib.FINISHED
+    state = folder_lib.FINISHED if is_whole else STOPPED
+    return _row(video, folder, outcome.value, state, seconds)
+
+
+def _write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with folder_lib.replacing(path) as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
