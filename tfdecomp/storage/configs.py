@@ -92,8 +92,8 @@ def register():
     """Imports everything that a config may name."""
     for name in PACKAGES:
         package = importlib.import_module(name)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{name}.{module.name}")
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            importlib.import_module(module.name)
 
 
 def parse(files=(), bindings=()):

@@ -22,6 +22,14 @@ NAMES = {
     "correlation": "Correlation",
     "rollout_error": "RolloutError",
 }
+_OF_LATENTS = {
+    "factors",
+    "latent_space",
+    "traversals",
+    "location_traversal",
+    "factor_objects",
+    "correlation",
+}
 
 
 def find(name):
@@ -34,4 +42,5 @@ def find(name):
         raise ValueError(
             f"there is no study {name!r}; there are {', '.join(NAMES)}"
         )
-    return getattr(importlib.import_module(f"{__name__}.{name}"), NAMES[name])
+    room = f"{__name__}.latents" if name in _OF_LATENTS else __name__
+    return getattr(importlib.import_module(f"{room}.{name}"), NAMES[name])
