@@ -119,8 +119,20 @@ def test_dense_and_convolution_survive_their_configs_alone(bias):
             assert np.any(np.asarray(layer.bias)) == (bias != "zeros")
 
 
-@pytest.mark.parametrize("upsample", [1, 2])
-@pytest.mark.parametrize("kernel_sizes", [1, 3, (5, 3, 1)])
+def each_value(*pairs, others):
+    """All pairs of two options; `others` only in the full selection."""
+    return [*pairs, *(pytest.param(*p, marks=pytest.mark.slow) for p in others)]
+
+
+@pytest.mark.parametrize(
+    ("upsample", "kernel_sizes"),
+    each_value(
+        (1, 1),
+        (2, 3),
+        (1, (5, 3, 1)),
+        others=[(2, 1), (1, 3), (2, (5, 3, 1))],
+    ),
+)
 def test_decoder_passes_the_battery(upsample, kernel_sizes):
     check_layer(
         lambda **kw: BroadcastDecoder(
@@ -326,8 +338,15 @@ def encoder_call(layer, slot_maps, frame_maps):
     return layer(slot_maps, layer.shared(frame_maps))
 
 
-@pytest.mark.parametrize("pool", [1, 2, "global"])
-@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize(
+    ("pool", "strides"),
+    each_value(
+        (1, 1),
+        (2, 2),
+        ("global", 1),
+        others=[(1, 2), (2, 1), ("global", 2)],
+    ),
+)
 def test_refinement_encoder_passes_the_battery(pool, strides):
     check_layer(
         lambda **kw: RefinementEncoder(

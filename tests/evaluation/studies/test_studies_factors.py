@@ -97,7 +97,7 @@ def _subject(model, data_dir, **fields):
 
 
 def _look(name, subject, **settings):
-    settings = {"num_clips": 3, "num_frames": 5, **settings}
+    settings = {"num_clips": 3, "num_frames": 4, **settings}
     if name == "rollout_error":
         settings["num_predicted"] = settings.pop("num_frames") - 2
     findings = studies.find(name)(**settings).run(subject)
@@ -110,7 +110,7 @@ def _look(name, subject, **settings):
     return findings
 
 
-def _batch(subject, num_frames=5, count=3):
+def _batch(subject, num_frames=4, count=3):
     """The clips that studies look at, as one batch."""
     condition = Protocol(dataset=SET, num_frames=num_frames, num_clips=count)
     ((batch, inputs),) = subject.batches(condition)
@@ -164,7 +164,7 @@ def test_each_factor_is_varied_in_every_way(subject, generated):
         "0",
         "1",
     }
-    assert found.pictures["0"].shape[0] == 5
+    assert found.pictures["0"].shape[0] == 4
     inputs, _ = _batch(subject, count=2)
     still = np.asarray(factored.follow(subject.model, inputs)["recon"])[:, 1]
     entries = found.result["changes"]
@@ -303,7 +303,7 @@ def test_correlations_are_those_of_numpy(subject, correlated):
     assert found.result["inside"] == pytest.approx(inside.mean(), rel=1e-3)
     assert found.result["outside"] == pytest.approx(outside.mean(), rel=1e-3)
     assert found.result["order"] == list(range(K * D))
-    assert found.result["num_pairs"] == 12
+    assert found.result["num_pairs"] == 9
     assert not found.result["random_partition"]
 
 
@@ -311,7 +311,7 @@ def test_information_is_that_of_an_evaluation(subject, correlated):
     found = correlated.result
     scores = runner.evaluate(
         subject.model,
-        Protocol(num_clips=3, num_frames=5),
+        Protocol(num_clips=3, num_frames=4),
         trained_on=SET,
         open_clips=functools.partial(subject.open_clips, **RESIZED),
     )
@@ -364,8 +364,8 @@ def test_errors_are_those_of_the_models_rollout(subject, rolled):
     video = batch["video"] / 255.0
     context = {**inputs, "video": inputs["video"][:, :2]}
     expected = {
-        "samples": subject.model.rollout(context, 3)["recon"],
-        "last frame": np.repeat(video[:, 1:2], 3, axis=1),
+        "samples": subject.model.rollout(context, 2)["recon"],
+        "last frame": np.repeat(video[:, 1:2], 2, axis=1),
         "mean picture": video[:, 2:].mean(0, keepdims=True),
         "reconstruction": subject.model(inputs)["recon"][:, 2:],
         "last reconstruction": subject.model(context)["recon"][:, 1:2],
@@ -378,7 +378,7 @@ def test_errors_are_those_of_the_models_rollout(subject, rolled):
             errors[name], squares.mean((0, 2, 3, 4)), rtol=1e-4, err_msg=name
         )
     assert found.pictures.keys() == {"", "0", "1", "2"}
-    assert found.table.count("\n| ") == 3 + 2
+    assert found.table.count("\n| ") == 2 + 2
     better = found.result["better_at"]["samples"]["mean picture"]
     assert better == np.sum(
         np.array(errors["samples"]) < errors["mean picture"]
