@@ -452,26 +452,43 @@ def check(name, data_dir=None, config=None):
     return stored_records.check(builder)
 
 
-def fresh_clips(name, split="test", *, seed, num_clips, config=None):
+def fresh_clips(
+    name,
+    split="test",
+    *,
+    seed,
+    num_clips,
+    config=None,
+    data_dir=None,
+    manual_dir=None,
+):
     """Makes examples that no stored split holds; nothing is written.
 
     Args:
-        name: A generated set, such as `"bouncing_balls/color4"`.
+        name: A generated set, such as `"bouncing_balls/color4"`, or one that
+            is generated from files which are still there.
         split: Split whose kind of examples is wanted.
         seed: Seed of the clips, independent of that of the stored set.
         num_clips: How many.
         config: See `make`; for clips longer or larger than stored ones.
+        data_dir: Where prepared data are; the config of a set of one's own is
+            read there.
+        manual_dir: Folder of files that the set was made from; by default
+            that of the downloads in `data_dir`.
 
     Returns:
         Iterator over examples of the common schema, as NumPy arrays.
 
     Raises:
-        DatasetInputError: If the set is not generated.
+        DatasetInputError: If the set is not generated, or the files that it
+            was made from are not there.
     """
+    if config is None:
+        config = make(name, data_dir).builder_config
     with tempfile.TemporaryDirectory() as nowhere:
         builder = make(name, nowhere, config)
     config = builder.builder_config
-    if config.source != builder_base.GENERATED:
+    if not builder.makes_anew():
         raise errors.DatasetInputError(
             f"new clips can be made of generated sets only, this one is "
             f"{config.source}",
@@ -482,9 +499,43 @@ def fresh_clips(name, split="test", *, seed, num_clips, config=None):
         )
     if num_clips < 1:
         raise ValueError(f"num_clips must be at least 1, not {num_clips}")
+    if config.source != builder_base.GENERATED:
+        _find_inputs(builder, data_dir, manual_dir)
     config = dataclasses.replace(config, seed=seed)
     make_block = builder.make_block(config, fresh=True)
     return _iterate(make_block, config, split, num_clips)
+
+
+def _find_inputs(builder, data_dir, manual_dir):
+    """Lets a builder find its files; those of the stored set alone will do."""
+    root = data_dir or tfds.core.constants.get_default_data_dir()
+    downloads = pathlib.Path(os.path.expanduser(root)) / "downloads"
+    folder = manual_dir or downloads / "manual"
+    builder.check_inputs(
+        tfds.download.DownloadManager(
+            download_dir=str(downloads),
+            manual_dir=os.path.expanduser(folder),
+            manual_dir_instructions=builder.MANUAL_DOWNLOAD_INSTRUCTIONS,
+            dataset_name=builder.name,
+        )
+    )
+    stored = make(estimates.label(builder), data_dir, builder.builder_config)
+    if not is_prepared(stored):
+        return
+    split = min(stored.info.splits.values(), key=lambda s: s.num_examples)
+    (old,) = tfds.as_numpy(stored.as_dataset(split=f"{split.name}[:1]"))
+    make_block, index = builder.make_block(builder.builder_config), old["index"]
+    (new,) = make_block(split.name, int(index), int(index) + 1)
+    if old["video"].tobytes() != new["video"].tobytes():
+        raise errors.LayoutError(
+            f"the files found (in {folder}, or downloaded) are not those that "
+            f"the data in {stored.data_path} were made from",
+            dataset=estimates.label(builder),
+            path=str(folder),
+            expected=(stored.info.metadata or {}).get("source_files"),
+            found=(builder.info.metadata or {}).get("source_files"),
+            hint="give the folder of those with --manual_dir",
+        )
 
 
 def _iterate(make_block, config, split, count):

@@ -13,7 +13,10 @@ numbers, for `python -m tfdecomp.evaluate --workdir=...` and the other commands.
 
 The dataset must be able to make clips of a given number of objects, or hold
 them in splits `validation_n01`, `validation_n02`, ...: scattered_digits and
-scattered_shapes.
+scattered_shapes, with a prepared config of one's own as with any other. Digits
+of MNIST are made anew where its files are (--manual_dir). Where none can be
+made, those of the stored `validation` serve which have as many objects, if
+there are enough.
 """
 
 import os
@@ -59,6 +62,12 @@ _WHOLE_GRID = flags.DEFINE_boolean(
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where prepared datasets are. By default, as TFDS."
+)
+_MANUAL_DIR = flags.DEFINE_string(
+    "manual_dir",
+    None,
+    "Folder of files that the dataset was made from, such as mnist.npz, for "
+    "new validation clips. By default that of the downloads in --data_dir.",
 )
 _BATCH_SIZE = 16
 _SEED = 0  # of new validation clips
@@ -117,32 +126,60 @@ def _score(condition):
             model,
             commands.open_clips(_DATA_DIR.value)(condition, model, _BATCH_SIZE),
             condition,
-            lambda count: _best(
-                model, condition, condition.dataset, f"validation_n{count:02d}"
-            ),
+            lambda count: _best_of_count(model, condition, count),
             bar.update,
         )
     shared = {name: getattr(condition, name) for name in ("dataset", "split")}
     return {**shared, **scores}
 
 
-def _best(model, condition, dataset, split):
-    """The best thresholds on clips of a validation split, for each score."""
+def _best_of_count(model, condition, count):
+    """The best thresholds for clips with a number of objects."""
+    from tfdecomp.data import errors
+
+    dataset = condition.dataset
+    try:
+        return _best(model, condition, dataset, f"validation_n{count:02d}")
+    except errors.DatasetInputError as error:
+        try:
+            return _best(model, condition, dataset, "validation", count)
+        except ValueError as lack:
+            raise ValueError(
+                f"{lack}, and no new ones can be made ({error.problem}); give "
+                "--manual_dir=FOLDER with the files that the set was made of, "
+                "or a smaller --validation_clips if the split holds some"
+            ) from error
+
+
+def _best(model, condition, dataset, split, count=None):
+    """The best thresholds on clips of a validation split, for each score.
+
+    Those with a number of objects alone if one is given, all of them stored.
+    """
     import dataclasses
 
     from tfdecomp.evaluation import component_thresholds
 
+    wanted = _VALIDATION_CLIPS.value
+    is_stored = count is not None or _has(dataset, split)
     condition = dataclasses.replace(
         condition,
         dataset=dataset,
         split=split,
-        num_clips=_VALIDATION_CLIPS.value,
-        fresh_seed=None if _has(dataset, split) else _SEED,
+        num_clips=wanted if count is None else None,
+        fresh_seed=None if is_stored else _SEED,
     )
-    open_clips = commands.open_clips(_DATA_DIR.value)
-    clips = component_thresholds.read(
-        model, open_clips(condition, model, _BATCH_SIZE)
-    )
+    open_clips = commands.open_clips(_DATA_DIR.value, _MANUAL_DIR.value)
+    batches = open_clips(condition, model, _BATCH_SIZE)
+    if count is not None:
+        batches = component_thresholds.of_count(batches, count, wanted)
+    clips = component_thresholds.read(model, batches)
+    if count is not None and len(clips[0]) < wanted:
+        raise ValueError(
+            f"thresholds for {count} objects are chosen on {wanted} validation "
+            f"clips with as many (--validation_clips), but the split {split!r} "
+            f"of {dataset} holds {len(clips[0])}"
+        )
     return component_thresholds.tune(
         model, *clips, condition, whole_grid=_WHOLE_GRID.value
     )
@@ -186,10 +223,10 @@ def _model(dataset):
 
 def _has(dataset, split):
     """Whether a prepared set has a split."""
-    from tfdecomp import builders
+    from tfdecomp.data import reader
 
-    builder = builders.make(dataset, _DATA_DIR.value)
-    return builders.is_prepared(builder) and split in builder.info.splits
+    source = reader.open_source(dataset, _DATA_DIR.value, prepared=False)
+    return split in source.builder.info.splits
 
 
 def _write_model(folder, model, dataset):

@@ -1,6 +1,8 @@
 """Pages and forms for contributors: what they name is there, and works."""
 
 import configparser
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -32,6 +34,19 @@ TOY = {
     "tfdecomp/models/colours.py": BLOCKS[1][1],
     "gin/smoke/colours.gin": BLOCKS[2][1],
 }
+
+SQUARES = {
+    f"datasets/squares/{name}": next(
+        text for _, text in BLOCKS if text.startswith(begin)
+    )
+    for name, begin in (
+        ("squares_dataset_builder.py", '"""Two squares'),
+        ("README.md", "# Squares"),
+    )
+}
+SQUARES_COMMANDS = next(
+    text for _, text in BLOCKS if "tfds build datasets/squares" in text
+)
 
 
 def settings():
@@ -113,7 +128,7 @@ def test_files_that_are_linked_or_named_exist(page):
     named = re.findall(r"\]\(([^)#\s]+)\)", text)
     named += re.findall(r"`((?:tests|tfdecomp|datasets|docs)/[\w/.]+)`", text)
     for name in named:
-        is_example = re.search("NAME|colours", name)
+        is_example = re.search("NAME|colours|squares", name)
         assert is_example or (ROOT / name).exists(), name
 
 
@@ -130,9 +145,11 @@ def test_commits_that_are_named_are_in_the_history():
         assert any(commit.startswith(name) for commit in history), name
 
 
-def test_the_toy_system_is_small_and_its_code_is_formatted():
+def test_the_toys_are_small_and_their_code_is_formatted():
     assert sum(text.count("\n") for text in TOY.values()) <= 60
-    for name, text in TOY.items():
+    squares = [*SQUARES.values(), SQUARES_COMMANDS]
+    assert sum(text.count("\n") for text in squares) < 80
+    for name, text in {**TOY, **SQUARES}.items():
         if name.endswith(".py"):
             for check in (["check"], ["format", "--check"]):
                 ruff = [sys.executable, "-m", "ruff", *check]
@@ -149,15 +166,21 @@ def test_the_docstring_that_is_shown_is_one():
     assert scope["gate"](1.0, 3.0, 0.25) == 1.5
 
 
+def _copy_with(folder, files):
+    """A copy of the tree, as a contributor would have it."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.mp4")
+    for name in ("tfdecomp", "gin", "datasets"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "setup.cfg", folder)  # what tells a checkout
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
 @pytest.mark.slow
 def test_the_toy_system_trains_is_scored_predicts_and_is_exported(tmp_path):
-    """In a copy of the tree, as a contributor would have it."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.mp4")
-    for folder in ("tfdecomp", "gin", "datasets"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    shutil.copy(ROOT / "setup.cfg", tmp_path)  # what tells a checkout
-    for name, text in TOY.items():
-        (tmp_path / name).write_text(text)
+    _copy_with(tmp_path, TOY)
     run, data = "--workdir=run", "--data_dir=data"
     for words in (
         ["train", "--gin_file=gin/smoke/colours.gin", run, data],
@@ -174,3 +197,38 @@ def test_the_toy_system_trains_is_scored_predicts_and_is_exported(tmp_path):
     assert (tmp_path / "run" / "results.json").is_file()
     assert (tmp_path / "out" / "tracks.csv").is_file()
     assert (tmp_path / "export" / "saved_model.pb").is_file()
+
+
+@pytest.mark.slow
+def test_the_toy_dataset_is_built_trained_on_and_scored(tmp_path):
+    """By the commands as they stand, in a copy of the tree."""
+    _copy_with(tmp_path, SQUARES)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # Programs that are installed would find the package that is installed.
+    for name, words in (
+        ("python", ""),
+        ("tfds", " -m tensorflow_datasets.scripts.cli.main"),
+    ):
+        script = f'#!/bin/sh\nexec {sys.executable}{words} "$@"\n'
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-e", "-c", SQUARES_COMMANDS],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": str(tmp_path),
+            "TFDS_DATA_DIR": str(tmp_path / "data"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = tmp_path / "data" / "tfdecomp_squares"
+    for name in ("small", "small_tiny"):
+        assert (data / name / "1.0.0" / "dataset_info.json").is_file()
+    (result,) = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert result["dataset"] == "tfdecomp_squares/small"
+    assert result["num_clips"] == 99 and 0 <= result["f_ari"] <= 1

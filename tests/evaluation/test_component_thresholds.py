@@ -3,16 +3,22 @@
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from tfdecomp import builders
+from tfdecomp.console import commands
+from tfdecomp.data import errors
+from tfdecomp.data.formats import mnist_files
 from tfdecomp.evaluation import component_thresholds, tracking
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.models.connected_components import ConnectedComponents
+from tfdecomp.simulation.digits import digit_banks
 
 NAME = "scattered_shapes/quick"
 PROTOCOL = Protocol(tracking="boxes")
@@ -176,3 +182,148 @@ def test_the_command_tunes_scores_and_leaves_a_model(tmp_path):
     text = run("tables", f"--results={tmp_path}/run", "--protocol=few")
     assert "By number of objects" in text
     assert "ConnectedComponents, tuned for each number and score" in text
+
+
+@pytest.mark.parametrize("wanted, expected", [(2, [0, 3]), (9, [0, 3, 4])])
+def test_clips_of_a_count_are_the_first_that_are_enough(wanted, expected):
+    counts = np.array([2, 1, 3, 2, 2, 2]).reshape(2, 3)
+    valid = np.array([1, 1, 1, 1, 1, 0], bool).reshape(2, 3)
+    batches = [
+        {"num_objects": n, "valid": v, "at": at}
+        for n, v, at in zip(counts, valid, np.arange(6).reshape(2, 3))
+    ]
+    chosen = component_thresholds.of_count(batches, 2, wanted)
+    found = [at for batch in chosen for at in batch["at"][batch["valid"]]]
+    assert found == expected
+
+
+OWN = {
+    "name": "own",
+    "base": "digits_quick",
+    "num_train": 1,
+    "num_validation": 24,
+    "num_test": 0,
+    "extra_splits": {"test_n01": 2, "test_n03": 2},
+    "num_objects": [1, 2],
+    "num_frames": 2,
+}
+FILES = {"digit_source": "mnist", "source": "downloaded", "pool_size": 60}
+
+
+@pytest.fixture
+def tune(tmp_path):
+    """Runs the command in this process; the result, or what it prints."""
+
+    def call(name, *arguments):
+        from absl import flags
+        from absl.testing import flagsaver
+
+        from tfdecomp import tune
+
+        protocol = tmp_path / "few.gin"
+        protocol.write_text(PROTOCOL_FILE)
+        workdir = tmp_path / name
+        words = {
+            "dataset": f"scattered_digits/{name}",
+            "workdir": str(workdir),
+            "protocol": str(protocol),
+            "data_dir": str(tmp_path),
+            "validation_clips": 2,
+        }
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS(["tune", "--dataset=a", "--workdir=b"])
+        with flagsaver.flagsaver(**words, **dict(arguments)):
+            tune._tune()
+        return json.loads((workdir / "results.json").read_text())[0]
+
+    return call
+
+
+def _of_files(tmp_path, name, **fields):
+    manual = tmp_path / "manual"
+    manual.mkdir(exist_ok=True)
+    mnist_files.write_miniature(manual)
+    config = {**OWN, **FILES, **fields, "name": name}
+    builders.prepare(
+        "scattered_digits",
+        tmp_path,
+        False,
+        config=json.dumps(config),
+        manual=True,
+        download_config=tfds.download.DownloadConfig(manual_dir=manual),
+    )
+    return manual
+
+
+def _prepare_own(tmp_path):
+    builders.prepare(
+        "scattered_digits", tmp_path, False, config=json.dumps(OWN)
+    )
+
+
+def test_new_clips_of_a_prepared_config_of_one_s_own(tmp_path):
+    _prepare_own(tmp_path)
+    condition = Protocol(
+        dataset="tfdecomp_scattered_digits/own",
+        split="validation_n03",
+        num_clips=2,
+        fresh_seed=0,
+    )
+    opened = commands.open_clips(str(tmp_path))
+    model = ConnectedComponents(image_size=(48, 48))
+    (made,) = opened(condition, model, 2)
+    assert made["video"].shape == (2, 2, 48, 48, 3)
+    np.testing.assert_array_equal(made["num_objects"], 3)
+
+
+def test_files_that_the_stored_clips_are_not_made_of_are_refused(tmp_path):
+    manual = _of_files(tmp_path, "files")
+    arguments = {"seed": 0, "num_clips": 1}
+    arguments |= {"data_dir": tmp_path, "manual_dir": manual}
+    name = "scattered_digits/files", "validation_n03"
+    (clip,) = builders.fresh_clips(*name, **arguments)
+    assert clip["num_objects"] == 3
+    bank = digit_banks.Offline("strokes")()
+    images, labels = bank.images[:60, ::-1], bank.labels[:60]
+    np.savez(
+        manual / mnist_files.ARCHIVE,
+        **{"x_train": images, "y_train": labels},
+        **{"x_test": images, "y_test": labels},
+    )
+    with pytest.raises(errors.LayoutError, match="not those that the data"):
+        builders.fresh_clips(*name, **arguments)
+
+
+@pytest.mark.slow
+def test_a_prepared_config_of_one_s_own_is_tuned_on_new_clips(tmp_path, tune):
+    _prepare_own(tmp_path)
+    result = tune("own")
+    assert result["dataset"] == "tfdecomp_scattered_digits/own"
+    # No validation clip has three digits: those were made by its own fields.
+    assert set(result["by_objects"]) == {"1", "3"}
+
+
+@pytest.mark.slow
+def test_digits_of_files_are_made_anew_where_the_files_are(tmp_path, tune):
+    manual = _of_files(tmp_path, "files")
+    result = tune("files", ("manual_dir", str(manual)))
+    assert set(result["by_objects"]) == {"1", "3"}
+
+
+@pytest.mark.slow
+def test_without_its_files_stored_clips_serve_or_it_says_what_to_do(
+    tmp_path, tune, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    _of_files(tmp_path, "gone", extra_splits={"test_n01": 2, "test_n02": 2})
+    assert set(tune("gone")["by_objects"]) == {"1", "2"}
+    _of_files(tmp_path, "many")
+    with pytest.raises(ValueError) as error:
+        tune("many")
+    said = str(error.value)
+    assert "thresholds for 3 objects are chosen on 2 validation clips" in said
+    assert "'validation' of tfdecomp_scattered_digits/many holds 0" in said
+    assert "--manual_dir=FOLDER" in said and "\n" not in said

@@ -110,7 +110,8 @@ def sets_by_file():
     for path in RUNNABLE:
         text = (configs.root() / path).read_text()
         # The others are trained; a folder of one's own has any size.
-        if path.startswith(("quick", "smoke")) or "video_folder" in text:
+        is_own = re.search("(video|picture)_folder", text)
+        if path.startswith(("quick", "smoke")) or is_own:
             continue
         named = re.findall(r"'(tfdecomp_\w+/\w+)'", text.split("\n\n")[0])
         yield from ((path, name) for name in (None, *named))

@@ -39,6 +39,8 @@ def complete(raw, config, split, index):
         "index": lambda: index,
     }
     example = dict(raw)
+    if not example.get("factors", True):
+        del example["factors"]  # a set without any has no such feature
     for name, make in defaults.items():
         if name not in example:
             example[name] = make()

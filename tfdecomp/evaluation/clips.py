@@ -65,7 +65,9 @@ def opener(data_dir=None, prepare=None, fresh_clips=None):
             return open_stored(*arguments, data_dir=data_dir, **changes)
         if fresh_clips is None:
             raise ValueError("newly generated clips need their generator")
-        return open_fresh(*arguments, fresh_clips=fresh_clips, **changes)
+        return open_fresh(
+            *arguments, fresh_clips=fresh_clips, data_dir=data_dir, **changes
+        )
 
     return open_clips
 
@@ -115,7 +117,14 @@ def _explained(clips, name):
 
 
 def open_fresh(
-    condition, model, batch_size, *, fresh_clips, labels=(), **changes
+    condition,
+    model,
+    batch_size,
+    *,
+    fresh_clips,
+    data_dir=None,
+    labels=(),
+    **changes,
 ):
     """Yields clips generated for the condition's `fresh_seed`.
 
@@ -124,6 +133,8 @@ def open_fresh(
         model: Only its `channels` are asked for.
         batch_size: Clips at a time.
         fresh_clips: As in `opener`.
+        data_dir: Where prepared sets are, those with configs of one's own
+            among them; by default as TFDS has it.
         labels: As in `open_stored`.
         **changes: As in `open_stored`.
 
@@ -135,8 +146,8 @@ def open_fresh(
             "newly generated clips need a number of clips; set num_clips "
             "(--num_clips)"
         )
-    source = reader.open_source(condition.dataset, prepared=False)
-    examples = itertools.chain.from_iterable(
+    source = reader.open_source(condition.dataset, data_dir, prepared=False)
+    parts = [  # a list: what is amiss is said here, not in the pipeline
         fresh_clips(
             condition.dataset,
             split,
@@ -144,7 +155,8 @@ def open_fresh(
             num_clips=count,
         )
         for split, count in _shares(condition, source).items()
-    )
+    ]
+    examples = itertools.chain.from_iterable(parts)
     arguments = _arguments(condition, model, batch_size, source, labels)
     dataset = pipeline.from_examples(
         examples, source, **{**arguments, **changes}

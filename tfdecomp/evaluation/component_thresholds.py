@@ -47,6 +47,26 @@ def read(model, batches) -> tuple[list, dict]:
     return maps, {n: np.concatenate([p[n] for p in parts]) for n in names}
 
 
+def of_count(batches, count, wanted):
+    """Of an opener's batches the clips with a number of objects.
+
+    Args:
+        batches: Of an opener, see `evaluation.clips`.
+        count: The number.
+        wanted: How many such clips are enough.
+
+    Yields:
+        The batches; clips that are not wanted are marked as not valid.
+    """
+    for batch in batches:
+        valid = batch["valid"] & (batch["num_objects"] == count)
+        valid &= np.cumsum(valid) <= wanted
+        wanted -= np.count_nonzero(valid)
+        yield {**batch, "valid": valid}
+        if wanted <= 0:
+            return
+
+
 def found(model, maps, thresholds) -> dict:
     """What a model finds with thresholds for each clip.
 

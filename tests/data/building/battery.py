@@ -227,9 +227,14 @@ STORED = [
     _made("sprite_game", (4, 3), "crops"),
     _made("sprite_game", (0, 2, 3), "full", **_SLOW),
     _made("street", (4, 3, 2), "street64"),
+    # Of ten pictures a fifth is the test.
+    _read("picture_folder", (8, 0, 2), "manual", size=16),
     _made("tetrominoes", (5, 3, 2), "quick14"),
     _made("tetrominoes", _LARGE, "paper17", "all19", "flat", **_SLOW),
     _made("tetrominoes", (0, 0, 3), "ambiguous", **_SLOW),
+    _made("textured_digits", (5, 3, 2), "digits_2"),
+    _made("textured_digits", (5, 3, 2), "strokes_1", **_SLOW),
+    _made("textured_digits", (5, 3, 2), "mnist_1", pool_size=60, **_SLOW),
     _read("video_folder", (14, 0, 3), "manual", **_FOLDER),
     _read(
         "video_folder",
@@ -324,6 +329,7 @@ GENERATED = [
     _variant("bouncing_balls", "color4", profile="legacy"),
     _variant("multi_digits", "digits_1k", pool_split="disjoint"),
     _variant("shapes", "shapes28", max_objects=4),
+    _variant("textured_digits", "digits_2", shift=8, height=56, width=56),
     _variant("tetrominoes", "paper17", num_pieces=2, max_objects=4),
 ]
 
@@ -440,6 +446,15 @@ REFUSED = {
         ({"num_walkers": (-1, 2), "max_objects": 8}, "num_walkers is"),
         ({"height": 16, "width": 16}, "size 16"),
     ),
+    "textured_digits/digits_1": (
+        *_DIGITS,
+        ({"extra_splits": {"test2": 3}}, "train, validation and test only"),
+        ({"num_digits": 3}, "num_digits is 3"),
+        ({"num_digits": 2, "max_objects": 1}, "num_digits is 2"),
+        ({"channels": 3}, "num_frames and channels must be 1"),
+        ({"cell": 32}, "cell is 32"),
+        ({"shift": 10}, "shift is 10"),
+    ),
 }
 # Sets of files from the user: what is missing, and what is made instead.
 MISSING = {
@@ -458,6 +473,7 @@ WITHOUT_FILES = [
     "moving_digits/mnist",
     "multi_digits/mnist_1k",
     "scattered_digits/mnist_6",
+    "textured_digits/mnist_1",
 ]
 
 

@@ -261,6 +261,10 @@ class DecompositionBuilder(
         """
         raise NotImplementedError
 
+    def makes_anew(self):
+        """Whether there can be examples beyond the stored ones."""
+        return self.builder_config.source == GENERATED
+
     def block_size(self):
         """Examples made at once."""
         return self.builder_config.block_size

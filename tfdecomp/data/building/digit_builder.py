@@ -115,6 +115,9 @@ class DigitBuilder(builder_base.DecompositionBuilder, skip_registration=True):
             fresh=fresh,
         )
 
+    def makes_anew(self):
+        return True  # of MNIST where its files are
+
     def check_inputs(self, dl_manager):
         config = self.builder_config
         if config.digit_source == "mnist":
