@@ -24,6 +24,7 @@ COMMANDS = (
     "tables",
     "compare",
     "tune",
+    "sweep",
     "calibrate",
     "prepare",
     "study",

@@ -1,0 +1,279 @@
+"""Trainings of one config with several seeds and values, and their table."""
+
+import ast
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from tfdecomp.jobs import pool
+from tfdecomp.prediction.files import folder as folder_lib
+
+RECORD_NAME = "sweep.json"
+SCORES_NAME = "scores.json"
+_MOST_RUNS = 10_000
+_STOPPED = 130  # exit status of a training that was asked to stop
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training of a sweep.
+
+    Attributes:
+        setting: Name of its values, such as `NUM_SLOTS=4`; "" without a grid.
+        seed: Its seed.
+        bindings: What the grid binds, as `--gin_param` takes it.
+    """
+
+    setting: str
+    seed: int
+    bindings: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Path of its work directory in that of the sweep."""
+        name = re.sub(r"[^\w.=,-]+", "_", self.setting)
+        return os.path.join(name, f"seed_{self.seed}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`"0:5"` -> 0 to 4; `"1,3"` -> 1 and 3.
+
+    Args:
+        text: A range without its end, or numbers.
+
+    Raises:
+        ValueError: If it is neither, or names a seed twice.
+    """
+    try:
+        if ":" in text:
+            first, end = (int(part) for part in text.split(":"))
+            found = list(range(first, end))
+        else:
+            found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise ValueError(
+            f"--seeds is a range such as 0:5 or numbers such as 1,3,7, got "
+            f"{text!r}"
+        )
+    return found
+
+
+def parse_grid(text: str) -> tuple[str, list[Any]]:
+    """`"NUM_SLOTS = 4, 5"` -> `("NUM_SLOTS", [4, 5])`.
+
+    Args:
+        text: A name of the config and its values, which are literals.
+
+    Raises:
+        ValueError: If it is not that.
+    """
+    name, equals, values = text.partition("=")
+    try:
+        found = list(ast.literal_eval(f"[{values}]"))
+    except (ValueError, SyntaxError):
+        found = []
+    if not equals or not name.strip() or not found:
+        raise ValueError(
+            "--grid is a name and its values, such as 'NUM_SLOTS = 4, 5' or "
+            f'\'DATASET = "a", "b"\', got {text!r}'
+        )
+    return name.strip(), found
+
+
+def runs(seeds, grid) -> list[Run]:
+    """All runs: each combination of values with each seed.
+
+    Args:
+        seeds: Integers.
+        grid: Pairs of a name and its values.
+
+    Raises:
+        ValueError: If a name is given twice, or there are too many runs.
+    """
+    names = [name for name, _ in grid]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--grid names something twice: {', '.join(names)}")
+    found = []
+    for values in itertools.product(*(values for _, values in grid)):
+        bound = list(zip(names, values, strict=True))
+        setting = ",".join(f"{n.rpartition('.')[2]}={v}" for n, v in bound)
+        bindings = tuple(f"{name} = {value!r}" for name, value in bound)
+        found += [Run(setting, seed, bindings) for seed in seeds]
+        if len(found) > _MOST_RUNS:
+            raise ValueError(f"these are more than {_MOST_RUNS} runs")
+    if len({run.folder for run in found}) < len(found):
+        raise ValueError(
+            "two runs of the grid would have one work directory; give values "
+            "whose names differ"
+        )
+    return found
+
+
+def sweep(
+    planned,
+    train_flags,
+    evaluate_flags,
+    output,
+    num_workers=1,
+    on_run=None,
+    should_stop=None,
+) -> list[dict[str, Any]]:
+    """Trains and scores all runs; those that are done already stay.
+
+    Args:
+        planned: `Run`s.
+        train_flags: What all give to `tfdecomp.train`.
+        evaluate_flags: What all give to `tfdecomp.evaluate`.
+        output: Folder of the work directories and of `sweep.json`.
+        num_workers: Runs at the same time.
+        on_run: Called with the numbers of runs done and of all.
+        should_stop: Asked often; true stops the trainings, which save first.
+
+    Returns:
+        For each run `setting`, `seed`, `workdir`, `state` (`finished`,
+        `stopped` or `failed`), `scores`, `minutes` and `error`.
+
+    Raises:
+        ValueError: If there is not at least one worker.
+    """
+    output = pathlib.Path(os.path.expanduser(output)).absolute()
+    output.mkdir(parents=True, exist_ok=True)
+    found = {run: _row(run, output, {"state": "stopped"}) for run in planned}
+    tasks = [(run, output, train_flags, evaluate_flags) for run in planned]
+    jobs = pool.Pool("tfdecomp.jobs.seeds:train_one", num_workers)
+    for done, outcome in enumerate(jobs.run(tasks, should_stop), start=1):
+        run = outcome.argument[0]
+        failed = {"state": "failed", "error": outcome.error}
+        found[run] = _row(run, output, outcome.value or failed)
+        if on_run:
+            on_run(done, len(planned))
+    rows = list(found.values())
+    folder_lib.write_text(output / RECORD_NAME, json.dumps(rows, indent=2))
+    return rows
+
+
+def train_one(argument, should_stop) -> dict[str, Any]:
+    """Trains and scores one run, each in a process of its own.
+
+    Args:
+        argument: `(run, output, train_flags, evaluate_flags)`.
+        should_stop: Says whether to leave.
+
+    Raises:
+        RuntimeError: If the training or the evaluation fails, with the last
+            line that it printed; all of them are in `log.txt`.
+    """
+    run, output, train_flags, evaluate_flags = argument
+    workdir = output / run.folder
+    workdir.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    bindings = [f"--gin_param={binding}" for binding in run.bindings]
+    flags = [*train_flags, *bindings, f"--seed={run.seed}"]
+    if not _call(
+        "train", [*flags, f"--workdir={workdir}"], workdir, should_stop
+    ):
+        return {"state": "stopped"}
+    minutes = (time.monotonic() - start) / 60
+    scores = workdir / SCORES_NAME
+    if not scores.is_file():
+        given = [*evaluate_flags, f"--workdir={workdir}", f"--output={scores}"]
+        if not _call("evaluate", given, workdir, should_stop):
+            return {"state": "stopped"}
+    read = json.loads(scores.read_text(encoding="utf-8"))
+    return {
+        "state": "finished",
+        "scores": {k: v for k, v in read.items() if isinstance(v, float)},
+        "minutes": round(minutes, 2),
+    }
+
+
+def table(rows, metric, least=None) -> str:
+    """Mean, deviation and success of each setting, in Markdown.
+
+    Args:
+        rows: From `sweep`.
+        metric: Which score, such as `f_ari`.
+        least: A run with at least so much has learned; None: no such column.
+
+    Raises:
+        ValueError: If no run has that score.
+    """
+    known = sorted({name for row in rows for name in row["scores"]})
+    if known and metric not in known:
+        raise ValueError(
+            f"no run has a score {metric!r}; there are {', '.join(known)}"
+        )
+    head = ["setting", "runs", metric, "deviation"]
+    head += [f"{metric} ≥ {least:g}"] if least is not None else []
+    lines = [head + ["failed"], ["---"] * (len(head) + 1)]
+    for setting, group in _settings(rows).items():
+        values = [r["scores"][metric] for r in group if r["scores"]]
+        mean = f"{statistics.mean(values):.4f}" if values else "–"
+        spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
+        cells = [setting or "as it is", str(len(group)), mean, spread]
+        if least is not None:
+            learned = sum(value >= least for value in values)
+            cells.append(f"{learned} of {len(group)}")
+        lost = [r for r in group if r["state"] == "failed"]
+        cells.append(", ".join(f"seed {r['seed']}" for r in lost) or "none")
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _settings(rows):
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["setting"], []).append(row)
+    return groups
+
+
+def _row(run, output, value):
+    return {
+        "setting": run.setting,
+        "seed": run.seed,
+        "workdir": str(output / run.folder),
+        "state": value["state"],
+        "scores": value.get("scores", {}),
+        "minutes": value.get("minutes"),
+        "error": value.get("error"),
+    }
+
+
+def _call(command, flags, workdir, should_stop):
+    """Whether one of our commands came to its end, and was not stopped."""
+    program = [sys.executable, "-m", f"tfdecomp.{command}", *flags]
+    log = workdir / "log.txt"
+    with open(log, "a", encoding="utf-8") as file:
+        begin = file.tell()
+        # A group of its own: Ctrl-C reaches the pool alone, which asks.
+        with subprocess.Popen(
+            program, stdout=file, stderr=file, start_new_session=True
+        ) as process:
+            while process.poll() is None:
+                if should_stop():
+                    process.send_signal(signal.SIGTERM)
+                    process.wait()
+                    break
+                time.sleep(0.2)
+    if process.returncode == 0:
+        return True
+    if process.returncode in (_STOPPED, -signal.SIGTERM) and should_stop():
+        return False
+    with open(log, "rb") as file:
+        file.seek(begin)
+        said = file.read().decode("utf-8", "replace").splitlines()
+    said = [line for line in said if line.strip()] or ["it said nothing"]
+    errors = [line for line in said if line.startswith("error: ")] or said
+    last = errors[-1].removeprefix("error: ")
+    raise RuntimeError(f"{command}: {last} (all of it: {log})")
