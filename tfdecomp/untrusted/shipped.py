@@ -140,13 +140,13 @@ SUMS = {
     },
     "silot_mnist": {
         "config.gin": (
-            "028ea19bfcb10d95db339fd5c89df5eeb8f23b1b3d4484579e5b024686eea8ba"
+            "36cd446b128341de632a531e5788bcbf7066c7b7c7fe62a3c6635887c1d6b87c"
         ),
         "model.json": (
             "79ee69f1ef1f3c88eb18a569d4846e2bdacd3b9631b182402be4a9a152ae6278"
         ),
         "weights.weights.h5": (
-            "e29ba75f1004c7ac57bdf8305d19d3eb6a5a2a4ac1e26e5869b9dab9e5dafc70"
+            "e9358aadfde23be94fa2430e917b718d82716467a10c35320c33ae457e14bf0c"
         ),
     },
     "silot_motion": {
