@@ -107,13 +107,13 @@ SUMS = {
     },
     "provide_balls": {
         "config.gin": (
-            "2fc02f8367c7f7d27936b004c7075d59b55277f0b56f2fb63c903ca9ffc5faa5"
+            "3fa0e92a9127c98666ef326110d53b223618266dc4cd75e84e08207eb8b7d84a"
         ),
         "model.json": (
-            "b127b6bf2d8724653828b67cdc018f36bf02fb4d2e40deeb7424fcc1137470fe"
+            "b9995a0877b4c2f03a0800762bf6e76e742ab6a952c6492eb049d5e393c3d55c"
         ),
         "weights.weights.h5": (
-            "e34e24d3068e5589ba4df76607ff877a0f5edb586b3694fa5dd2faf22519fe42"
+            "5140c5a7fda956283cfb2487de664858b1541f52a8e694be847e8c561232828f"
         ),
     },
     "provide_balls_quick": {
