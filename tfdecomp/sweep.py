@@ -87,7 +87,7 @@ def _sweep():
             on_run=lambda done, total: bar.update(done, total),
             should_stop=lambda: stop.requested,
         )
-    print(seeds.table(rows, _METRIC.value, _SUCCESS.value))
+    print(seeds.table(rows, _METRIC.value, _SUCCESS.value), end="")
     states = [row["state"] for row in rows]
     for row in rows:
         if row["error"]:

@@ -82,9 +82,9 @@ def test_the_table_has_mean_deviation_success_and_what_failed():
     lines = seeds.table(rows, "f_ari", least=0.9).splitlines()
     mean, spread = statistics.mean(values), statistics.stdev(values)
     assert lines[2] == (
-        f"| K=4 | 4 | {mean:.4f} | {spread:.4f} | 2 of 4 | seed 3 |"
+        f"| K=4 | 4 | {mean:.4f} ± {spread:.4f} | 2 of 4 | seed 3 |"
     )
-    assert lines[3] == "| K=5 | 1 | 0.5000 | – | 0 of 1 | none |"
+    assert lines[3] == "| K=5 | 1 | 0.5000 | 0 of 1 | none |"
 
 
 def test_a_score_that_no_run_has_is_said():

@@ -67,6 +67,16 @@ def test_a_file_whose_name_looks_like_a_pattern_is_one_video(tmp_path):
     assert not videos.is_many(str(path))
 
 
+def test_a_pattern_of_single_pictures_names_no_video(tmp_path):
+    (tmp_path / "000.png").touch()
+    assert not videos.is_many(f"{tmp_path}/*.png")
+
+
+def test_a_pattern_may_name_folders_of_frames(tmp_path):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    assert videos.find(f"{tmp_path}/in/*") == [tmp_path / "in" / "a"]
+
+
 def test_what_matches_nothing_is_said(tmp_path):
     with pytest.raises(errors.MissingFileError, match="matches no video"):
         videos.find(f"{tmp_path}/*.mp4")
@@ -216,3 +226,24 @@ def wait(condition, seconds=120):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_a_summary(tmp_path):
+    # `timeout` sends it to the command, and to its processes with it.
+    for number in range(6):
+        write(tmp_path / "in" / f"{number}.mp4", 60)
+    with subprocess.Popen(
+        command(tmp_path, "--workers=2"),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait(lambda: any((tmp_path / "out").glob("*/prediction.json")))
+        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in printed
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open()))
+    assert len(rows) == 6

@@ -337,15 +337,15 @@ def test_samples_of_the_prior_are_pictures_that_a_seed_repeats(tiny):
 @each(those_that("rollout", "predict_frames"))
 def test_predictions_go_on_where_they_ended(tiny):
     model, seed = tiny.model, tiny.inputs["seed"]
-    whole = model.rollout(tiny.inputs, 2)
+    whole = model.rollout(tiny.inputs, 3)
     first = model.rollout(tiny.inputs, 1)
-    rest = model.predict_frames(first["state"], seed, 1)
+    rest = model.predict_frames(first["state"], seed, 2)
     for name in [n for n in PER_FRAME if n in whole]:
-        assert whole[name].shape[1] == 2
+        assert whole[name].shape[1] == 3
         joined = tf.concat([first[name], rest[name]], axis=1)
         assert_close(joined, whole[name], 1e-5)
     assert_close(rest["state"], whole["state"], 1e-5)
-    assert int(whole["state"]["frame"]) == T + 2
+    assert int(whole["state"]["frame"]) == T + 3
     check_masks(whole)
 
 

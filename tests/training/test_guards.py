@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -285,8 +286,20 @@ def test_ctrl_c_inside_of_another_work_stops_both(capsys):
         with callbacks.StopOnSignal("a part of it") as inner:
             signal.raise_signal(signal.SIGINT)
             assert inner.requested and outer.requested
+        time.sleep(0.15)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert "a part of it" in capsys.readouterr().out
     with callbacks.StopOnSignal() as later:
         assert not later.requested
+
+
+def test_a_signal_that_comes_twice_at_once_is_one():
+    # As from `timeout`, which sends it to a process and to its group.
+    with callbacks.StopOnSignal() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.requested
+        time.sleep(0.15)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

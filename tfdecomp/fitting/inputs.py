@@ -70,15 +70,19 @@ def videos_of(source) -> list[str]:
         inside = sorted(
             str(file)
             for file in path.iterdir()
-            if not file.name.startswith(".") and _is_video(file)
+            if not file.name.startswith(".") and is_video(file)
         )
         if inside:
             return inside
     return [str(path)]
 
 
-def _is_video(file):
-    """Whether a file of a folder is a video of its own."""
+def is_video(file: pathlib.Path) -> bool:
+    """Whether a file of a folder is a video of its own.
+
+    Args:
+        file: Its path.
+    """
     if file.suffix.lower() in video_frames.VIDEO_SUFFIXES:
         return True
     if array_files.is_array(file):

@@ -405,7 +405,7 @@ class Fit:
             out = self.path / OUT
             if len(self.footages) > 1:
                 out = out / f"{number + 1:02d}_{footage.name}"
-            record = _record(out)
+            record = folder_lib.read_record(out)
             if record.get("state") == "finished":
                 verdicts.append(record["trust"])
                 continue
@@ -577,14 +577,6 @@ def _of_one_length(runs):
         raise errors.LayoutError("the video has no run of frames")
     length = int(np.median([len(run) for run in runs]))
     return [run[:length] for run in runs if len(run) >= length]
-
-
-def _record(out):
-    """Content of an output's `prediction.json`, if there is one."""
-    try:
-        return json.loads((out / folder_lib.RECORD_NAME).read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 def _is_number(value):

@@ -8,12 +8,12 @@ import os
 import pathlib
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import time
 from typing import Any
 
+from tfdecomp.evaluation import tables
 from tfdecomp.jobs import pool
 from tfdecomp.prediction.files import folder as folder_lib
 
@@ -214,21 +214,19 @@ def table(rows, metric, least=None) -> str:
         raise ValueError(
             f"no run has a score {metric!r}; there are {', '.join(known)}"
         )
-    head = ["setting", "runs", metric, "deviation"]
+    head = ["setting", "runs", metric]
     head += [f"{metric} ≥ {least:g}"] if least is not None else []
-    lines = [head + ["failed"], ["---"] * (len(head) + 1)]
+    lines = []
     for setting, group in _settings(rows).items():
-        values = [r["scores"][metric] for r in group if r["scores"]]
-        mean = f"{statistics.mean(values):.4f}" if values else "–"
-        spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else "–"
-        cells = [setting or "as it is", str(len(group)), mean, spread]
+        values = [row["scores"].get(metric) for row in group]
+        cells = [setting or "as it is", str(len(group)), tables.mean(values)]
         if least is not None:
-            learned = sum(value >= least for value in values)
+            learned = sum(v is not None and v >= least for v in values)
             cells.append(f"{learned} of {len(group)}")
-        lost = [r for r in group if r["state"] == "failed"]
+        lost = [row for row in group if row["state"] == "failed"]
         cells.append(", ".join(f"seed {r['seed']}" for r in lost) or "none")
         lines.append(cells)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.render([*head, "failed"], lines)
 
 
 def _settings(rows):

@@ -11,8 +11,10 @@ from typing import Any
 
 from tfdecomp.data import errors
 from tfdecomp.data.video import video_frames
+from tfdecomp.fitting import inputs
 from tfdecomp.jobs import pool
 from tfdecomp.prediction.files import folder as folder_lib
+from tfdecomp.storage import model_info
 
 TABLE_NAME = "summary.csv"
 COLUMNS = ("video", "output", "state", "frames", "trust", "seconds", "error")
@@ -28,13 +30,13 @@ def is_many(source: str) -> bool:
     """Whether an input names several videos: a pattern, or their folder.
 
     Args:
-        source: What `--input` says. A path that exists is no pattern.
+        source: What `--input` says. A path that exists is no pattern, and a
+            folder with single pictures is one video.
     """
     path = pathlib.Path(os.path.expanduser(source))
-    if path.is_dir():  # of frames, if it holds pictures, too
-        pictures = any(video_frames.is_picture(p) for p in path.iterdir())
-        return bool(_inside(path)) and not pictures
-    return glob.has_magic(source) and not path.exists()
+    if path.is_dir():
+        return bool(_inside(path))
+    return not path.exists() and bool(_matching(source))
 
 
 def find(source: str) -> list[pathlib.Path]:
@@ -47,11 +49,7 @@ def find(source: str) -> list[pathlib.Path]:
         MissingFileError: If it names no video.
     """
     path = pathlib.Path(os.path.expanduser(source))
-    if path.is_dir():
-        found = _inside(path)
-    else:
-        names = glob.glob(os.path.expanduser(source), recursive=True)
-        found = sorted(p for p in map(pathlib.Path, names) if _is_video(p))
+    found = _inside(path) if path.is_dir() else _matching(source)
     if not found:
         raise errors.MissingFileError(
             f"{source} matches no video",
@@ -132,14 +130,16 @@ def predict(
             rows[video] = _row(video, folder, {}, STOPPED)
     jobs = pool.Pool("tfdecomp.jobs.videos:predict_one", num_workers)
     done = len(places) - len(tasks)
-    for outcome in jobs.run(tasks, should_stop):
-        _, video, folder, _ = outcome.argument
-        rows[video] = _outcome_row(video, folder, outcome)
-        done += 1
-        if on_row:
-            on_row(done, len(places))
-    table = [rows[video] for video in places]
-    _write(pathlib.Path(os.path.expanduser(output)) / TABLE_NAME, table)
+    try:
+        for outcome in jobs.run(tasks, should_stop):
+            _, video, folder, _ = outcome.argument
+            rows[video] = _outcome_row(video, folder, outcome)
+            done += 1
+            if on_row:
+                on_row(done, len(places))
+    finally:
+        table = [rows[video] for video in places]
+        _write(pathlib.Path(os.path.expanduser(output)) / TABLE_NAME, table)
     return table
 
 
@@ -160,14 +160,10 @@ def predict_one(argument, should_stop) -> dict[str, Any]:
 
 def text(rows) -> str:
     """The rows as a table for people."""
-    shown = ("video", "state", "frames", "trust", "seconds", "error")
-    table = [shown] + [tuple(str(row[name]) for name in shown) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True))
-        for line in table
+    shown = [name for name in COLUMNS if name != "output"]
+    return model_info.aligned(
+        [{name: str(row[name]) for name in shown} for row in rows]
     )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 @functools.lru_cache(maxsize=1)
@@ -178,33 +174,34 @@ def _load(model):
 
 
 def _inside(folder):
-    return sorted(path for path in folder.iterdir() if _is_video(path))
+    """Videos of a folder; none if it holds single pictures, too."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if _is_video(path):
+            found.append(path)
+        elif video_frames.is_picture(path):
+            return []
+    return found
+
+
+def _matching(pattern):
+    """Videos, and folders of frames, that a pattern stands for."""
+    if not glob.has_magic(pattern):
+        return []
+    names = glob.glob(os.path.expanduser(pattern), recursive=True)
+    paths = sorted(map(pathlib.Path, names))
+    return [path for path in paths if path.is_dir() or _is_video(path)]
 
 
 def _is_video(path):
-    return (
-        not path.name.startswith(".")
-        and path.suffix.lower() in video_frames.VIDEO_SUFFIXES
-        and path.is_file()
-    )
+    return not path.name.startswith(".") and inputs.is_video(path)
 
 
 def _record(folder):
     """What a whole prediction in a folder says; None without one."""
-    try:
-        text = (folder / folder_lib.RECORD_NAME).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        record = json.loads(text)
-    except ValueError:
-        return None  # cut off: it is made anew
-    is_whole = (
-        isinstance(record, dict)
-        and record.get("state") == folder_lib.FINISHED
-        and isinstance(record.get("options"), dict)
-    )
-    return record if is_whole else None
+    record = folder_lib.read_record(folder)
+    is_whole = record.get("state") == folder_lib.FINISHED
+    return record if is_whole and "options" in record else None
 
 
 def _check(folder, record, model, options):

@@ -29,9 +29,7 @@ PACKAGES = (
     "tfdecomp.layers",
     "tfdecomp.models",
     "tfdecomp.data",
-    "tfdecomp.data.building",
     "tfdecomp.evaluation",
-    "tfdecomp.evaluation.studies",
     "tfdecomp.exporting",
     "tfdecomp.training",
 )

@@ -20,10 +20,15 @@ class TrainingError(RuntimeError):
     """A run that cannot go on; the message says what to try."""
 
 
+_BURST = 0.1  # seconds
+
+
 class StopOnSignal:
     """Remembers Ctrl-C (or SIGTERM), so that a run can save and stop.
 
-    A second one interrupts at once. Inside of another one, both remember.
+    A second one interrupts at once; what comes within a tenth of a second is
+    the first, since some programs (`timeout`) send theirs to a process and to
+    its group. Inside of another one, both remember.
     Python runs handlers between two of its own instructions, and a step may
     take minutes; so a thread answers in the meantime.
 
@@ -40,6 +45,7 @@ class StopOnSignal:
         self.requested = False
         self._before = {}
         self._seen = 0
+        self._first = None  # when the first signal was handled
         self._leave = None
         self._lock = threading.RLock()  # also taken by the handler
         self._wakeup = None
@@ -82,6 +88,10 @@ class StopOnSignal:
 
     def _remember(self, number, frame):
         del frame
+        now = time.monotonic()
+        if self._first is not None and now - self._first < _BURST:
+            return
+        self._first = self._first or now
         self._seen += 1
         if self._seen > 1:
             raise KeyboardInterrupt
@@ -89,6 +99,7 @@ class StopOnSignal:
         if isinstance(outer, StopOnSignal):
             outer.requested = True
             outer._seen += 1
+            outer._first = now
         self._answer(number)
 
     def _answer(self, number):
@@ -106,19 +117,20 @@ class StopOnSignal:
             while number := self._next_stop(reading):
                 self._answer(number)
                 # A second signal ends the wait.
+                heard = time.monotonic()
                 reading.settimeout(self.patience)
                 with contextlib.suppress(TimeoutError):
-                    if not self._next_stop(reading):
+                    if not self._next_stop(reading, heard + _BURST):
                         return
                 reading.settimeout(None)
                 with self._lock:
                     if self._leave is not None:
                         self._leave()
 
-    def _next_stop(self, reading):
+    def _next_stop(self, reading, after=0.0):
         """Number of the next signal to heed; 0 once there is no more."""
         while data := reading.recv(1):
-            if data[0] in self.signals:
+            if data[0] in self.signals and time.monotonic() >= after:
                 return data[0]
         return 0
 

@@ -138,7 +138,7 @@ def test_a_prepared_folder_is_read_by_its_name(folder, tmp_path):
         ({"num_frames": 2}, "num_frames is 2"),
         ({"unreadable": "ask"}, "unreadable is 'ask'"),
         ({"test_share": 2}, "test_share is 2"),
-        ({"num_train": 5}, "follows from the pictures"),
+        ({"num_train": 5}, "follows from the files"),
         ({"range": [5, 1]}, "range is"),
     ],
 )

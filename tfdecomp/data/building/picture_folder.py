@@ -2,16 +2,13 @@
 
 import contextlib
 import dataclasses
-import os
-import pathlib
 
-import numpy as np
 from absl import logging
 
 from tfdecomp.data import errors
 from tfdecomp.data.video import (
-    frame_folders,
     levels,
+    own_files,
     picture_files,
     video_frames,
     video_sampling,
@@ -79,13 +76,16 @@ class PictureFolder:
     """
 
     def __init__(self, folder, settings, dataset=None):
-        self.folder = pathlib.Path(folder).expanduser()
+        self.folder = own_files.folder_of(folder, "pictures", LAYOUT, dataset)
         self.settings = settings
         self.dataset = dataset
         self.left_out = []
         self.notes = []  # sentences about what is odd
         self.probes = {}  # of each picture, by its path
-        files = _files(self.folder, dataset)
+        found = [
+            path for _, paths in own_files.walk(self.folder) for path in paths
+        ]
+        files = own_files.in_order(found, self.folder)
         for path in files:
             self._check(path)
         if not self.probes:
@@ -100,15 +100,7 @@ class PictureFolder:
             probe = video_frames.probe(path, self.settings.range)
         except errors.DatasetInputError as error:
             if not self.settings.skip:
-                raise errors.DatasetInputError(
-                    f"{error.problem}; nothing was written",
-                    dataset=self.dataset,
-                    path=error.path,
-                    expected=error.expected,
-                    found=error.found,
-                    hint=f"{error.hint}; or set unreadable = 'skip' to go on "
-                    "without it",
-                ) from error
+                raise own_files.refused(error, self.dataset) from error
             self._leave_out(path, error.problem)
             return
         if probe.frames > 1:
@@ -142,23 +134,19 @@ class PictureFolder:
 
     def _divide(self):
         """Says which picture belongs to which split."""
-        count, share = len(self.probes), self.settings.test_share
-        wanted = round(share * count)
-        if 0 < share < 1:
-            if count < 2:
-                raise errors.DatasetInputError(
-                    f"the single picture in {self.folder} cannot be both "
-                    "training and test data",
-                    dataset=self.dataset,
-                    path=str(self.folder),
-                    expected="at least 2 pictures",
-                    found=1,
-                    hint="add pictures, or set test_share = 0",
-                )
-            wanted = min(max(wanted, 1), count - 1)
-        sequence = np.random.SeedSequence([self.settings.seed, count])
-        rng = np.random.Generator(np.random.Philox(sequence))
-        chosen = set(rng.permutation(count)[:wanted].tolist())
+        alone = errors.DatasetInputError(
+            f"the single picture in {self.folder} cannot be both training and "
+            "test data",
+            dataset=self.dataset,
+            path=str(self.folder),
+            expected="at least 2 pictures",
+            found=1,
+            hint="add pictures, or set test_share = 0",
+        )
+        settings = self.settings
+        chosen = own_files.chosen_for_test(
+            len(self.probes), settings.test_share, settings.seed, alone
+        )
         self.splits = {"train": [], "test": []}
         for number, path in enumerate(self.probes):
             split = "test" if number in chosen else "train"
@@ -217,33 +205,3 @@ class PictureFolder:
                 len(self.left_out),
                 len(self.left_out) + len(self.probes),
             )
-
-
-def _files(folder, dataset):
-    """Files in a folder and the folders in it, by name; no hidden ones."""
-    if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        raise errors.MissingFileError(
-            f"the folder {folder} {what}",
-            dataset=dataset,
-            path=str(folder),
-            expected="a folder of pictures",
-            found=what,
-            hint=f"check its name.\n{LAYOUT}",
-        )
-    found, entered = [], set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        # A link may lead back to where it is.
-        place = os.path.realpath(root)
-        if place in entered:
-            folders[:] = []
-            continue
-        entered.add(place)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        names = [name for name in files if not name.startswith(".")]
-        found += [pathlib.Path(root, name) for name in names]
-    return sorted(found, key=lambda path: _order(path.relative_to(folder)))
-
-
-def _order(path):
-    return [frame_folders.natural(pathlib.Path(part)) for part in path.parts]

@@ -11,8 +11,8 @@ from absl import logging
 from tfdecomp.data import errors
 from tfdecomp.data.video import (
     array_files,
-    frame_folders,
     levels,
+    own_files,
     picture_files,
     streaming,
     video_frames,
@@ -142,17 +142,7 @@ def find(folder, dataset=None):
         >>> [path.name for path in find(".")]
         ['clip.gif']
     """
-    folder = pathlib.Path(folder).expanduser()
-    if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        raise errors.MissingFileError(
-            f"the folder {folder} {what}",
-            dataset=dataset,
-            path=str(folder),
-            expected="a folder of videos",
-            found=what,
-            hint=f"check its name.\n{LAYOUT}",
-        )
+    folder = own_files.folder_of(folder, "videos", LAYOUT, dataset)
     found, others = _searched(folder)
     if not found:
         names = sorted(path.name for path in others)[:10]
@@ -165,7 +155,7 @@ def find(folder, dataset=None):
             found=names,
             hint=f"choose another folder.\n{LAYOUT}",
         )
-    return sorted(found, key=lambda path: _order(path.relative_to(folder)))
+    return own_files.in_order(found, folder)
 
 
 def left_out(folder, found):
@@ -203,27 +193,15 @@ def left_out(folder, found):
 
 def _searched(folder):
     """Videos in a folder and the folders in it, and all files."""
-    found, others, entered = [], [], set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        # A link may lead back to where it is.
-        place = os.path.realpath(root)
-        if place in entered:
-            folders[:] = []
-            continue
-        entered.add(place)
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        paths = [
-            pathlib.Path(root, name)
-            for name in sorted(files)
-            if not name.startswith(".")
-        ]
+    found, others = [], []
+    for root, paths in own_files.walk(folder):
         videos = _with_suffix(paths, video_frames.VIDEO_SUFFIXES)
         pictures = _with_suffix(paths, video_frames.PICTURE_SUFFIXES)
         stacks = [path for path in pictures if _is_stack(path)]
         arrays = _with_suffix(paths, (array_files.SUFFIX,))
         stacks += [path for path in arrays if array_files.is_stack(path)]
         if not videos and not stacks and pictures:
-            videos = [pathlib.Path(root)]
+            videos = [root]
         found += videos + stacks
         others += paths
     return found, others
@@ -239,10 +217,6 @@ def _is_stack(path):
 
 def _with_suffix(paths, suffixes):
     return [path for path in paths if path.suffix.lower() in suffixes]
-
-
-def _order(path):
-    return [frame_folders.natural(pathlib.Path(part)) for part in path.parts]
 
 
 class VideoFolder:
@@ -311,15 +285,7 @@ class VideoFolder:
 
     def _leave_out(self, name, error, clips=0):
         if not self.settings.skip:
-            raise errors.DatasetInputError(
-                f"{error.problem}; nothing was written",
-                dataset=self.dataset,
-                path=error.path,
-                expected=error.expected,
-                found=error.found,
-                hint=f"{error.hint}; or set unreadable = 'skip' to go on "
-                "without it",
-            ) from error
+            raise own_files.refused(error, self.dataset) from error
         reason = f"{error.problem}; {error.hint}"
         self.left_out.append({"name": name, "reason": reason, "clips": clips})
 
@@ -361,23 +327,19 @@ class VideoFolder:
 
     def _chosen(self, count):
         """Numbers of the files or chunks that are the test split."""
-        share = self.settings.test_share
-        wanted = round(share * count)
-        if 0 < share < 1:
-            if count < 2:
-                raise errors.DatasetInputError(
-                    f"the videos in {self.folder} make a single clip, which "
-                    "cannot be both training and test data",
-                    dataset=self.dataset,
-                    path=str(self.folder),
-                    expected="at least 2 clips",
-                    found=1,
-                    hint="add videos, lower clip_length, or set test_share = 0",
-                )
-            wanted = min(max(wanted, 1), count - 1)
-        sequence = np.random.SeedSequence([self.settings.seed, count])
-        rng = np.random.Generator(np.random.Philox(sequence))
-        return rng.permutation(count)[:wanted]
+        alone = errors.DatasetInputError(
+            f"the videos in {self.folder} make a single clip, which cannot be "
+            "both training and test data",
+            dataset=self.dataset,
+            path=str(self.folder),
+            expected="at least 2 clips",
+            found=1,
+            hint="add videos, lower clip_length, or set test_share = 0",
+        )
+        settings = self.settings
+        return own_files.chosen_for_test(
+            count, settings.test_share, settings.seed, alone
+        )
 
     def _chunks(self, kept):
         """Chunks of a video that hold a clip."""

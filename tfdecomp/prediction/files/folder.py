@@ -55,6 +55,20 @@ def check(output, overwrite=False) -> pathlib.Path:
     return output
 
 
+def read_record(folder) -> dict:
+    """What `prediction.json` of a folder says; empty if nothing can be read.
+
+    Args:
+        folder: The folder of a prediction.
+    """
+    try:
+        text = (pathlib.Path(folder) / RECORD_NAME).read_text(encoding="utf-8")
+        record = json.loads(text)
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 class OutputFolder:
     """A folder that is being filled.
 
