@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tfdecomp.motion import blobs
 from tfdecomp.prediction import finding
 
 
@@ -31,57 +30,11 @@ def test_a_picture_in_which_nothing_moves_has_no_owners():
     assert not finding._parted(nothing, nothing).any()
 
 
-def _two_things():
-    """One of twelve pixels on the left, one of nine on the right."""
-    mask = np.zeros((6, 12), bool)
-    mask[1:4, 1:5] = True
-    mask[2:5, 8:11] = True
-    return mask, blobs.find(mask)
-
-
 def test_a_slot_on_nothing_that_moves_is_no_object():
-    mask, moving = _two_things()
-    owner = np.where(np.arange(12) < 6, 1, 2) * mask
-    presence = np.array([0, 0.9, 0.8, 0.99])
-    after, left = finding._without_guesses(owner, presence, moving)
-    assert left.tolist() == [0, 0.9, 0.8, 0]
-    assert after.tolist() == owner.tolist()
-    assert presence[3] == 0.99  # the model's own figures stay
-
-
-def test_a_slot_alone_in_a_thing_has_all_of_it():
-    mask, moving = _two_things()
-    whole = np.where(np.arange(12) < 6, 1, 2) * mask
-    owner = whole.copy()
-    owner[:2] = 0  # a third of the left one
-    owner[2, 8] = 0
-    presence = np.array([0, 0.9, 0.8])
-    after, _ = finding._without_guesses(owner, presence, moving)
-    assert after.tolist() == whole.tolist()
-    assert after.dtype == owner.dtype
-
-
-def test_two_slots_in_a_thing_keep_what_each_has_of_it():
-    mask, moving = _two_things()
-    owner = np.where(np.arange(12) < 3, 1, 2) * mask
-    owner[:, 6:] = 0
-    owner[1, 4] = 0
-    presence = np.array([0, 0.9, 0.8])
-    after, left = finding._without_guesses(owner, presence, moving)
-    assert after.tolist() == owner.tolist()
-    assert left.tolist() == presence.tolist()
-
-
-def test_a_thing_of_which_a_slot_has_next_to_nothing_is_not_its_own():
-    _, moving = _two_things()
     owner = np.zeros((6, 12), int)
-    owner[1, 1] = 1
-    after, _ = finding._without_guesses(owner, np.array([0, 0.9]), moving)
-    assert after.tolist() == owner.tolist()
-
-
-def test_where_nothing_moves_there_is_nobody():
-    nothing = np.zeros((6, 12), int)
-    moving = blobs.find(nothing > 0)
-    after, left = finding._without_guesses(nothing, np.array([0, 0.9]), moving)
-    assert not after.any() and not left.any()
+    owner[1:4, 1:5], owner[2:5, 8:11] = 1, 2
+    presence = np.array([0, 0.9, 0.8, 0.99])
+    left = finding._of_what_moves(owner, presence)
+    assert left.tolist() == [0, 0.9, 0.8, 0]
+    assert presence[3] == 0.99  # the model's own figures stay
+    assert not finding._of_what_moves(0 * owner, presence).any()

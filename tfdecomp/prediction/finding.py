@@ -76,9 +76,6 @@ class Finder:
     def __init__(self, stream, view, length=32, scratch=None, joins=False):
         self.stream, self.view = stream, view
         self.joins = joins
-        # A model that has boxes of its own guesses where it does not see.
-        largest = getattr(stream.model, "largest_box", None)
-        self._corrects = joins and largest is not None
         self._alone = collections.Counter()  # frames, by the model's number
         slots = stream.num_slots or stream.model.num_slots
         own = getattr(stream, "slots_at_once", slots)
@@ -135,8 +132,7 @@ class Finder:
             owner, presence = self._joined(
                 owner, presence, moving, outputs["track_ids"]
             )
-            if self._corrects:
-                owner, presence = _without_guesses(owner, presence, moving)
+            presence = _of_what_moves(owner, presence)
         found.full.append(bool((presence[1:] > 0.5).all()))
         (slots,) = np.nonzero(presence > WEAK)
         if moving is not None:
@@ -148,10 +144,6 @@ class Finder:
         if foreground is not None:
             boxes = _tight(owner, boxes)
         features = outputs.get("slots")
-        if self._corrects and self.view.shows_difference:
-            # Of a difference a slot tells the size, which is asked anyway, and
-            # how its neighbours cut into it, which changes as they meet.
-            features = None
         if features is not None:
             features = _padded(features, presence)
         detections = Detections(
@@ -274,43 +266,19 @@ def _parted(owner, labels):
     return table.ravel()[joint].astype(owner.dtype)
 
 
-def _without_guesses(owner, presence, moving):
-    """Makes slots fit what moves, where nobody knows how many there are.
+def _of_what_moves(owner, presence):
+    """Presences without those of slots that own nothing.
 
-    A slot that goes on where nothing moves would be a box on nothing; and one
-    that is alone in a thing, but holds a corner of it, too small a box.
+    A model guesses where something was; where nothing moves any more that
+    would be a box on nothing, and where nobody knows how many there are, one
+    too many.
 
     Args:
-        owner: `[h, w]` slots, 0 for none.
+        owner: `[h, w]` slots of what moves, 0 for none.
         presence: `[K]` of slots.
-        moving: `Blobs` of the same size.
-
-    Returns:
-        `(owner, presence)`.
     """
-    owner = _filled(owner, presence, moving)
     owned = np.bincount(owner.ravel(), minlength=len(presence)) > 0
-    return owner, np.where(owned, presence, 0)
-
-
-def _filled(owner, presence, moving):
-    """Gives what moves, and holds one slot alone, to it as a whole.
-
-    Args:
-        owner: `[h, w]` slots, 0 for none.
-        presence: `[K]` of slots.
-        moving: `Blobs` of the same size.
-    """
-    slots, things = len(presence), len(moving) + 1
-    joint = moving.labels.astype(np.int64) * slots + owner
-    counts = np.bincount(joint.ravel(), minlength=slots * things)
-    counts = counts.reshape(things, slots)
-    counts[0], counts[:, presence <= WEAK] = 0, 0
-    owned = counts.sum(1)
-    alone = (counts > 0).sum(1) == 1
-    alone &= owned >= _EXPLAINED * np.append(0, moving.areas)
-    whole = np.where(alone, counts.argmax(1), 0)[moving.labels]
-    return np.where(whole > 0, whole, owner).astype(owner.dtype)
+    return np.where(owned, presence, 0)
 
 
 def _unexplained(owner, moving, num_slots):
