@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tfdecomp"
 
 ROWS = (
-    ("types", "version"),
+    ("types", "version", "signals"),
     (
         "motion",
         "ops",
@@ -81,6 +81,7 @@ TENSORS = {"numpy", "tensorflow", "gin"}
 ALLOWED = {
     "types": {"numpy", "tensorflow"},
     "version": set(),
+    "signals": set(),
     "ops": TENSORS,
     "simulation": {"numpy", "gin", "sklearn"},
     "distributions": TENSORS | {"tensorflow_probability"},

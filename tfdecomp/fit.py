@@ -68,7 +68,7 @@ def _fit():
     sources = _checked()
 
     from tfdecomp.fitting import run, stopping
-    from tfdecomp.training.callbacks import StopOnSignal
+    from tfdecomp.signals import StopOnSignal
 
     with (
         StopOnSignal("stopping, and keeping what there is ...") as stop,

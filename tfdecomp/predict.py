@@ -150,7 +150,7 @@ def _predict():
     regions.read(options["region"], source.size)
 
     from tfdecomp.sharing import hub
-    from tfdecomp.training.callbacks import StopOnSignal
+    from tfdecomp.signals import StopOnSignal
 
     loaded = hub.load(model)
     with (
@@ -181,7 +181,7 @@ def _predict():
 
 def _predict_many(model, options):
     from tfdecomp.jobs import videos
-    from tfdecomp.training.callbacks import StopOnSignal
+    from tfdecomp.signals import StopOnSignal
 
     with (
         commands.Bar("videos") as bar,

@@ -72,7 +72,7 @@ def _sweep():
     planned = seeds.runs(seeds.parse_seeds(_SEEDS.value), grid)
     for path in _GIN_FILE.value:  # says which there are
         configs.find(path)
-    from tfdecomp.training.callbacks import StopOnSignal
+    from tfdecomp.signals import StopOnSignal
 
     with (
         commands.Bar("runs", len(planned)) as bar,

@@ -11,7 +11,7 @@ import pytest
 from tfdecomp.fitting import stopping
 
 # As the command does it, without what takes long to load. `_remember` stands
-# for `training.callbacks.StopOnSignal`: a second signal interrupts.
+# for `tfdecomp.signals.StopOnSignal`: a second signal interrupts.
 SCRIPT = """
 import hashlib, signal, sys, time
 from tfdecomp.fitting import stopping

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 import tiny_model
 
-from tfdecomp import training
+from tfdecomp import signals, training
 from tfdecomp.training import callbacks, workdir
 from tfdecomp.training.watch import window_means
 
@@ -282,21 +282,21 @@ def free_ports(count):
 
 
 def test_ctrl_c_inside_of_another_work_stops_both(capsys):
-    with callbacks.StopOnSignal("the whole") as outer:
-        with callbacks.StopOnSignal("a part of it") as inner:
+    with signals.StopOnSignal("the whole") as outer:
+        with signals.StopOnSignal("a part of it") as inner:
             signal.raise_signal(signal.SIGINT)
             assert inner.requested and outer.requested
         time.sleep(0.15)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert "a part of it" in capsys.readouterr().out
-    with callbacks.StopOnSignal() as later:
+    with signals.StopOnSignal() as later:
         assert not later.requested
 
 
 def test_a_signal_that_comes_twice_at_once_is_one():
     # As from `timeout`, which sends it to a process and to its group.
-    with callbacks.StopOnSignal() as stop:
+    with signals.StopOnSignal() as stop:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert stop.requested

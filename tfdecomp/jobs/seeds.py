@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-from tfdecomp.evaluation import tables
 from tfdecomp.jobs import pool
 from tfdecomp.prediction.files import folder as folder_lib
 
@@ -214,6 +213,8 @@ def table(rows, metric, least=None) -> str:
         raise ValueError(
             f"no run has a score {metric!r}; there are {', '.join(known)}"
         )
+    from tfdecomp.evaluation import tables  # loads TensorFlow
+
     head = ["setting", "runs", metric]
     head += [f"{metric} ≥ {least:g}"] if least is not None else []
     lines = []

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tfdecomp import builders
+from tfdecomp import builders, signals
 from tfdecomp.data import pipeline
 from tfdecomp.storage import configs, saving
-from tfdecomp.training import callbacks, initial_model, workdir
+from tfdecomp.training import initial_model, workdir
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.checkpoints import CheckpointError, Checkpoints, State
@@ -211,7 +211,7 @@ class Session:
 def _train(session, should_stop, may_exit):
     """Runs the steps that are left; returns how the run stands then."""
     settings, state, folder = session.settings, session.state, session.folder
-    stop = callbacks.StopOnSignal()
+    stop = signals.StopOnSignal()
     watch = Watch(session, stop, may_exit)
     with stop:
         watch.start()
