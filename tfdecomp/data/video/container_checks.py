@@ -114,7 +114,10 @@ def not_a_video(path, cause):
         song.mp3 cannot be read as a video (no picture): it is another kind ...
     """
     kind = mimetypes.guess_type(path.name)[0] or ""
-    if kind and kind.split("/")[0] not in ("video", "image"):
+    if path.suffix.lower() == ".npz":
+        words = "it is an archive of arrays"
+        hint = "write the one that is the video with numpy.save"
+    elif kind and kind.split("/")[0] not in ("video", "image"):
         words = f"it is another kind of file, by its name {kind}"
         hint = "give a video file"
     else:

@@ -225,17 +225,16 @@ def listed(path, beside=()):
 def _nothing(path, videos):
     inside = sorted(p.name for p in path.iterdir() if p.is_dir())
     words, hint = f"the folder {path} has no picture in it", ""
-    if videos:
-        words += f", but {len(videos)} videos ({', '.join(videos[:_NAMED])})"
-        hint = f"name one of them, such as {path / videos[0]}"
-    elif inside:
-        words += f", but {len(inside)} folders ({', '.join(inside[:_NAMED])})"
-        hint = f"name one of them, such as {path / inside[0]}"
+    others, kind = (videos, "video") if videos else (inside, "folder")
+    if others:
+        number = f"{len(others)} {kind}{'s' * (len(others) > 1)}"
+        words += f", but {number} ({', '.join(others[:_NAMED])})"
+        hint = f"name one of them, such as {path / others[0]}"
     return errors.MissingFileError(
         words,
         path=str(path),
         expected=f"files with suffix {', '.join(picture_files.SUFFIXES)}",
-        found=(videos or inside)[:10] or "none",
+        found=others[:10] or "none",
         hint=hint or "give a folder of frames",
     )
 

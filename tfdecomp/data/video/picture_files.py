@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import io
 import pathlib
+import re
 import warnings
 
 import numpy as np
@@ -194,7 +195,7 @@ def _explained(path):
                 if is_link
                 else "check the path",
             ) from error
-        words = " ".join(str(error).split())[:200] or type(error).__name__
+        words = _words(error)
         if isinstance(error, PermissionError):
             raise errors.LayoutError(
                 f"{path} cannot be read ({error.strerror})",
@@ -209,6 +210,12 @@ def _explained(path):
             found=words,
             hint="fetch it again or take it away",
         ) from error
+
+
+def _words(error):
+    """What a decoder says, without the objects that only it knows."""
+    words = re.sub(r" *<[^<>]*>", "", str(error))
+    return " ".join(words.split())[:200] or type(error).__name__
 
 
 @contextlib.contextmanager
