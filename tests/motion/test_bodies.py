@@ -1,5 +1,7 @@
 """Ellipses that follow drawn animals through touch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,34 @@ def test_two_that_dance_are_followed_through_hundreds_of_frames():
     off = np.linalg.norm(found - places[1:], axis=-1)
     assert off.max() < animals.LONG
     assert np.median(off) < 1.5
+
+
+def test_one_that_turns_back_where_it_meets_another_is_found_again():
+    places = np.array([[100.0, 100.0], [140.0, 75.0]])
+    headings = np.array([0.0, 0.7])
+    # It was going to where the other one is.
+    expected = _started(places[:1].repeat(2, 0) + [[0, 0], [-6, 3]], [0.0, 0.2])
+    points = _points(places, headings)
+    found = bodies.fit(points, expected)
+    np.testing.assert_allclose(found.means, places, atol=1.5)
+    known = expected.means[:1], expected.covariances[:1], expected.weights[:1]
+    alone = dataclasses.replace(
+        expected,
+        **{
+            name: getattr(expected, name)[1:]
+            for name in (f.name for f in dataclasses.fields(expected))
+        },
+    )
+    found = bodies.fit(points, alone, known)
+    np.testing.assert_allclose(found.means, places[1:], atol=1.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_one_that_is_covered_stays_where_nothing_as_large_is_free(share):
+    places, headings = np.array([[100.0, 100.0]]), np.array([0.0])
+    points = _points(places, headings)
+    far = _points(places + [[40.0, 0.0]], headings)
+    points = np.concatenate([points, far[: int(share * len(far))]])
+    expected = _started(places.repeat(2, 0) + [[0, 0], [2, 1]], [0.0, 0.1])
+    found = bodies.fit(points, expected)
+    assert np.linalg.norm(found.means - places, axis=-1).max() < 6

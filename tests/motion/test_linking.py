@@ -56,6 +56,24 @@ def test_two_in_one_blob_come_out_as_who_they_were():
     assert result["num_switches"] == 0
 
 
+def test_one_that_nobody_finds_is_followed_where_it_turns_back():
+    time = np.arange(100.0)
+    since = np.maximum(time - 50, 0)
+    dart = 4 * since + 18 * np.minimum(since, 1)
+    one = np.stack([114 - dart, 115 - 4 * np.abs(time - 50)], -1)
+    two = np.stack([120 + 0 * time, 124 + 0 * time + 0.1 * time], -1)
+    places = np.stack([one, two], 1)[26:70]
+    headings = np.tile([np.pi / 2, 0.0], (100, 1))
+    scene = animals.Scene(places, headings[26:70])
+    network = scene.network()
+    for t in range(23, 36):
+        network[t] = network[t].take(np.array([1]))
+    linked = link(network, num_objects=2, foreground=scene.foreground)
+    result = animals.score(linked, scene.places)
+    assert result["num_switches"] == 0
+    assert result["recall"] > 0.98
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_two_that_dance_in_one_blob_most_of_the_time_stay_themselves(seed):
     scene = animals.Scene(*animals.dance(500, seed))

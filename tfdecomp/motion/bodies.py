@@ -20,6 +20,7 @@ TRUST = 0.15  # pixels of a forecast, as a share of the animal's own
 STRETCH = 1.2  # an axis may differ from the usual one by that factor
 STRAY = 3.5  # standard deviations at which a pixel belongs to nobody
 POINTS = 250  # per animal; more tell nothing new
+STARVED = 0.6  # of its pixels; a body that has fewer may lie on another's
 
 
 @dataclasses.dataclass
@@ -111,6 +112,54 @@ def fit(points, expected: Bodies, others=None, found=None):
     if not len(points) and found is None:
         return expected
     points, share = _thinned(points, expected, others)
+    fixed = _fixed(points, others)
+    first, part = _fitted(points, share, expected, fixed, found)
+    free = _nobody(points, first, fixed)
+    for lost, start in _lost(points, share, first, part, free):
+        means, angles = expected.means.copy(), expected.angles.copy()
+        means[lost], angles[lost] = start
+        start = dataclasses.replace(expected, means=means, angles=angles)
+        second, _ = _fitted(points, share, start, fixed, found)
+        gain = (free - _nobody(points, second, fixed)).sum()
+        if gain > STARVED * share * expected.weights[lost]:
+            return _turned(second, expected)
+    return _turned(first, expected)
+
+
+def _turned(body, expected):
+    """The same with angles next to those expected: an axis has no head."""
+    turned = body.angles - expected.angles
+    turned = (turned + np.pi / 2) % np.pi - np.pi / 2
+    return dataclasses.replace(body, angles=expected.angles + turned)
+
+
+def _lost(points, share, body, part, free):
+    """Bodies that have too few pixels, and where as many are nobody's.
+
+    An animal that turns on the spot where it meets another is not where it
+    was going, and its body settles on the other one, too.
+
+    Yields:
+        `(number, ((y, x), angle))`, the emptiest body first.
+    """
+    own = part.sum(1) / (share * body.weights)
+    order = [k for k in np.argsort(own) if own[k] < STARVED]
+    stray = points[free > 0.5]
+    for lost in order:
+        wanted = STARVED * share * body.weights[lost]
+        if len(stray) < wanted:
+            continue
+        # Half as far as an animal is long: what lies there can be one.
+        near = 2 * body.axes[lost, 0]
+        off = np.linalg.norm(stray[:, None] - stray[None], axis=-1) < near
+        around = stray[off[off.sum(1).argmax()]]
+        if len(around) >= wanted:
+            middle, angle, _ = shape(around)
+            yield lost, (middle, angle)
+
+
+def _fitted(points, share, expected, fixed, found):
+    """One run of expectation-maximisation: `Bodies`, and `[k, p]` shares."""
     prior, prior_covariance = expected.means, expected.covariances
     usual = expected.weights * share
     trust = TRUST * usual
@@ -118,7 +167,6 @@ def fit(points, expected: Bodies, others=None, found=None):
     if found is not None:
         hint, sure = found[0], found[1] * usual
     means, covariance = prior.copy(), prior_covariance.copy()
-    fixed = _fixed(points, others)
     for _ in range(ITERATIONS):
         part = _responsibilities(
             points, means, covariance, expected.weights, fixed
@@ -136,15 +184,11 @@ def fit(points, expected: Bodies, others=None, found=None):
         means = new
         if moved < 0.01 * expected.axes.min():
             break
-    turned = angles - expected.angles
-    # The axis has no head: the turn is the smaller one.
-    turned = (turned + np.pi / 2) % np.pi - np.pi / 2
-    return dataclasses.replace(
-        expected,
-        means=means,
-        angles=expected.angles + turned,
-        stretch=stretch,
+    body = dataclasses.replace(
+        expected, means=means, angles=angles, stretch=stretch
     )
+    part = _responsibilities(points, means, covariance, expected.weights, fixed)
+    return body, part
 
 
 def _thinned(points, expected, others):
@@ -192,8 +236,21 @@ def _scatter(points, part, means):
 def _responsibilities(points, means, covariance, weights, fixed):
     """`[k, p]` shares of pixels that are the bodies'."""
     density, peak = _densities(points, means, covariance, weights)
-    nobody = np.sort(peak)[len(peak) // 2] * np.exp(-0.5 * STRAY**2)
-    return density / (density.sum(0) + fixed + nobody)
+    return density / (density.sum(0) + fixed + _background(peak))
+
+
+def _nobody(points, body, fixed):
+    """`[p]` shares of pixels that are neither a body's nor a known one's."""
+    density, peak = _densities(
+        points, body.means, body.covariances, body.weights
+    )
+    nobody = _background(peak)
+    return nobody / (density.sum(0) + fixed + nobody)
+
+
+def _background(peak):
+    """Density of pixels that belong to nobody."""
+    return np.sort(peak)[len(peak) // 2] * np.exp(-0.5 * STRAY**2)
 
 
 def follow(first: Bodies, frames, momentum):

@@ -177,7 +177,7 @@ class Follower:
         for time in range(start + step, stop, step):
             ahead = now.ahead(self.scale.momentum)
             pace = float(self.scale.pace(*sorted((time - step, time))))
-            points, others = self._around(ahead, members, time, pace)
+            points, others = self._around(now, ahead, members, time, pace)
             hints = self._hints(ahead, time, pace)
             frame = points, others, hints
             now = bodies.follow(now, [frame], self.scale.momentum)[0]
@@ -269,18 +269,23 @@ class Follower:
         points = points[off <= 2.2 * axes[0]]
         return bodies.shape(points)[1] if len(points) >= LEAST else 0.0
 
-    def _around(self, ahead, members, time, pace):
+    def _around(self, now, ahead, members, time, pace):
         """Pixels near bodies, and those known ones that own some of them."""
         if not self.pixels:
             return np.zeros((0, 2)), None
-        reach = ahead.halves + 0.5 * self.scale.size
-        reach = reach + pace * self.scale.reach
-        low = (ahead.means - reach).min(0)
-        high = (ahead.means + reach).max(0)
+        margin = ahead.halves + 0.5 * self.scale.size
+        # Where it was going to, give or take, or as far as any can dart.
+        means = np.concatenate([ahead.means, now.means])
+        reach = np.concatenate(
+            [
+                margin + pace * self.scale.reach,
+                margin + pace * self.scale.leap,
+            ]
+        )
+        low, high = (means - reach).min(0), (means + reach).max(0)
         points, _ = self.pixels.inside(time, low, high)
-        if len(ahead.means) > 1:
-            away = np.abs(points[:, None] - ahead.means[None])
-            points = points[(away <= reach[None]).all(-1).any(1)]
+        away = np.abs(points[:, None] - means[None])
+        points = points[(away <= reach[None]).all(-1).any(1)]
         known = self.tracks.sources[time] >= 0
         known[members] = False
         boxes = self.tracks.boxes[time]
