@@ -1,6 +1,9 @@
 """What the first pass makes of a model's masks."""
 
+import types
+
 import numpy as np
+import pytest
 
 from tfdecomp.prediction import finding
 
@@ -38,3 +41,18 @@ def test_a_slot_on_nothing_that_moves_is_no_object():
     assert left.tolist() == [0, 0.9, 0.8, 0]
     assert presence[3] == 0.99  # the model's own figures stay
     assert not finding._of_what_moves(0 * owner, presence).any()
+
+
+@pytest.mark.parametrize(
+    "joins, difference, size",
+    [(True, True, 0), (True, False, 3), (False, True, 3)],
+)
+def test_a_difference_tells_those_that_come_and_go_not_apart(
+    joins, difference, size
+):
+    model = types.SimpleNamespace(num_slots=2)
+    stream = types.SimpleNamespace(num_slots=2, model=model)
+    view = types.SimpleNamespace(size=(4, 4), shows_difference=difference)
+    finder = finding.Finder(stream, view, joins=joins)
+    looks = finder._looks({"slots": np.ones((2, 3))}, np.ones(3))
+    assert looks.shape == (3, size)  # one more that no slot explains

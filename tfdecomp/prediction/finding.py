@@ -70,7 +70,7 @@ class Finder:
         scratch: Folder whose disk the maps go to.
         joins: Whether what is one piece, and fills its box, is one object
             rather than several that touch: where nobody knows how many there
-            are.
+            are. Slots of difference pictures then have no looks.
     """
 
     def __init__(self, stream, view, length=32, scratch=None, joins=False):
@@ -143,16 +143,11 @@ class Finder:
         areas = _areas(owner, foreground, boxes, slots)
         if foreground is not None:
             boxes = _tight(owner, boxes)
-        features = outputs.get("slots")
-        if features is not None:
-            features = _padded(features, presence)
         detections = Detections(
             boxes=fine.boxes(boxes[slots]),
             scores=presence[slots],
             areas=areas * np.prod(fine.frame_size) / np.prod(fine.size),
-            features=np.zeros((len(slots), 0))
-            if features is None
-            else features[slots],
+            features=self._looks(outputs, presence)[slots],
             numbers=np.append(
                 outputs["track_ids"], np.zeros(len(presence), int)
             )[slots],
@@ -164,6 +159,17 @@ class Finder:
         found.maps.add(owner=_small_type(owner), foreground=foreground)
         if moving is not None:
             found.baseline.append(self._blobs(moving))
+
+    def _looks(self, outputs, presence):
+        """`[n, D]` appearances of slots; D is 0 where they tell nobody apart.
+
+        Of a difference picture a slot tells how its neighbours cut into it,
+        which changes as they meet: misleading where objects come and go.
+        """
+        features = outputs.get("slots")
+        if features is None or self.joins and self.view.shows_difference:
+            return np.zeros((len(presence), 0))
+        return _padded(features, presence)
 
     def _joined(self, owner, presence, moving, numbers):
         """Makes one object of the parts of what is one thing.
