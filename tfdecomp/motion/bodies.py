@@ -14,6 +14,7 @@ References:
 import dataclasses
 
 import numpy as np
+from scipy import spatial
 
 ITERATIONS = 12
 TRUST = 0.15  # pixels of a forecast, as a share of the animal's own
@@ -151,8 +152,9 @@ def _lost(points, share, body, part, free):
             continue
         # Half as far as an animal is long: what lies there can be one.
         near = 2 * body.axes[lost, 0]
-        off = np.linalg.norm(stray[:, None] - stray[None], axis=-1) < near
-        around = stray[off[off.sum(1).argmax()]]
+        tree = spatial.cKDTree(stray)
+        counts = tree.query_ball_point(stray, near, return_length=True)
+        around = stray[tree.query_ball_point(stray[counts.argmax()], near)]
         if len(around) >= wanted:
             middle, angle, _ = shape(around)
             yield lost, (middle, angle)
