@@ -23,7 +23,7 @@ from tfdecomp.data.video import video_io
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ("tfdecomp", "gin", "datasets")
 # What the tests read besides.
-OTHERS = (".ci", ".github", "colab", "docs", "results", "tests")
+OTHERS = (".ci", ".github", "colab", "docs", "examples", "results", "tests")
 PATTERNS = ("*.cff", "*.cfg", "*.md", "*.toml", "*.txt", "*.yml")
 FILES = ("LICENSE", "MANIFEST.in", ".gitignore", ".pre-commit-config.yaml")
 RUBBISH = ("__pycache__", "*.pyc", ".DS_Store", "*.egg-info")

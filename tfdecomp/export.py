@@ -25,6 +25,15 @@ ONNX and LiteRT (TensorFlow Lite) hold straight graphs alone, a file for each:
 Whatever takes gradients, loops or draws noise is refused, with the reason and
 with what to use instead. ONNX needs pip install 'tfdecomp[onnx]'.
 
+For TensorFlow Serving:
+
+    python -m tfdecomp.export --model=provide_balls_quick --serving=~/serving
+
+writes the next version of the model, ~/serving/provide_balls_quick/1, with
+requests of real frames that the server answers before it takes others, and
+what the server is told: models.config, batching.config and compose.yaml.
+It needs pip install 'tfdecomp[serving]'.
+
 In any format the folder appears only after the runtime it is for has given the
 numbers of the model.
 """
@@ -41,7 +50,30 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of a run.")
 _MODEL = flags.DEFINE_string(
     "model", None, "Name of a shipped model, or its folder."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
+_SERVING = flags.DEFINE_string(
+    "serving",
+    None,
+    "Folder of TensorFlow Serving, in place of --output: the next version of "
+    "the model goes to NAME/VERSION in it.",
+)
+_NAME = flags.DEFINE_string(
+    "name",
+    None,
+    "Of the model behind a server. By default that of its folder.",
+)
+_WARMUP = flags.DEFINE_string(
+    "warmup",
+    None,
+    "Video whose first frames the server tries the model with. By default a "
+    "new clip of the data that it was trained on.",
+)
+_BATCHING = flags.DEFINE_boolean(
+    "batching",
+    False,
+    "Whether the server joins requests: what cannot be joined, signatures "
+    "that take a number for all clips, is left out.",
+)
 _FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
@@ -59,6 +91,13 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     "latest",
     'Checkpoint of the work directory: "latest", "best" or a step.',
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    None,
+    ["auto", "float32", "bfloat16"],
+    "Numbers that the exported model computes with; as in predict. auto looks "
+    "at this machine, and the export may run on another.",
 )
 _OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Whether to replace an earlier export."
@@ -78,17 +117,22 @@ def _export():
             "--parts goes with --format=onnx or --format=litert; a SavedModel "
             "holds all of a model"
         )
+    _check_serving()
     folder = commands.model_folder(_WORKDIR.value, _MODEL.value)
+    name = _NAME.value or folder.resolve().name
 
     import tensorflow as tf
 
-    from tfdecomp.exporting import folders
+    from tfdecomp.exporting import folders, tf_serving
     from tfdecomp.sharing import hub
-    from tfdecomp.storage import saving
+    from tfdecomp.storage import precision, saving
 
     # The graph runs anywhere; the check compares with a process on the CPU.
     tf.config.set_visible_devices([], "GPU")
-    folders.check(_OUTPUT.value, _OVERWRITE.value)
+    if _SERVING.value is None:
+        folders.check(_OUTPUT.value, _OVERWRITE.value)
+    else:
+        tf_serving.check(_SERVING.value, name)
     if _MODEL.value is not None:
         loaded = hub.load(folder)
         model, info = loaded.model, loaded.info
@@ -96,11 +140,52 @@ def _export():
         which = _CHECKPOINT.value
         which = int(which) if which.isdigit() else which
         model, info = saving.restore_model(folder, which)
+    if _PRECISION.value is not None:
+        chosen = precision.chosen(_PRECISION.value, info)
+        model, info = precision.at(model, chosen), {**info, "precision": chosen}
+    if _SERVING.value is not None:
+        _serve(model, folder, name, info)
+        return
     options = {"overwrite": _OVERWRITE.value, "info": info}
     if _FORMAT.value == "savedmodel":
         _save(model, options)
     else:
         _convert(model, options)
+
+
+def _check_serving():
+    """Raises if flags of one kind of output were given for the other."""
+    if (_OUTPUT.value is None) == (_SERVING.value is None):
+        raise ValueError(
+            "give either --output=DIR, or --serving=DIR for TensorFlow Serving"
+        )
+    others = ("format", "overwrite", "parts")
+    if _SERVING.value is None:
+        others = ("name", "warmup", "batching")
+    for name in others:
+        if flags.FLAGS[name].present:
+            goes = "--output" if _SERVING.value else "--serving"
+            raise ValueError(f"--{name} goes with {goes}; leave it out")
+
+
+def _serve(model, folder, name, info):
+    from tfdecomp.console import real_clips
+    from tfdecomp.exporting import tf_serving
+
+    pixels = real_clips.first_frames(model, folder, _WARMUP.value)
+    print(
+        f"exporting {type(model).__name__}, then checking it in a fresh "
+        "process: about a minute"
+    )
+    content = tf_serving.export(
+        model,
+        _SERVING.value,
+        name,
+        pixels,
+        info=info,
+        batching=_BATCHING.value,
+    )
+    _show(content, f"version {content['version']} of {name}, reloaded")
 
 
 def _save(model, options):
@@ -138,7 +223,8 @@ def _show(content, how):
         )
         print(f"{name}({inputs}) -> {outputs}")
     worst = max(content["largest_difference"].values())
-    print(f"wrote {_OUTPUT.value}; {how}, it differs by at most {worst:.1e}")
+    where = _OUTPUT.value or _SERVING.value
+    print(f"wrote {where}; {how}, it differs by at most {worst:.1e}")
 
 
 def run():

@@ -8,7 +8,7 @@
 Each run is an ordinary work directory below the output, scored on held-out
 clips, with what it printed in log.txt. One that fails does not stop the
 others. The same command goes on after an interruption; sweep.json holds all
-scores.
+scores. With --scheduler=ADDRESS the workers of a Dask cluster do the runs.
 """
 
 import sys
@@ -44,6 +44,12 @@ _WORKERS = flags.DEFINE_integer(
     "Runs at the same time; they share the cores.",
     lower_bound=1,
 )
+_SCHEDULER = flags.DEFINE_string(
+    "scheduler",
+    None,
+    "Address of a Dask scheduler whose workers do the runs, in place of "
+    "--workers: tcp://10.0.0.1:8786. They see the same folders.",
+)
 _METRIC = flags.DEFINE_string("metric", "f_ari", "The score of the table.")
 _SUCCESS = flags.DEFINE_float(
     "success", None, "A run with at least this score has learned."
@@ -65,9 +71,11 @@ def main(argv):
 
 
 def _sweep():
-    from tfdecomp.jobs import seeds
+    from tfdecomp.jobs import cluster, seeds
     from tfdecomp.storage import configs
 
+    if _SCHEDULER.value is not None and flags.FLAGS["workers"].present:
+        raise ValueError(cluster.NOT_BOTH)
     grid = [seeds.parse_grid(text) for text in _GRID.value]
     planned = seeds.runs(seeds.parse_seeds(_SEEDS.value), grid)
     for path in _GIN_FILE.value:  # says which there are
@@ -86,6 +94,7 @@ def _sweep():
             num_workers=_WORKERS.value,
             on_run=lambda done, total: bar.update(done, total),
             should_stop=lambda: stop.requested,
+            scheduler=_SCHEDULER.value,
         )
     print(seeds.table(rows, _METRIC.value, _SUCCESS.value), end="")
     states = [row["state"] for row in rows]
@@ -108,8 +117,23 @@ def _flags(*names):
     for name in names:
         value = flags.FLAGS[name].value
         values = value if isinstance(value, list) else [value]
-        given += [f"--{name}={v}" for v in values if v is not None]
+        given += [f"--{name}={_told(name, v)}" for v in values if v is not None]
     return given
+
+
+def _told(name, value):
+    """A flag's value as a worker with another working directory takes it."""
+    from tfdecomp.jobs import cluster
+    from tfdecomp.storage import configs
+
+    if _SCHEDULER.value is None:
+        return value
+    if name == "gin_file":
+        path, root = configs.find(value), configs.root().absolute()
+        # Each worker has what ships, maybe elsewhere.
+        return path.relative_to(root) if path.is_relative_to(root) else path
+    is_path = name == "data_dir" or str(value).endswith(".gin")
+    return cluster.portable(value) if is_path else value
 
 
 def run():

@@ -46,3 +46,45 @@ class Silhouettes(base.DecompositionModel):
         light = tf.sigmoid(video - self.threshold)
         masks = tf.stack([light, 1.0 - light], axis=2)
         return {"masks": masks, "presence": tf.reduce_max(masks, [3, 4, 5])}
+
+
+class Levels(Silhouettes):
+    """Slots are levels of brightness: has all signatures, and costs nothing.
+
+    A clip's seed and what came before it are in its slots.
+    """
+
+    num_slots = 3
+
+    def call(self, inputs, training=False, num_slots=None):
+        del training
+        video = base.as_float(inputs["video"])
+        encoded = self.encode(inputs, num_slots)
+        masks = self._masks(video, num_slots)
+        last = tf.reduce_mean(video[:, -1], axis=[1, 2])
+        return {"masks": masks, **encoded, "state": {"last": last}}
+
+    def encode(self, inputs, num_slots=None):
+        video = base.as_float(inputs["video"])
+        masks = self._masks(video, num_slots)
+        slots = tf.reduce_sum(masks * video[:, :, None], axis=[3, 4])
+        seed = base.clip_seeds(inputs)[:, 1] % 7
+        slots += tf.cast(seed, tf.float32)[:, None, None, None]
+        if "state" in inputs:
+            slots += inputs["state"]["last"][:, None, None]
+        return {"slots": slots}
+
+    def decode(self, slots):
+        recon = tf.reduce_mean(slots, axis=1)[:, None, None]
+        return {"recon": tf.tile(recon, [1, *self.image_size, 1])}
+
+    def predict_frames(self, state, seed, num_frames):
+        del seed
+        recon = state["last"][:, None, None, None]
+        return {"recon": tf.tile(recon, [1, num_frames, *self.image_size, 1])}
+
+    def _masks(self, video, num_slots):
+        count = self.num_slots if num_slots is None else num_slots
+        levels = tf.linspace(0.0, 1.0, count)[:, None, None, None]
+        near = tf.exp(-((video[:, :, None] - levels) ** 2))
+        return near / tf.reduce_sum(near, axis=2, keepdims=True)

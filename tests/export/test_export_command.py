@@ -8,13 +8,16 @@ import export_models
 import numpy as np
 import pytest
 
+from tfdecomp.exporting import tf_serving
 from tfdecomp.exporting.check import run_fresh
 from tfdecomp.storage import saving
 
 
-def _export(*flags):
+def _export(*flags, cwd=None):
     command = [sys.executable, "-m", "tfdecomp.export", *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd
+    )
 
 
 @pytest.fixture
@@ -86,6 +89,40 @@ def test_flags_that_make_no_sense_are_refused(flags, message, tmp_path):
     assert done.returncode == 1
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "either --output=DIR, or --serving=DIR"),
+        (["--output=a", "--serving=b"], "either --output=DIR, or --serving"),
+        (["--serving=b", "--format=onnx"], "--format goes with --output"),
+        (["--serving=b", "--overwrite"], "--overwrite goes with --output"),
+        (["--output=a", "--batching"], "--batching goes with --serving"),
+        (["--output=a", "--warmup=c.mp4"], "--warmup goes with --serving"),
+    ],
+)
+def test_flags_of_a_folder_and_of_a_server_are_not_mixed(
+    flags, message, tmp_path
+):
+    done = _export("--model=provide_balls_quick", *flags, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_work_directory_is_served_in_versions(workdir, tmp_path):
+    pixels = np.zeros((5, 20, 30, 3), np.uint8)
+    pixels[:, 5:12, 9:15] = 220
+    np.save(tmp_path / "clip.npy", pixels)
+    flags = [f"--workdir={workdir}", f"--serving={tmp_path}/serving"]
+    done = _export(*flags, f"--warmup={tmp_path}/clip.npy", "--name=tiny")
+    assert done.returncode == 0, done.stderr
+    assert "version 1 of tiny, reloaded" in done.stdout
+    version = tmp_path / "serving" / "tiny" / "1"
+    assert (version / tf_serving.WARMUP).stat().st_size > 0
+    assert (version / "saved_model.pb").is_file()
 
 
 @pytest.mark.slow

@@ -83,6 +83,11 @@ def write_json(folder, content):
     (folder / SIGNATURES_NAME).write_text(text)
 
 
+def read_json(folder) -> dict:
+    """What `write_json` wrote."""
+    return json.loads((folder / SIGNATURES_NAME).read_text())
+
+
 def _move(folder, output):
     """Gives the folder its name; an old one goes only once it has it."""
     old = folder.with_name("old")

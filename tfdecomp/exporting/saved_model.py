@@ -14,11 +14,24 @@ import tensorflow as tf
 
 from tfdecomp.exporting import check, folders
 from tfdecomp.exporting.check import ExportError
-from tfdecomp.exporting.signatures import OPTIONS, make_signatures
+from tfdecomp.exporting.signatures import (
+    OPTIONS,
+    accepted_options,
+    make_signatures,
+)
 from tfdecomp.version import __version__
 
 
-def export(model, output, *, overwrite=False, info=None) -> dict:
+def export(
+    model,
+    output,
+    *,
+    overwrite=False,
+    info=None,
+    signatures=None,
+    names=None,
+    before_naming=None,
+) -> dict:
     """Exports a model and checks what was written.
 
     Args:
@@ -27,6 +40,10 @@ def export(model, output, *, overwrite=False, info=None) -> dict:
             `signatures.json`.
         overwrite: Whether an earlier export may be replaced.
         info: JSON-able facts about the weights, kept in `signatures.json`.
+        signatures: What `make_signatures` returns, if that was called before.
+        names: Which of them are written; by default all.
+        before_naming: Called with the whole folder before it gets its name,
+            to add files that must be there from the beginning.
 
     Returns:
         The content of `signatures.json`.
@@ -38,9 +55,13 @@ def export(model, output, *, overwrite=False, info=None) -> dict:
     """
     output = folders.check(output, overwrite)
     check_model(model)
-    signatures = make_signatures(model)
+    signatures = signatures or make_signatures(model)
     with tf.device("CPU:0"):  # as the fresh process
         inputs, answers = check.compare_with_model(model, signatures)
+    if names is not None:
+        signatures = {n: signatures[n] for n in names}
+        inputs = {n: inputs[n] for n in names}
+        answers = {n: answers[n] for n in names}
     with folders.replaced(output) as folder:
         write(folder, signatures)
         content = _describe(model, signatures, info)
@@ -48,6 +69,8 @@ def export(model, output, *, overwrite=False, info=None) -> dict:
             folder, inputs, answers
         )
         folders.write_json(folder, content)
+        if before_naming is not None:
+            before_naming(folder)
     return content
 
 
@@ -104,7 +127,7 @@ def _describe(model, signatures, info):
     defaults = {
         name: getattr(model, name)
         for name in OPTIONS
-        if name in signatures["decompose"].inputs
+        if name in accepted_options(model.call)
     }
     described = {n: s.describe() for n, s in signatures.items()}
     return {

@@ -93,12 +93,14 @@ class Signature:
         }
 
 
-def make_signatures(model, names=None) -> dict[str, Signature]:
+def make_signatures(model, names=None, same_seed=False) -> dict[str, Signature]:
     """Traces the signatures that a model has.
 
     Args:
         model: A built `DecompositionModel`.
         names: Which of them; `decompose` is made in any case. By default all.
+        same_seed: Whether `serving_default` gives all clips of a batch one
+            seed, so that a clip's place in the batch means nothing.
 
     Returns:
         Name -> `Signature`, `serving_default` first.
@@ -112,7 +114,7 @@ def make_signatures(model, names=None) -> dict[str, Signature]:
 
     made = [decompose]
     if wants("serving_default"):
-        made.insert(0, maker.serving_default(decompose))
+        made.insert(0, maker.serving_default(decompose, same_seed))
     if wants("decompose_uint8"):
         made.append(maker.decompose_uint8(decompose))
     if maker.state is not None and wants("decompose_next"):
@@ -231,19 +233,21 @@ class _Maker:
             self.specs("video", "seed", options=self.options, dtype=tf.uint8),
         )
 
-    def serving_default(self, decompose):
+    def serving_default(self, decompose, same_seed=False):
         """The traced `decompose` with the model's own K, R and seeds."""
 
         def serving_default(inputs):
-            chosen = {"seed": base.clip_seeds(inputs)}
+            seed = base.clip_seeds(inputs)
+            chosen = {"seed": tf.zeros_like(seed) if same_seed else seed}
             for name in self.options:
                 chosen[name] = tf.constant(getattr(self.model, name))
             return decompose.function({**inputs, **chosen})
 
+        seeds = "seed (0, 0)" if same_seed else "seeds (0, 0), (0, 1), ..."
         return trace(
             "serving_default",
             "decomposes a video with the model's number of slots and "
-            "refinements; the clips of a batch have seeds (0, 0), (0, 1), ...",
+            f"refinements; the clips of a batch have {seeds}",
             serving_default,
             self.specs("video"),
         )

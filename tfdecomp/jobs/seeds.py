@@ -7,19 +7,18 @@ import json
 import os
 import pathlib
 import re
-import signal
-import subprocess
 import sys
 import time
 from typing import Any
 
-from tfdecomp.jobs import pool
+from tfdecomp.jobs import cluster, leash, pool
 from tfdecomp.prediction.files import folder as folder_lib
 
 RECORD_NAME = "sweep.json"
 SCORES_NAME = "scores.json"
 _MOST_RUNS = 10_000
-_STOPPED = 130  # exit status of a training that was asked to stop
+# Exit status of what was asked to stop: a training, and what ended at once.
+_STOPPED, _TERMINATED = 130, 128 + 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +126,7 @@ def sweep(
     num_workers=1,
     on_run=None,
     should_stop=None,
+    scheduler=None,
 ) -> list[dict[str, Any]]:
     """Trains and scores all runs; those that are done already stay.
 
@@ -138,6 +138,8 @@ def sweep(
         num_workers: Runs at the same time.
         on_run: Called with the numbers of runs done and of all.
         should_stop: Asked often; true stops the trainings, which save first.
+        scheduler: Address of a Dask scheduler whose workers do it in place of
+            processes of this machine; they share all folders.
 
     Returns:
         For each run `setting`, `seed`, `workdir`, `state` (`finished`,
@@ -145,12 +147,17 @@ def sweep(
 
     Raises:
         ValueError: If there is not at least one worker.
+        OSError: If the scheduler is not there.
     """
     output = pathlib.Path(os.path.expanduser(output)).absolute()
     output.mkdir(parents=True, exist_ok=True)
     found = {run: _row(run, output, {"state": "stopped"}) for run in planned}
     tasks = [(run, output, train_flags, evaluate_flags) for run in planned]
-    jobs = pool.Pool("tfdecomp.jobs.seeds:train_one", num_workers)
+    work = "tfdecomp.jobs.seeds:train_one"
+    if scheduler is None:
+        jobs = pool.Pool(work, num_workers)
+    else:
+        jobs = cluster.Cluster(work, scheduler, output)
     for done, outcome in enumerate(jobs.run(tasks, should_stop), start=1):
         run = outcome.argument[0]
         failed = {"state": "failed", "error": outcome.error}
@@ -255,19 +262,17 @@ def _call(command, flags, workdir, should_stop):
     log = workdir / "log.txt"
     with open(log, "a", encoding="utf-8") as file:
         begin = file.tell()
-        # A group of its own: Ctrl-C reaches the pool alone, which asks.
-        with subprocess.Popen(
-            program, stdout=file, stderr=file, start_new_session=True
-        ) as process:
+        # On a leash: whoever is given the run next must find nobody at work.
+        with leash.start(program, stdout=file, stderr=file) as process:
             while process.poll() is None:
                 if should_stop():
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
                     process.wait()
                     break
                 time.sleep(0.2)
     if process.returncode == 0:
         return True
-    if process.returncode in (_STOPPED, -signal.SIGTERM) and should_stop():
+    if process.returncode in (_STOPPED, _TERMINATED) and should_stop():
         return False
     with open(log, "rb") as file:
         file.seek(begin)

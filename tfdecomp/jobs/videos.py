@@ -1,20 +1,23 @@
 """Predictions of many videos, each in a folder of its own."""
 
 import collections
+import contextlib
 import csv
 import functools
 import glob
 import json
 import os
 import pathlib
+import shutil
+import uuid
 from typing import Any
 
 from tfdecomp.data import errors
 from tfdecomp.data.video import video_frames
 from tfdecomp.fitting import inputs
-from tfdecomp.jobs import pool
+from tfdecomp.jobs import cluster, pool
 from tfdecomp.prediction.files import folder as folder_lib
-from tfdecomp.storage import model_info
+from tfdecomp.storage import catalogue, model_info
 
 TABLE_NAME = "summary.csv"
 COLUMNS = ("video", "output", "state", "frames", "trust", "seconds", "error")
@@ -93,6 +96,7 @@ def predict(
     options=None,
     on_row=None,
     should_stop=None,
+    scheduler=None,
 ) -> list[dict[str, Any]]:
     """Predicts all videos that have no whole prediction yet.
 
@@ -106,6 +110,8 @@ def predict(
         on_row: Called with the number of videos done and of all.
         should_stop: Asked often; true ends the work. Frames that are done
             stay, and the same call goes on with the videos that lack.
+        scheduler: Address of a Dask scheduler whose workers do it in place of
+            processes of this machine; they share all folders.
 
     Returns:
         A row for each video with the columns `COLUMNS`, in the order of names.
@@ -114,6 +120,7 @@ def predict(
         MissingFileError: If there is no video.
         ValueError: If two videos have one name, or a whole prediction was
             made with another model or other options.
+        OSError: If the scheduler is not there.
     """
     options = options or {}
     places = outputs(find(source), output)
@@ -128,16 +135,22 @@ def predict(
             folder_lib.check(folder, overwrite=overwrite or started)
             tasks.append((model, video, folder, options))
             rows[video] = _row(video, folder, {}, STOPPED)
-    jobs = pool.Pool("tfdecomp.jobs.videos:predict_one", num_workers)
+    if scheduler is None:
+        jobs = pool.Pool("tfdecomp.jobs.videos:predict_one", num_workers)
+    else:
+        jobs, tasks = _shared(scheduler, output, tasks)
     done = len(places) - len(tasks)
     try:
-        for outcome in jobs.run(tasks, should_stop):
-            _, video, folder, _ = outcome.argument
-            rows[video] = _outcome_row(video, folder, outcome)
-            done += 1
-            if on_row:
-                on_row(done, len(places))
+        with contextlib.closing(jobs.run(tasks, should_stop)) as outcomes:
+            for outcome in outcomes:
+                _, video, folder, _ = outcome.argument
+                rows[video] = _outcome_row(video, folder, outcome)
+                done += 1
+                if on_row:
+                    on_row(done, len(places))
     finally:
+        if scheduler is not None:
+            _clean(folder for _, _, folder, _ in tasks)
         table = [rows[video] for video in places]
         _write(pathlib.Path(os.path.expanduser(output)) / TABLE_NAME, table)
     return table
@@ -158,12 +171,78 @@ def predict_one(argument, should_stop) -> dict[str, Any]:
     return {name: record.get(name) for name in ("state", "num_frames", "trust")}
 
 
+def predict_apart(argument, should_stop) -> dict[str, Any]:
+    """Predicts one video for a cluster, which may give it to two workers.
+
+    Each writes to a hidden folder of its own, which gets the name of the
+    result when it is done, and that of what could be done if there is none.
+
+    Args:
+        argument: `(model, video, folder, options)`.
+        should_stop: Says whether to leave.
+    """
+    model, video, folder, options = argument
+    apart = folder.with_name(f".{folder.name}.part-{uuid.uuid4().hex[:8]}")
+    try:
+        return predict_one((model, video, apart, options), should_stop)
+    finally:
+        if apart.is_dir():
+            _publish(apart, folder)
+
+
 def text(rows) -> str:
     """The rows as a table for people."""
     shown = [name for name in COLUMNS if name != "output"]
     return model_info.aligned(
         [{name: str(row[name]) for name in shown} for row in rows]
     )
+
+
+def _shared(scheduler, output, tasks):
+    """A cluster, and the tasks in words that its workers understand."""
+    shipped = catalogue.folder()
+
+    def told(model, video, folder, options):
+        path = pathlib.Path(os.path.expanduser(model)).absolute()
+        # Each worker has what ships, maybe elsewhere.
+        model = path.name if path.parent == shipped else str(path)
+        region = options.get("region")
+        if isinstance(region, str) and os.path.exists(region):
+            options = options | {"region": cluster.portable(region)}
+        return model, video, folder, options
+
+    def needed(task):
+        model, video, _, _ = task
+        return [video, model] if os.path.isabs(model) else [video]
+
+    jobs = cluster.Cluster(
+        "tfdecomp.jobs.videos:predict_apart",
+        scheduler,
+        cluster.portable(output),
+        needed,
+    )
+    return jobs, [told(*task) for task in tasks]
+
+
+def _publish(apart, folder):
+    """Gives a folder its name; a part of a result replaces nothing."""
+    old = folder.with_name(f".{folder.name}.part-{uuid.uuid4().hex[:8]}")
+    if _record(apart):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(folder, old)
+    try:
+        os.rename(apart, folder)
+    except OSError:  # another one was faster
+        shutil.rmtree(apart, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clean(folders):
+    """Takes away what killed workers of a cluster have left."""
+    for folder in folders:
+        left = f".{glob.escape(folder.name)}.part-*"
+        for path in folder.parent.glob(left):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @functools.lru_cache(maxsize=1)

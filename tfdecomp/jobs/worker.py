@@ -42,16 +42,25 @@ def main() -> None:
             function, argument = pickle.load(tasks)
         except EOFError:
             return
-        pickle.dump(_answer(function, argument, stop), answers)
+        pickle.dump(answer(function, argument, stop), answers)
         answers.flush()
 
 
-def _answer(function, argument, stop):
-    """`(value, None)`, or None and what went wrong in one line."""
+def answer(function, argument, should_stop):
+    """Calls a function by its name.
+
+    Args:
+        function: `"module:name"`.
+        argument: Its argument.
+        should_stop: Says whether to leave the work.
+
+    Returns:
+        `(value, None)`, or None and what went wrong in one line.
+    """
     try:
         module, _, name = function.partition(":")
         work = getattr(importlib.import_module(module), name)
-        return work(argument, stop), None
+        return work(argument, should_stop), None
     except (ValueError, OSError, RuntimeError) as error:
         return None, " ".join(str(error).split()) or type(error).__name__
     except Exception as error:  # a fault of ours: its place is told, too
