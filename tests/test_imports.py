@@ -39,14 +39,15 @@ ROWS = (
         "storage",
     ),
     ("training", "explaining"),
-    ("sharing", "benchmarks"),
-    ("console", "fitting", "importing"),
+    ("sharing",),
+    ("console", "fitting", "importing", "benchmarks", "serving"),
     ("jobs",),
     (
         "train",
         "evaluate",
         "predict",
         "fit",
+        "serve",
         "export",
         "prepare",
         "benchmark",
@@ -95,7 +96,8 @@ ALLOWED = {
     "models": TENSORS | {"keras", "scipy", "tensorflow_probability"},
     "evaluation": TENSORS | {"sklearn"},
     "exporting": TENSORS
-    | {"keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"},
+    | {"keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"}
+    | {"tensorflow_serving"},
     "prediction": {"numpy", "scipy", "tensorflow"},
     "builders": {"tensorflow_datasets", "tqdm"},
     "storage": TENSORS | {"keras", "huggingface_hub"},
@@ -105,8 +107,9 @@ ALLOWED = {
     "benchmarks": TENSORS | {"keras"},
     "console": {"absl", "tqdm"},
     "fitting": {"numpy"},
-    "jobs": set(),
+    "jobs": {"distributed"},
     "sharing": {"numpy", "h5py", "tensorflow", "keras"},
+    "serving": {"numpy", "tensorflow", "av", "fastapi", "uvicorn"},
     "importing": {"numpy", "tensorflow", "keras"},
 }
 # scikit-learn takes two seconds to load: simulation loads its digits with it,
@@ -126,6 +129,7 @@ DISTRIBUTIONS = {
     "gin": "gin-config",
     "sklearn": "scikit-learn",
     "onnx": "onnxruntime",  # a dependency of it
+    "tensorflow_serving": "tensorflow-serving-api",
 }
 
 

@@ -4,6 +4,7 @@
     tfdecomp train --gin_file=gin/quick/provide.gin
     tfdecomp fit --input=fish.mp4 --output=fish/ --objects=8
     tfdecomp predict --model=provide_balls_quick --input=clip.mp4 --output=out
+    tfdecomp serve --model=silot_motion
     tfdecomp models
 
 Each is the same as `python -m tfdecomp.COMMAND`.
@@ -19,6 +20,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "fit",
+    "serve",
     "export",
     "benchmark",
     "tables",
