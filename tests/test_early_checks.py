@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from tfdecomp import cli
+
 RUN = """
 import runpy, sys
 del sys.argv[0]
@@ -27,6 +29,7 @@ WRONG = {
     "length": ([INPUT, "--object_size=-1"], "object_size must be"),
 }
 OF_PREDICT = {
+    "kinds": ([INPUT, "--write=tracks,mask"], "did you mean 'masks'?"),
     "rate": ([INPUT, "--fps=99"], "fewer than the 99"),
     "frames": ([INPUT, "--num_slots=-3"], "num_slots must be"),
 }
@@ -69,6 +72,17 @@ def test_it_is_one_line_at_once(command, words, message, film, tmp_path):
     assert line.startswith("error: ") and message in line
     assert done.stdout.split() == ["loaded"]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_and_flags_that_do_not_exist_load_nothing_heavy(command):
+    done = run(command, "--help")
+    assert done.stdout.count("--") > 1
+    assert done.stdout.splitlines()[-1] == "loaded"
+    done = run(command, "--no_such_flag")
+    assert done.returncode != 0 and "no_such_flag" in done.stderr + done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded"
 
 
 def test_the_models_are_listed_without_opening_one():

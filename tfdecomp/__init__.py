@@ -34,11 +34,11 @@ def __getattr__(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{_MOVED[name]}.{name}")
 
 
-def load(name_or_dir: Path) -> Loaded:
+def load(name_or_dir: Path, precision: str | None = None) -> Loaded:
     """Loads a model by name or from a folder; see `tfdecomp.sharing.hub`."""
     from tfdecomp.sharing import hub
 
-    return hub.load(name_or_dir)
+    return hub.load(name_or_dir, precision)
 
 
 def list_models() -> dict[str, dict]:

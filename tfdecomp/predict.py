@@ -35,14 +35,20 @@ and from models that follow what moves before a fixed camera ('silot_motion',
     doubtful.csv       the frames to doubt
     mot.txt            the tracks after MOTChallenge
 
-What a model does not give has no file. Videos are read in pieces: their
-length does not matter. Frames are resized to what the model reads, between
-black bars if the proportions differ (--fit), and every frame is used unless
---fps says otherwise. After Ctrl-C the frames that are done stay usable.
+What a model does not give has no file, and with --write=masks,tracks nothing
+else is computed or written (all of masks, overlay, slots, tracks, mot, frames,
+latents, future, report, doubtful by default). --precision=auto computes in
+bfloat16 where the machine has it and the model finds the same.
+
+Videos are read in pieces: their length does not matter. Frames are resized to
+what the model reads, between black bars if the proportions differ (--fit), and
+every frame is used unless --fps says otherwise. After Ctrl-C the frames that
+are done stay usable.
 
 A pattern or a folder of videos gives each video a folder of its own below the
 output, and summary.csv with a row for each. Videos that are done are left
 alone by the next call, so the same command goes on after an interruption.
+With --scheduler=ADDRESS the workers of a Dask cluster share the videos.
 
 The last line says how far to trust the result: good, doubtful or bad, with
 the figures that say so (`tfdecomp.prediction.trust`).
@@ -109,12 +115,33 @@ _CHUNK = flags.DEFINE_integer(
 _FUTURE = flags.DEFINE_integer(
     "future", 0, "Frames to predict after the last one.", lower_bound=0
 )
+_WRITE = flags.DEFINE_list(
+    "write",
+    ["all"],
+    "What to write, with commas between: all, or some of masks, overlay, "
+    "slots, tracks, mot, frames, latents, future, report, doubtful. The rest "
+    "is not computed. prediction.json is always there.",
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    None,
+    ["auto", "float32", "bfloat16"],
+    "Numbers to compute with, by default the model's own. auto: bfloat16 where "
+    "the device has it natively and the model was measured to find the same "
+    "in it.",
+)
 _WORKERS = flags.DEFINE_integer(
     "workers",
     1,
     "Processes that share many videos; each loads the model once and takes its "
     "share of the cores.",
     lower_bound=1,
+)
+_SCHEDULER = flags.DEFINE_string(
+    "scheduler",
+    None,
+    "Address of a Dask scheduler whose workers share many videos, in place of "
+    "--workers: tcp://10.0.0.1:8786. They see the same folders.",
 )
 
 
@@ -128,7 +155,7 @@ def main(argv):
 
 
 def _predict():
-    from tfdecomp.jobs import videos
+    from tfdecomp.jobs import cluster, videos
     from tfdecomp.prediction import footage, regions
     from tfdecomp.prediction.files import folder as folder_lib
     from tfdecomp.storage import catalogue
@@ -136,11 +163,14 @@ def _predict():
     # What is wrong with files and flags shows before TensorFlow is loaded.
     options = _options()
     model = catalogue.resolve(_MODEL.value)
+    if _SCHEDULER.value is not None and flags.FLAGS["workers"].present:
+        raise ValueError(cluster.NOT_BOTH)
     if videos.is_many(_INPUT.value):
         return _predict_many(model, options)
-    if _WORKERS.value > 1:
+    if _WORKERS.value > 1 or _SCHEDULER.value is not None:
+        name = "--workers" if _SCHEDULER.value is None else "--scheduler"
         raise ValueError(
-            f"--workers shares many videos, and {_INPUT.value} is one; give a "
+            f"{name} shares many videos, and {_INPUT.value} is one; give a "
             "quoted pattern or a folder of videos"
         )
     folder_lib.check(_OUTPUT.value, _OVERWRITE.value)
@@ -196,6 +226,7 @@ def _predict_many(model, options):
             options={**options, "fit": _FIT.value},
             on_row=lambda done, total: bar.update(done, total),
             should_stop=lambda: stop.requested,
+            scheduler=_SCHEDULER.value,
         )
     print(videos.text(rows))
     states = [row["state"] for row in rows]
@@ -225,10 +256,11 @@ def _options():
         "seed": _SEED.value,
         "chunk": _CHUNK.value,
         "num_future": _FUTURE.value,
+        "precision": _PRECISION.value,
         **tracking_flags.options(),
     }
-    Options(**options)
-    return options
+    # In one order, as an earlier prediction has it.
+    return options | {"write": Options(**options, write=_WRITE.value).write}
 
 
 def run():

@@ -20,6 +20,8 @@ import sys
 
 from absl import app, flags
 
+from tfdecomp.console import quiet
+
 _RESULTS = flags.DEFINE_multi_string(
     "results",
     None,
@@ -45,6 +47,7 @@ _PLOT = flags.DEFINE_string(
 
 
 def main(argv):
+    quiet.tensorflow()
     try:
         if _UPDATE.value:
             return _update(argv[1:])

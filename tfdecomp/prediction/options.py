@@ -9,10 +9,12 @@ import os
 import numpy as np
 
 from tfdecomp.data.video import levels
+from tfdecomp.prediction.files import kinds
 from tfdecomp.prediction.fit import CROPS
 from tfdecomp.prediction.footage import SOURCE_FPS, Footage
 
 LINKS = ("model", "online", "offline")
+PRECISIONS = ("auto", "float32", "bfloat16")
 _MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
 _MOST_REFINEMENTS = 1000
 SEEDS = 0, 2**31 - 1  # they are int32; a larger one would equal another
@@ -73,6 +75,11 @@ class Options:
             frame by frame; `"offline"`: over the whole video. None: offline
             for models that follow what moves, else the model. The model
             alone knows nothing of the six options before this one.
+        write: What is written into a folder: `"all"`, or names of
+            `files.kinds.FILES`; the rest is not computed.
+        precision: Numbers that the model computes with: `"float32"`,
+            `"bfloat16"`, or `"auto"`, see `storage.precision`; None: as it was
+            loaded.
 
     Raises:
         ValueError: If a number is none or out of range, or a word unknown.
@@ -94,6 +101,8 @@ class Options:
     objects: int | None = None
     object_size: float | None = None
     link: str | None = None
+    write: str | tuple | list = kinds.ALL
+    precision: str | None = None
 
     def __post_init__(self):
         for name, (low, high) in _WHOLE.items():
@@ -107,6 +116,9 @@ class Options:
         _check_word("fit", self.fit, tuple(CROPS))
         if self.link is not None:
             _check_word("link", self.link, LINKS)
+        if self.precision is not None:
+            _check_word("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "write", kinds.chosen(self.write))
         object.__setattr__(self, "range", _range(self.range))
         object.__setattr__(self, "size", _size(self.size))
         object.__setattr__(self, "region", _region(self.region))

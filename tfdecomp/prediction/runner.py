@@ -15,8 +15,9 @@ from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
 from tfdecomp.prediction import tracking, trust
+from tfdecomp.prediction.ahead import AtOnce, ahead
 from tfdecomp.prediction.files import folder as folder_lib
-from tfdecomp.prediction.files import tracks
+from tfdecomp.prediction.files import kinds, tracks
 from tfdecomp.prediction.files.growing_npz import GrowingNpz
 from tfdecomp.prediction.fit import Fit
 from tfdecomp.prediction.footage import Footage
@@ -34,8 +35,12 @@ from tfdecomp.visualization import (
 BACKGROUND_FRAMES = 32  # that decide which slot is the background
 _CONTEXT = 12  # observed frames shown before predicted ones
 _FRAME_BYTES = 256 * 2**20  # of decoded frames kept at once
+# Of which one is being decoded, one seen by the model and one written.
+_CHUNKS = 3
+_DRAWING = 2  # threads that draw and encode
 _GRID_SIDE = 144  # pixels
 _LATENTS = ("slots", "presence", "locations", "track_ids")
+_OF_OBJECTS = frozenset(["masks", "overlay", "tracks"])  # of `files.kinds`
 
 
 class PredictionError(ValueError):
@@ -102,34 +107,46 @@ class Job:
         frame.
         """
         self.stream.restart(self.options.seed)
-        for frames in self._chunks():
-            pictures = [self.fit.picture(frame.pixels) for frame in frames]
-            outputs = self.stream(np.stack(pictures))
-            for t, frame in enumerate(frames):
-                here = {name: value[t] for name, value in outputs.items()}
-                yield frame, pictures[t], here
+        with contextlib.closing(self._chunks()) as chunks:
+            for chunk in chunks:
+                frames, pictures = zip(*chunk)
+                outputs = self.stream(np.stack(pictures))
+                for t, frame in enumerate(frames):
+                    here = {name: value[t] for name, value in outputs.items()}
+                    yield frame, pictures[t], here
 
-    def _chunks(self):
+    @property
+    def length(self):
+        """Frames that the model gets at once."""
         size = max(
             3 * int(np.prod(self.footage.size)),
             options_lib.frame_bytes(self._slots, self.model.image_size),
         )
+        most = _FRAME_BYTES // (_CHUNKS * size)
         # The parts that DVIP draws refer to a video's second frame.
-        length = max(2, min(self.options.chunk, _FRAME_BYTES // size))
-        frames = []
-        with contextlib.closing(self.footage.frames()) as source:
+        return max(2, min(self.options.chunk, most))
+
+    def _pictured(self):
+        """Yields every frame with what the model sees of it."""
+        with contextlib.closing(self.footage.frames()) as frames:
+            for frame in frames:
+                yield frame, self.fit.picture(frame.pixels)
+
+    def _chunks(self):
+        length, chunk = self.length, []
+        with contextlib.closing(ahead(self._pictured(), length)) as source:
             try:
-                for frame in source:
-                    frames.append(frame)
-                    if len(frames) == length:
-                        yield frames
-                        frames = []
+                for pair in source:
+                    chunk.append(pair)
+                    if len(chunk) == length:
+                        yield chunk
+                        chunk = []
             except errors.DatasetInputError:
-                if frames:  # what came before the fault is good
-                    yield frames
+                if chunk:  # what came before the fault is good
+                    yield chunk
                 raise
-        if frames:
-            yield frames
+        if chunk:
+            yield chunk
 
     def objects(self, outputs):
         """`(id picture [H, W] uint8, list of tracks.Object)` of one frame."""
@@ -165,14 +182,15 @@ def decompose(
     job = Job(stream, source, options)
     gauge = trust.Gauge(job.fit, job.background)
     gathered = collections.defaultdict(list)
-    for _, picture, outputs in job.run():
-        gauge.add(picture, outputs)
-        for name, value in outputs.items():
-            gathered[name].append(value)
-        if "masks" in outputs:
-            ids, found = job.objects(outputs)
-            gathered["ids"].append(ids)
-            gathered["tracks"].append(found)
+    with contextlib.closing(job.run()) as results:
+        for _, picture, outputs in results:
+            gauge.add(picture, outputs)
+            for name, value in outputs.items():
+                gathered[name].append(value)
+            if "masks" in outputs:
+                ids, found = job.objects(outputs)
+                gathered["ids"].append(ids)
+                gathered["tracks"].append(found)
     found = gathered.pop("tracks", None)
     result: dict[str, Any] = {
         name: np.stack(values) for name, values in gathered.items()
@@ -192,8 +210,9 @@ def gauge(
     """The `trust.Gauge` of a video; arguments as for `decompose`."""
     job = Job(stream, source, options)
     result = trust.Gauge(job.fit, job.background)
-    for _, picture, outputs in job.run():
-        result.add(picture, outputs)
+    with contextlib.closing(job.run()) as results:
+        for _, picture, outputs in results:
+            result.add(picture, outputs)
     return result
 
 
@@ -234,12 +253,17 @@ def predict(
             was written until then is complete.
     """
     folder_lib.check(output, overwrite)
+    has_future = bool(options.num_future)
+    write = kinds.of_a_pass(options.write, kinds.ONE_PASS, has_future)
     job = Job(stream, source, options)
 
     def fill(folder, record, progress, should_stop):
         done, total = 0, job.footage.num_frames
-        with _Writers(folder.path, job, record, reference) as writers:
-            for frame, picture, outputs in job.run():
+        with (
+            _Writers(folder.path, job, record, write, reference) as writers,
+            contextlib.closing(ahead(job.run(), job.length)) as found,
+        ):
+            for frame, picture, outputs in found:
                 writers.add(frame, picture, outputs)
                 done += 1
                 record["num_frames"] = done
@@ -249,7 +273,9 @@ def predict(
             writers.add_future()
         return folder_lib.FINISHED
 
-    return _filled(fill, job, output, info, overwrite, progress, should_stop)
+    return _filled(
+        fill, job, write, output, info, overwrite, progress, should_stop
+    )
 
 
 def track(
@@ -279,17 +305,22 @@ def track(
         PredictionError: If the source ends badly after its first frames; what
             was written until then is complete.
     """
+    write = kinds.of_a_pass(job.options.write, kinds.TWO_PASSES)
 
     def fill(folder, record, progress, should_stop):
-        state = tracking.run(job, folder.path, record, progress, should_stop)
+        state = tracking.run(
+            job, folder.path, record, progress, should_stop, write
+        )
         if state == folder_lib.FAILED:
             raise errors.DatasetInputError(record["error"])
         return state
 
-    return _filled(fill, job, output, info, overwrite, progress, should_stop)
+    return _filled(
+        fill, job, write, output, info, overwrite, progress, should_stop
+    )
 
 
-def _filled(fill, job, output, info, overwrite, progress, should_stop):
+def _filled(fill, job, write, output, info, overwrite, progress, should_stop):
     """Opens a folder, fills it, and says in it how far that came."""
     folder_lib.check(output, overwrite)
     folder = folder_lib.OutputFolder(output, overwrite)
@@ -315,7 +346,9 @@ def _filled(fill, job, output, info, overwrite, progress, should_stop):
             f"{words}; {left if done else 'nothing was written'}"
         ) from error
     finally:
-        _write_index(folder.path, job.footage, record)
+        if "frames" in write:
+            _write_index(folder.path, job.footage, record)
+        record["written"] = kinds.written(folder.path)
         folder.finish(record | {"state": state})
     trust.warn(record.get("trust"))
     return {**record, "state": state, "output": str(folder.path)}
@@ -361,6 +394,7 @@ def _record(job, info):
         },
         "options": options,
         "background_slot": job.background,
+        "precision": job.model.compute_dtype,
         "version": __version__,
     }
 
@@ -368,8 +402,9 @@ def _record(job, info):
 class _Writers:
     """All files of a prediction; each is closed whatever happens."""
 
-    def __init__(self, path, job, record, reference):
+    def __init__(self, path, job, record, write, reference):
         self.path, self.job, self._reference = path, job, reference
+        self._write, self._at_once = write, AtOnce(_DRAWING)
         self._gauge = trust.Gauge(job.fit, job.background)
         self._rate = job.footage.rate
         self._overlay = self._video("overlay.mp4")
@@ -389,6 +424,7 @@ class _Writers:
 
     def __exit__(self, *error):
         with contextlib.ExitStack() as closing:
+            closing.callback(self._at_once.close)
             # The videos come first: if they fail, that makes room.
             closing.callback(self._latents.close, self._record["num_frames"])
             if self._tracks is not None:
@@ -400,28 +436,45 @@ class _Writers:
 
     def add(self, frame, picture, outputs):
         """Writes one frame to all files, or to none."""
-        job = self.job
         self._gauge.add(picture, outputs)
         mask = self.path / "masks" / tracks.mask_name(frame.number)
-        with folder_lib.taken_back(mask):
-            if "masks" in outputs:
-                self._add_objects(mask, frame, outputs)
+        ids = found = None
+        if "masks" in outputs and not _OF_OBJECTS.isdisjoint(self._write):
+            ids, found = self.job.objects(outputs)
+
+        def draw_slots():
             self._grid.add(self._grid_frame(picture, outputs), frame.time)
-            self._add_latents(frame, outputs)
+
+        def draw_objects():
+            boxes = {object.id: object.box for object in found}
+            marked = self._painter.paint(frame.pixels, boxes, ids)
+            self._overlay.add(marked, frame.time)
+
+        drawings = []
+        if "slots" in self._write:
+            drawings.append(draw_slots)
+        if "overlay" in self._write and found is not None:
+            drawings.append(draw_objects)
+        with folder_lib.taken_back(mask):
+            self._at_once(
+                lambda: self._add_numbers(mask, frame, outputs, ids, found),
+                *drawings,
+            )
         if self._tracks is not None:
             self._tracks.keep()
-        if job.options.num_future:
+        if "future" in self._write:
             kept = ("recon", "masks")
             kept = {name: outputs[name] for name in kept if name in outputs}
             self._recent.append({"video": picture, **kept})
 
-    def _add_objects(self, mask, frame, outputs):
-        ids, found = self.job.objects(outputs)
-        video_io.write_png(mask, ids, palette.id_colors())
-        self._track_files().add(frame, found)
-        boxes = {object.id: object.box for object in found}
-        marked = self._painter.paint(frame.pixels, boxes, ids)
-        self._overlay.add(marked, frame.time)
+    def _add_numbers(self, mask, frame, outputs, ids, found):
+        """Whatever is not drawn."""
+        if "masks" in self._write and ids is not None:
+            video_io.write_png(mask, ids, palette.id_colors())
+        if "tracks" in self._write and found is not None:
+            self._track_files().add(frame, found)
+        if "latents" in self._write:
+            self._add_latents(frame, outputs)
 
     def _add_latents(self, frame, outputs):
         latents = {name: outputs[name] for name in _LATENTS if name in outputs}
@@ -465,9 +518,9 @@ class _Writers:
 
     def add_future(self):
         """Predicts frames and writes them, if any are asked for."""
-        count = self.job.options.num_future
-        if not count:
+        if "future" not in self._write:
             return
+        count = self.job.options.num_future
         future = self.job.stream.predict_frames(count)
         names = [name for name in PER_FRAME if name in future]
         npz = GrowingNpz(self.path / "future.npz")

@@ -18,6 +18,10 @@ PER_FRAME = (
 )
 
 
+# What only pictures of slots need of it.
+SHOWN_ALONE = ("components",)
+
+
 class Stream:
     """Runs a model over consecutive chunks of one video.
 

@@ -6,6 +6,7 @@ writes them, in memory that does not grow with the video but by a few numbers
 for every object and frame.
 """
 
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -16,12 +17,16 @@ from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.motion import linking
 from tfdecomp.motion.detections import FILLED
 from tfdecomp.prediction import finding, trust
+from tfdecomp.prediction.ahead import AtOnce, ahead
 from tfdecomp.prediction.files import folder as folder_lib
-from tfdecomp.prediction.files import mot, tracks
+from tfdecomp.prediction.files import kinds, mot, tracks
 from tfdecomp.prediction.files.growing_npz import GrowingNpz
+from tfdecomp.prediction.footage import Frame
 from tfdecomp.visualization import palette, report, tracking_video
 
 _LATENTS = ("slots", "presence", "track_ids")
+_OF_OBJECTS = frozenset(["masks", "overlay", "tracks", "mot"])  # of `kinds`
+_AHEAD_BYTES = 2**27  # of frames that are decoded before they are needed
 _THUMBNAIL = 200  # pixels of a side, at most
 _GAP_SECONDS = 1.0  # that a track may be unseen where objects come and go
 REPORT_NAME, DOUBTFUL_NAME = "report.html", "doubtful.csv"
@@ -70,7 +75,7 @@ class Tracked:
     episodes: list
 
 
-def link(found, view, options, rate) -> Tracked:
+def link(found, view, options, rate, compares=True) -> Tracked:
     """Decides who is who.
 
     Args:
@@ -78,6 +83,7 @@ def link(found, view, options, rate) -> Tracked:
         view: Its `View`.
         options: `runner.Options`.
         rate: Frames per second.
+        compares: Whether the baseline is linked, too, if there is one.
     """
 
     def foreground(t):
@@ -94,7 +100,7 @@ def link(found, view, options, rate) -> Tracked:
         found.detections, mode=options.link, foreground=seen, **settings
     )
     baseline = []
-    if found.baseline:
+    if found.baseline and compares:
         baseline = linking.link(
             found.baseline, mode=options.link, foreground=seen, **settings
         )
@@ -170,29 +176,34 @@ class Writers:
         job: The `Job`.
         tracked: `Tracked`.
         record: Content of `prediction.json` so far.
+        write: Names of what is written, see `files.kinds`.
     """
 
-    def __init__(self, path, job, tracked, record):
+    def __init__(self, path, job, tracked, record, write=kinds.TWO_PASSES):
         self.path, self.job, self.tracked = path, job, tracked
+        self._write, self._at_once = write, AtOnce(1)
         footage, view = job.footage, job.view
         self._overlay = video_writer.VideoWriter(
             path / "overlay.mp4", footage.rate, footage.is_timed
         )
         source = record["source"]
         names = ("name", "height", "width")
-        self._tracks = tracks.TrackFiles(
-            path, record, {name: source[name] for name in names}
-        )
-        self._mot = mot.MotFile(path)
+        self._texts = []
+        if "tracks" in write:
+            facts = {name: source[name] for name in names}
+            self._texts.append(tracks.TrackFiles(path, record, facts))
+        if "mot" in write:
+            self._texts.append(mot.MotFile(path))
         self._painter = tracking_video.TrackPainter()
-        self._plan = {}
-        for number, region in report.thumbnail_plan(
-            self.doubtful(),
-            _table(tracked, tracked.linked),
-            len(tracked.found),
-            view.frame_size,
-        ):
-            self._plan.setdefault(number, []).append(region)
+        self._plan = collections.defaultdict(list)
+        if "report" in write:
+            for number, region in report.thumbnail_plan(
+                self.doubtful(),
+                _table(tracked, tracked.linked),
+                len(tracked.found),
+                view.frame_size,
+            ):
+                self._plan[number].append(region)
         self.thumbnails = {}
 
     def __enter__(self):
@@ -200,10 +211,16 @@ class Writers:
 
     def __exit__(self, *error):
         with contextlib.ExitStack() as closing:
+            closing.callback(self._at_once.close)
             # The overlay comes first: if it fails, that makes room.
-            closing.callback(self._mot.close)
-            closing.callback(self._tracks.close)
+            for text in reversed(self._texts):
+                closing.callback(text.close)
             closing.callback(self._overlay.close)
+
+    @property
+    def shows(self):
+        """Whether the pixels of frames are needed."""
+        return not {"overlay", "report"}.isdisjoint(self._write)
 
     def doubtful(self):
         """The doubtful stretches as the report wants them."""
@@ -223,20 +240,31 @@ class Writers:
 
     def add(self, number, frame):
         """Writes one frame to all files, or to none."""
-        ids, listed = objects(self.tracked, self.job.view, number)
-        mask = self.path / "masks" / tracks.mask_name(frame.number)
-        with folder_lib.taken_back(mask):
-            video_io.write_png(mask, ids, palette.id_colors(), level=1)
-            self._tracks.add(frame, listed)
-            self._mot.add(frame, listed)
-            boxes = {entry.id: entry.box for entry in listed}
-            marked = self._painter.paint(frame.pixels, boxes, ids)
-            self._overlay.add(marked, frame.time)
-        self._tracks.keep()
-        self._mot.keep()
+        if not _OF_OBJECTS.isdisjoint(self._write):
+            self._add_objects(number, frame)
         for region in self._plan.get(number, ()):
             # The page draws boxes and numbers itself.
             self.thumbnails[number, region] = _thumbnail(frame.pixels, region)
+
+    def _add_objects(self, number, frame):
+        ids, listed = objects(self.tracked, self.job.view, number)
+        mask = self.path / "masks" / tracks.mask_name(frame.number)
+
+        def draw():
+            boxes = {entry.id: entry.box for entry in listed}
+            marked = self._painter.paint(frame.pixels, boxes, ids)
+            self._overlay.add(marked, frame.time)
+
+        def note():
+            if "masks" in self._write:
+                video_io.write_png(mask, ids, palette.id_colors())
+            for text in self._texts:
+                text.add(frame, listed)
+
+        with folder_lib.taken_back(mask):
+            self._at_once(note, *[draw] * ("overlay" in self._write))
+        for text in self._texts:
+            text.keep()
 
 
 def _thumbnail(picture, region):
@@ -280,8 +308,14 @@ def _table(tracked, linked):
     )
 
 
+def write_doubtful(path, writers):
+    """Writes `doubtful.csv`."""
+    text = report.doubtful_csv(writers.doubtful())
+    folder_lib.write_text(path / DOUBTFUL_NAME, text)
+
+
 def write_report(path, job, tracked, writers, facts, verdict):
-    """Writes `report.html` and `doubtful.csv`."""
+    """Writes `report.html`."""
     view, footage = job.view, job.footage
     doubtful = writers.doubtful()
     background = None
@@ -308,14 +342,10 @@ def write_report(path, job, tracked, writers, facts, verdict):
         size=view.frame_size,
         count=job.options.objects,
     )
-    for name, text in (
-        (REPORT_NAME, page),
-        (DOUBTFUL_NAME, report.doubtful_csv(doubtful)),
-    ):
-        folder_lib.write_text(path / name, text)
+    folder_lib.write_text(path / REPORT_NAME, page)
 
 
-def run(job, path, record, progress, should_stop):
+def run(job, path, record, progress, should_stop, write=kinds.TWO_PASSES):
     """Fills a folder.
 
     Args:
@@ -327,6 +357,7 @@ def run(job, path, record, progress, should_stop):
         should_stop: Called after every chunk and frame. True ends the first
             pass, and what was found is written; true anew, after it was
             false in between, ends that, too.
+        write: Names of what is written, see `files.kinds`.
 
     Returns:
         The state: `folder.FINISHED`, `INTERRUPTED`, or `FAILED` with an
@@ -337,13 +368,15 @@ def run(job, path, record, progress, should_stop):
     finder = _finder(job, path)
 
     def keep(frame, picture, outputs):
+        if "latents" not in write:
+            return
         row = {name: outputs[name] for name in _LATENTS if name in outputs}
         row["boxes"] = job.view.boxes(outputs["boxes"])
         latents.add({**row, "frame": frame.number, "time": frame.time})
 
     state, found = folder_lib.FINISHED, finder.found
     try:
-        for done in finder.run(job.footage.frames(), keep):
+        for done in finder.run(_ahead(job), keep):
             progress((done + 1) // 2, total)
             if should_stop():
                 state = folder_lib.INTERRUPTED
@@ -351,11 +384,14 @@ def run(job, path, record, progress, should_stop):
                 break
         if not len(found) and found.end is not None:
             raise found.end
-        tracked = link(found, job.view, job.options, job.footage.rate)
+        tracked = link(
+            found, job.view, job.options, job.footage.rate, "report" in write
+        )
         record["trust"] = _trust(job, tracked)
-        for number in range(len(found)):
-            latents.add({"ids": _ids_of_slots(tracked, number)})
-        _write(job, path, record, tracked, progress, should_stop)
+        if "latents" in write:
+            for number in range(len(found)):
+                latents.add({"ids": _ids_of_slots(tracked, number)})
+        _write(job, path, record, tracked, progress, should_stop, write)
     finally:
         found.maps.close()
         latents.close(record["num_frames"])
@@ -411,7 +447,7 @@ def decompose(job) -> dict:
 
     found = finder.found
     try:
-        for _ in finder.run(job.footage.frames(), keep):
+        for _ in finder.run(_ahead(job), keep):
             pass
         if found.end is not None:
             raise found.end
@@ -445,18 +481,37 @@ def _trust(job, tracked):
     return verdict
 
 
-def _write(job, path, record, tracked, progress, should_stop):
+def _ahead(job):
+    """The frames of a video, decoded ahead."""
+    size = 3 * int(np.prod(job.footage.size))
+    most = min(job.options.chunk, _AHEAD_BYTES // size)
+    return ahead(job.footage.frames(), most)
+
+
+def _unseen(job):
+    """The same without their pixels."""
+    for number, time, name in job.footage.index():
+        yield Frame(number, time, np.zeros((0, 0, 3), np.uint8), name)
+
+
+def _write(job, path, record, tracked, progress, should_stop, write):
     """The second pass."""
     count, total = len(tracked.found), job.footage.num_frames
-    with Writers(path, job, tracked, record) as writers:
-        with contextlib.closing(job.footage.frames()) as frames:
+    with Writers(path, job, tracked, record, write) as writers:
+        source = _ahead(job) if writers.shows else _unseen(job)
+        with contextlib.closing(source) as frames:
             for number, frame in enumerate(itertools.islice(frames, count)):
                 writers.add(number, frame)
                 record["num_frames"] = number + 1
                 progress((total + number + 2) // 2, total)
                 if should_stop():
                     break
-        write_report(path, job, tracked, writers, job.facts, record["trust"])
+        if "doubtful" in write:
+            write_doubtful(path, writers)
+        if "report" in write:
+            write_report(
+                path, job, tracked, writers, job.facts, record["trust"]
+            )
 
 
 def _ids_of_slots(tracked, number):

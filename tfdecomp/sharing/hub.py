@@ -31,11 +31,17 @@ from tfdecomp.prediction import (
 )
 from tfdecomp.prediction import footage as footage_lib
 from tfdecomp.prediction import options as options_lib
-from tfdecomp.prediction.files import arrays
+from tfdecomp.prediction.files import arrays, kinds
 from tfdecomp.prediction.files import folder as folder_lib
 from tfdecomp.sharing import packing
 from tfdecomp.sharing.packing import pack
-from tfdecomp.storage import catalogue, configs, model_info, saving
+from tfdecomp.storage import (
+    catalogue,
+    configs,
+    model_info,
+    saving,
+)
+from tfdecomp.storage import precision as precision_lib
 from tfdecomp.storage.catalogue import (
     FILES,
     HUGGING_FACE,
@@ -82,14 +88,20 @@ class Loaded:
         info: Where it comes from: the content of `info.json`, or for a work
             directory the step and the checkpoint.
         config: Text of the gin config that it was trained with.
+        precision: What it computes in unless a call says else: `"float32"`,
+            `"bfloat16"`, or `"auto"`, see `storage.precision.chosen`; None:
+            as the model is.
     """
 
     model: keras.Model
     info: dict
     config: str = ""
+    precision: str | None = None
 
     def __post_init__(self):
-        self._streams, self._clips = {}, {}
+        self._streams, self._clips, self._others = {}, {}, {}
+        if self.precision is not None:
+            self.model = self._at(self.precision)
 
     def decompose(
         self,
@@ -97,6 +109,7 @@ class Loaded:
         num_slots: int | None = None,
         num_refinements: int | None = None,
         seed: int = 0,
+        precision: str | None = None,
         **fitting: Any,
     ) -> dict[str, Any]:
         """Takes a video apart.
@@ -115,6 +128,8 @@ class Loaded:
             num_slots: `K`; by default the model's.
             num_refinements: `R`; by default the model's.
             seed: Seed of the samples; each clip of a batch has its own.
+            precision: `"float32"`, `"bfloat16"` or `"auto"`; by default as it
+                was loaded.
             **fitting: For what is fitted: `fit`, `fps`, `source_fps`,
                 `chunk`, `num_future`; see `predict`.
 
@@ -133,6 +148,7 @@ class Loaded:
             num_slots=num_slots,
             num_refinements=num_refinements,
             seed=seed,
+            precision=precision,
             **fitting,
         )
         video = arrays.source(video)
@@ -297,9 +313,9 @@ class Loaded:
             )
         choice.view.channels = self.model.channels
         num_slots = options.num_slots or choice.num_slots
-        given, model = {}, self.model
+        given, model = {}, self._at(options.precision)
         if self.sees == "background":
-            model = self._for_scene(choice.view.scene)
+            model = self._for_scene(model, choice.view.scene)
             given = stream.given_of(choice.view.scene)
         names = ("owner", "boxes", "presence", "track_ids", "slots", "recon")
         size = choice.view.size
@@ -363,13 +379,22 @@ class Loaded:
                 f"used ({error}); copy the folder again, or fit it again"
             ) from error
 
-    def _for_scene(self, scene):
+    def _for_scene(self, model, scene):
         """The model, told how large objects are if it asks for that."""
-        config = self.model.get_config()
+        config = model.get_config()
         if "min_area" not in config:
-            return self.model
+            return model
         changed = {"min_area": scene.min_area, "max_area": scene.max_area}
-        return type(self.model).from_config({**config, **changed})
+        return type(model).from_config({**config, **changed})
+
+    def _at(self, precision):
+        """The model in a precision; None: as it is."""
+        if precision is None:
+            return self.model
+        chosen = precision_lib.chosen(precision, self.info)
+        if chosen not in self._others:
+            self._others[chosen] = precision_lib.at(self.model, chosen)
+        return self._others[chosen]
 
     def _tracks(self, options):
         """Whether a video takes two passes."""
@@ -395,17 +420,22 @@ class Loaded:
 
     def _stream(self, options):
         """The compiled model, the same for all videos."""
-        return self._kept(self._streams, stream.Stream, options)
+        names = stream.PER_FRAME
+        if options.write != kinds.ALL and "slots" not in options.write:
+            names = tuple(n for n in names if n not in stream.SHOWN_ALONE)
+        return self._kept(self._streams, stream.Stream, options, names)
 
     def _of_clips(self, options):
         """The same for clips that are the model's as they are."""
         return self._kept(self._clips, stream.Clips, options)
 
-    def _kept(self, kept, make, options):
+    def _kept(self, kept, make, options, *more):
         """What was compiled for these options; of many, the last ones."""
-        key = options.num_slots, options.num_refinements
+        asked = options.num_slots, options.num_refinements, *more
         options_lib.check_slots(options.num_slots, self.model.image_size)
-        kept[key] = kept.pop(key, None) or make(self.model, *key)
+        model = self._at(options.precision)
+        key = (model.compute_dtype, *asked)
+        kept[key] = kept.pop(key, None) or make(model, *asked)
         if len(kept) > _MOST_COMPILED:
             del kept[next(iter(kept))]
         return kept[key]
@@ -442,7 +472,7 @@ class Loaded:
         return arrays.for_model(clips)
 
 
-def load(name_or_dir: Path) -> Loaded:
+def load(name_or_dir: Path, precision: str | None = None) -> Loaded:
     """Loads a trained model.
 
     Args:
@@ -451,6 +481,10 @@ def load(name_or_dir: Path) -> Loaded:
             checkpoint is taken, or a Hugging Face repository,
             `"owner/name"` or `"hf://owner/name"`, which needs the extra
             `hub`.
+        precision: What it computes in: `"float32"`, `"bfloat16"`, or
+            `"auto"`, which is bfloat16 where the machine has it and the model
+            was measured to find the same in it. By default as it was stored,
+            float32 for all that ship.
 
     Raises:
         HubError: If there is no such model, its files are damaged, or another
@@ -462,7 +496,7 @@ def load(name_or_dir: Path) -> Loaded:
         config = configs.saved(path) or ""
         if not os.path.lexists(path / INFO_NAME):
             model, info = saving.restore_model(path)
-            return Loaded(model, info, config)
+            return Loaded(model, info, config, precision)
         info = packing.read_info(path)
         packing.check_sums(path, _expected_sums(path, info))
         model = saving.load_packed(path, WEIGHTS_NAME)
@@ -470,7 +504,7 @@ def load(name_or_dir: Path) -> Loaded:
         if not os.path.lexists(path / INFO_NAME):
             raise
         raise HubError(_with_version(str(error), path)) from error
-    return Loaded(model, info, config)
+    return Loaded(model, info, config, precision)
 
 
 def _expected_sums(path, info):

@@ -1,6 +1,7 @@
 """Frames with their objects marked: outline, box, number, trail."""
 
 import collections
+import functools
 
 import numpy as np
 
@@ -72,13 +73,24 @@ class TrackPainter:
 
     def _paint_masks(self, picture, ids, line):
         """Mixes the colours of objects into them, and outlines them."""
-        table = palette.id_colors()
         inside = (ids > 0) & (ids < 255)
-        paint = table[ids[inside]]
-        mixed = (1 - self.opacity) * picture[inside] + self.opacity * paint
-        picture[inside] = np.rint(mixed).astype(np.uint8)
+        flat, values = picture.reshape(-1, 3), ids.reshape(-1)
+        (places,) = np.nonzero(inside.reshape(-1))
+        rows = 256 * values[places].astype(np.int32)
+        for channel, mixed in zip(flat.T, self._mixed):
+            channel[places] = mixed.take(rows + channel[places])
         edge = _thick(overlays.edges(ids[None])[0], line) & inside
-        picture[edge] = table[ids[edge]]
+        (places,) = np.nonzero(edge.reshape(-1))
+        for channel, colors in zip(flat.T, palette.id_colors().T):
+            channel[places] = colors[values[places]]
+
+    @functools.cached_property
+    def _mixed(self):
+        """`[3, 256 * 256]` what an id makes of a channel's grey value."""
+        paint = palette.id_colors().T[..., None]  # [3, 256, 1]
+        shade = np.arange(256, dtype=np.uint8)
+        mixed = (1 - self.opacity) * shade + self.opacity * paint
+        return np.rint(mixed).astype(np.uint8).reshape(3, -1)
 
     def _extend_trails(self, ids, boxes, line, shape):
         """Keeps the steps that tracks took to this frame, as pixels."""
