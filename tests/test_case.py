@@ -1,10 +1,24 @@
 """The battery that every layer runs through."""
 
+import contextlib
 import json
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Runs what is compiled op by op: tracing costs more than a call or two.
+
+    Only where another test looks at what was compiled.
+    """
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def check_layer(make, inputs, expected_shapes, *, call=None, xla=True):

@@ -211,10 +211,11 @@ def test_a_bfloat16_model_loads_as_such(tmp_path):
 
 def shipped():
     """One of each kind every day, its relatives with the slow tests."""
-    kinds = set()
-    for name, info in tfdecomp.list_models().items():
-        is_second = info["model"] in kinds
-        kinds.add(info["model"])
+    models, kinds = tfdecomp.list_models(), set()
+    for name in sorted(models, key=lambda name: not name.endswith("_quick")):
+        kind = models[name]["model"]
+        is_second = kind in kinds
+        kinds.add(kind)
         marks = [pytest.mark.slow] if is_second else []
         yield pytest.param(name, marks=marks)
 

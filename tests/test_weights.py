@@ -81,6 +81,7 @@ def test_shipped_iodine_takes_pieces_of_the_published_size_apart():
     assert _mean_f_ari(segmentation, outputs["masks"]) > 0.92
 
 
+@pytest.mark.slow
 def test_shipped_iodine_takes_sprites_apart_that_it_never_saw():
     video, segmentation = _fresh(
         "multi_dsprites/quick_gray", 32, "video", "segmentation"
@@ -135,7 +136,10 @@ def test_shipped_vae_draws_digits_that_it_never_saw():
 
 @pytest.mark.parametrize(
     ("name", "stated"),
-    [("dvip_digits_quick", -742.0), ("entangled_digits_quick", -739.7)],
+    [
+        ("dvip_digits_quick", -742.0),
+        pytest.param("entangled_digits_quick", -739.7, marks=pytest.mark.slow),
+    ],
 )
 def test_shipped_dvip_knows_digits_that_it_never_saw(name, stated):
     (video,) = _fresh("moving_digits/digits_quick", 16, "video")

@@ -30,7 +30,7 @@ def test_what_is_listed_is_what_gin_registered():
     registered = {
         name
         for name, entry in gin.config._REGISTRY.items()
-        if entry.wrapped.__module__.startswith("tfdecomp")
+        if entry.wrapped.__module__.startswith("tfdecomp.")
     }
     assert {entry.name for entry in EVERYTHING} >= registered
     assert len(registered) > 60

@@ -74,17 +74,15 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize("budget, frames, decodes, paper, reference", TABLE)
-def test_cell_counts_equal_the_published_table(
-    budget, frames, decodes, paper, reference
-):
-    assert tiny().cells(frames, budget) == (decodes, paper)
-    extra = tiny(extra_refinement=True)
-    assert extra.cells(frames, budget) == (decodes, reference)
+def test_cell_counts_equal_the_published_table():
+    plain, extra = tiny(), tiny(extra_refinement=True)
+    for budget, frames, decodes, paper, reference in TABLE:
+        assert plain.cells(frames, budget) == (decodes, paper)
+        assert extra.cells(frames, budget) == (decodes, reference)
 
 
 @pytest.mark.parametrize("options", [{}, REFERENCE, {"grid": False}])
-@pytest.mark.parametrize("frames", [1, 2, 4])
+@pytest.mark.parametrize("frames", [1, 4])
 def test_the_loop_runs_the_counted_cells(options, frames, monkeypatch):
     model = tiny(num_refinements=4, **options)
     recorder = Recorder(model, monkeypatch)

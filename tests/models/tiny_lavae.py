@@ -52,10 +52,14 @@ def tiny(seed=0, finder=True, shake=0.1, channels=1, size=SIZE, **options):
             channels=channels,
             base_filters=4,
             resized_filters=4,
-            num_blocks=2,
+            num_blocks=1,
         ),
         "auxiliary_vae": LocationwiseVAE(
-            (size, size), channels=channels, latent_dim=2, filters=4
+            (size, size),
+            channels=channels,
+            latent_dim=2,
+            filters=4,
+            strides=(6,),
         ),
     }
     model = LAVAE(

@@ -1,6 +1,7 @@
 """Files on disk: whole or not at all, whatever happens."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,11 +12,18 @@ from tfdecomp.storage import saving
 from tfdecomp.training.checkpoints import Checkpoints
 
 
-@pytest.fixture
-def trained(tmp_path):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
     tiny_model.parse("training.run.ema_decay = 0.9")
-    training.run(tmp_path / "run")
-    return tmp_path / "run"
+    training.run(folder)
+    return folder
+
+
+@pytest.fixture
+def trained(finished, tmp_path):
+    """A run that is the test's own to spoil."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def fill_disk_at(path):

@@ -31,6 +31,7 @@ BINDINGS = (
     "training.run.keep_checkpoints = 1",
     "training.run.num_steps = 200",
     "training.run.ema_decay = 0.5",
+    "training.run.clip_lengths = ((0, 2),)",  # one graph
 )
 
 
@@ -120,7 +121,8 @@ def test_a_final_value_is_that_of_the_published_count_prior():
     ],
 )
 def test_what_makes_no_sense_is_refused(binding, message):
-    tiny_model.parse(*BINDINGS, binding)
+    grows = "training.run.clip_lengths = ((0, 1), (20, 2))"
+    tiny_model.parse(*BINDINGS, grows, binding)
     with pytest.raises(ValueError, match=message):
         training.build_settings()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,24 @@ def lines(out):
     return [line for line in out.splitlines() if line.startswith("step ")]
 
 
+SHORT = "training.run.num_steps = 10"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A short run with a seed of its own."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    tiny_model.parse(SHORT)
+    training.run(folder, seed=3, command="the command")
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """That run, the test's own to spoil."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
 def test_in_a_pipe_there_is_one_line_per_log(tmp_path, capsys):
     tiny_model.parse("training.run.clip_lengths = ((0, 1),)")
     training.run(tmp_path)
@@ -31,37 +50,30 @@ def test_in_a_pipe_there_is_one_line_per_log(tmp_path, capsys):
         assert word in printed[-1]
 
 
-def test_a_finished_run_says_so_and_does_nothing(tmp_path, capsys):
-    tiny_model.parse("training.run.num_steps = 5")
-    training.run(tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    capsys.readouterr()
-    tiny_model.parse("training.run.num_steps = 5")
-    assert training.run(tmp_path)["state"] == "finished"
-    assert "is finished, at step 5" in capsys.readouterr().out
-    after = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    before.pop(tmp_path / ".lock"), after.pop(tmp_path / ".lock")
+def test_a_finished_run_says_so_and_does_nothing(folder, capsys):
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    tiny_model.parse(SHORT)
+    assert training.run(folder, seed=3)["state"] == "finished"
+    assert "is finished, at step 10" in capsys.readouterr().out
+    after = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    before.pop(folder / ".lock"), after.pop(folder / ".lock")
     assert before == after
 
 
-def test_the_work_directory_tells_what_ran(tmp_path):
-    tiny_model.parse("training.run.num_steps = 5")
-    training.run(tmp_path, seed=3, command="the command")
-    run = json.loads((tmp_path / "run.json").read_text())
-    assert run["state"] == "finished" and run["step"] == 5
+def test_the_work_directory_tells_what_ran(finished):
+    run = json.loads((finished / "run.json").read_text())
+    assert run["state"] == "finished" and run["step"] == 10
     assert run["seed"] == 3 and run["command"] == "the command"
     assert run["versions"]["tensorflow"] == tf.__version__
     assert "CPU:0" in run["devices"][0]
-    config = (tmp_path / "config.gin").read_text()
-    assert "training.run.num_steps = 5" in config
+    config = (finished / "config.gin").read_text()
+    assert SHORT in config
     assert "training.Adam.beta_2 = 0.999" in config
-    assert list((tmp_path / "train").glob("events.*"))
+    assert list((finished / "train").glob("events.*"))
 
 
-def test_scalars_can_be_read_by_tensorboard(tmp_path):
-    tiny_model.parse("training.run.num_steps = 10")
-    training.run(tmp_path)
-    (path,) = (tmp_path / "train").glob("events.*")
+def test_scalars_can_be_read_by_tensorboard(finished):
+    (path,) = (finished / "train").glob("events.*")
     found = {}
     for record in tf.data.TFRecordDataset(str(path)):
         event = tf.compat.v1.Event.FromString(record.numpy())
@@ -71,7 +83,8 @@ def test_scalars_can_be_read_by_tensorboard(tmp_path):
                 plugin,
                 tf.make_ndarray(value.tensor),
             )
-    rows = workdir.History(tmp_path / "train" / "scalars.jsonl").read()
+    rows = workdir.History(finished / "train" / "scalars.jsonl").read()
+    assert len(rows) == 2
     for row in rows:
         plugin, value = found[row["step"], "loss"]
         assert plugin == "scalars"
@@ -83,36 +96,30 @@ def test_scalars_can_be_read_by_tensorboard(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "seed", "shown"),
     [
-        (["training.Adam.learning_rate = 0.02"], 0, "learning_rate = 0.02"),
-        (["tests.TinySlots.num_slots = 3"], 0, "num_slots = 3"),
+        (["training.Adam.learning_rate = 0.02"], 3, "learning_rate = 0.02"),
+        (["tests.TinySlots.num_slots = 3"], 3, "num_slots = 3"),
         ([], 1, r"\+seed = 1"),
     ],
 )
-def test_another_config_in_the_folder_is_refused(
-    tmp_path, changes, seed, shown
-):
-    tiny_model.parse("training.run.num_steps = 5")
-    training.run(tmp_path)
-    before = (tmp_path / "config.gin").read_text()
-    tiny_model.parse("training.run.num_steps = 5", *changes)
+def test_another_config_in_the_folder_is_refused(folder, changes, seed, shown):
+    before = (folder / "config.gin").read_text()
+    tiny_model.parse(SHORT, *changes)
     with pytest.raises(workdir.WorkDirError, match=shown) as error:
-        training.run(tmp_path, seed=seed)
+        training.run(folder, seed=seed)
     assert "another --workdir" in str(error.value)
-    assert (tmp_path / "config.gin").read_text() == before
-    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
+    assert (folder / "config.gin").read_text() == before
+    assert json.loads((folder / "run.json").read_text())["seed"] == 3
 
 
-def test_changed_defaults_in_the_code_are_refused(tmp_path):
-    tiny_model.parse("training.run.num_steps = 5")
-    training.run(tmp_path)
-    run = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(run | {"state": "failed"}))
-    config = (tmp_path / "config.gin").read_text()
+def test_changed_defaults_in_the_code_are_refused(folder):
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(run | {"state": "failed"}))
+    config = (folder / "config.gin").read_text()
     config = config.replace("kl_weight = 0.1", "kl_weight = 0.2")
-    (tmp_path / "config.gin").write_text(config)
-    tiny_model.parse("training.run.num_steps = 5")
+    (folder / "config.gin").write_text(config)
+    tiny_model.parse(SHORT)
     with pytest.raises(workdir.WorkDirError, match="defaults in the code"):
-        training.run(tmp_path)
+        training.run(folder, seed=3)
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):

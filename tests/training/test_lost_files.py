@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import test_resume
@@ -12,14 +13,20 @@ from tfdecomp.storage import saving
 from tfdecomp.training import workdir
 
 
-@pytest.fixture
-def stopped(tmp_path):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
     """A run that was stopped at step 20, with checkpoints of 0, 10 and 20."""
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("kept") / "run"
     tiny_model.parse("training.run.log_every = 10")
     training.run(folder, should_stop=lambda step: step >= 20)
     assert steps(folder) == [0, 10, 20]
     return folder
+
+
+@pytest.fixture
+def stopped(kept, tmp_path):
+    """That run, the test's own to spoil."""
+    return shutil.copytree(kept, tmp_path / "run")
 
 
 def go_on(folder, *bindings, **options):
@@ -76,13 +83,11 @@ def test_a_damaged_checkpoint_is_said_and_kept_aside(stopped, tmp_path, capsys):
     test_resume.assert_same(tmp_path / "whole", stopped)
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"seed": ""}']
-)
-def test_a_run_json_that_says_nothing_is_not_guessed(stopped, text):
-    (stopped / "run.json").write_bytes(text)
-    with pytest.raises(workdir.WorkDirError, match="run.json.*delete it"):
-        go_on(stopped)
+def test_a_run_json_that_says_nothing_is_not_guessed(stopped):
+    for text in (b"", b"{", b"[]", b"\xff\xfe", b'{"seed": ""}'):
+        (stopped / "run.json").write_bytes(text)
+        with pytest.raises(workdir.WorkDirError, match="run.json.*delete it"):
+            go_on(stopped)
     (stopped / "run.json").unlink()
     assert go_on(stopped)["state"] == "finished"
 

@@ -1,5 +1,7 @@
 """Runs that are given up: when, what is left of them, and resumed exactly."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -24,7 +26,7 @@ BINDINGS = (
     "training.run.checkpoint_every = 4",
     "training.run.num_steps = 16",
     "training.run.log_every = 2",
-    "training.run.clip_lengths = ((0, 1), (4, 2))",
+    "training.run.clip_lengths = ((0, 2),)",  # one graph an attempt
 )
 
 
@@ -114,9 +116,20 @@ def run(folder, *bindings, **options):
     return training.run(folder, **options)
 
 
-def test_a_run_begins_anew_until_its_slots_part(tmp_path, capsys):
-    done = run(tmp_path)
-    printed = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """`(work directory, what its run returned, what it printed)`."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+    ):
+        patch.setattr("tfdecomp.training.watch.Evaluator", Scored)
+        return folder, run(folder), printed.getvalue()
+
+
+def test_a_run_begins_anew_until_its_slots_part(whole):
+    folder, done, printed = whole
     assert "mota is 0 at step 8, and training.Restarts.limit 2" in printed
     assert "with another seed, 2 of 3" in printed
     assert (done["state"], done["step"], done["restarts"]) == (
@@ -128,11 +141,11 @@ def test_a_run_begins_anew_until_its_slots_part(tmp_path, capsys):
         (8, 0.0),
         (8, 1.0),
     ]
-    rows = workdir.History(tmp_path / "eval" / "scalars.jsonl").read()
+    rows = workdir.History(folder / "eval" / "scalars.jsonl").read()
     assert [(r["step"], r["mota"]) for r in rows] == [
         (step, 2.0) for step in (4, 8, 12, 16)
     ]
-    assert json.loads((tmp_path / "run.json").read_text()) == done
+    assert json.loads((folder / "run.json").read_text()) == done
 
 
 def test_each_attempt_has_weights_of_its_own(tmp_path):
@@ -163,9 +176,8 @@ def test_a_run_that_learns_is_the_run_without_the_rule(tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [6, 8, 12])
-def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, stop_at):
+def test_a_stopped_run_ends_as_if_it_had_not_been(whole, tmp_path, stop_at):
     """In an attempt, where one is given up, and in the last one."""
-    run(tmp_path / "whole")
     restarts = 2 if stop_at == 12 else 1
     folder = tmp_path / "stopped"
 
@@ -177,13 +189,12 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, stop_at):
     assert (stopped["state"], stopped["restarts"]) == ("interrupted", restarts)
     done = run(folder)
     assert (done["state"], done["restarts"]) == ("finished", 2)
-    assert_same(tmp_path / "whole", folder)
+    assert_same(whole[0], folder)
 
 
 def test_a_process_that_dies_while_an_attempt_is_dropped_loses_nothing(
-    tmp_path, monkeypatch
+    whole, tmp_path, monkeypatch
 ):
-    run(tmp_path / "whole")
     folder, drop = tmp_path / "killed", workdir.WorkDir.drop_given_up
 
     def die(self):
@@ -199,16 +210,16 @@ def test_a_process_that_dies_while_an_attempt_is_dropped_loses_nothing(
     monkeypatch.setattr(workdir.WorkDir, "drop_given_up", drop)
     assert saving.checkpoint_steps(folder / "checkpoints")
     run(folder)
-    assert_same(tmp_path / "whole", folder)
+    assert_same(whole[0], folder)
 
 
-def test_minutes_count_what_was_given_up(tmp_path):
-    done = run(tmp_path)
+def test_minutes_count_what_was_given_up(whole):
+    folder, done, _ = whole
     seconds = [60.0, 120.0]
     run_file = done | {
         "attempts": 2,
         "given_up": [{"seconds": s} for s in seconds],
     }
-    rows = workdir.History(tmp_path / "train" / "scalars.jsonl").read()
-    whole = round((rows[-1]["seconds"] + sum(seconds)) / 60, 1)
-    assert recording.minutes(tmp_path, run_file) == whole
+    rows = workdir.History(folder / "train" / "scalars.jsonl").read()
+    expected = round((rows[-1]["seconds"] + sum(seconds)) / 60, 1)
+    assert recording.minutes(folder, run_file) == expected

@@ -48,8 +48,6 @@ class Settings:
 
     Examples:
         >>> from tfdecomp.serving.settings import Settings
-        >>> Settings(max_batch=4).max_batch
-        4
         >>> Settings(max_batch=0)
         Traceback (most recent call last):
             ...

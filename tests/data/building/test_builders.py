@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +38,20 @@ def _prepare(folder, config=None, **options):
     return builders.prepare(
         "bouncing_balls", folder, config=config or _few(), **options
     )
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A folder with the small set, as `_prepare` makes it."""
+    folder = tmp_path_factory.mktemp("few")
+    _prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def own(few, tmp_path):
+    """Another one, the test's own to spoil."""
+    return shutil.copytree(few, tmp_path / "own")
 
 
 def _content(builder, split="train"):
@@ -129,17 +144,16 @@ def test_tfds_loads_prepared_data_by_name_and_from_files_alone(data_dir):
             np.testing.assert_array_equal(examples[index][key], value)
 
 
-def test_prepared_data_are_not_built_again(tmp_path):
-    first = _prepare(tmp_path)
-    info = pathlib.Path(first.data_dir) / "dataset_info.json"
+def test_prepared_data_are_not_built_again(few):
+    (info,) = few.rglob("dataset_info.json")
     stamp = info.stat().st_mtime_ns
-    again = _prepare(tmp_path)
-    assert again.data_path == first.data_path
+    again = _prepare(few)
+    assert pathlib.Path(again.data_dir) == info.parent
     assert info.stat().st_mtime_ns == stamp
 
 
-def test_content_is_the_same_for_any_shards_blocks_and_processes(tmp_path):
-    reference = _prepare(tmp_path / "a")
+def test_content_is_the_same_for_any_shards_blocks_and_processes(few, tmp_path):
+    reference = _prepare(few)
     digest = _digest(_content(reference))
     config = tfds.download.DownloadConfig(num_shards=4)
     sharded = _prepare(tmp_path / "b", download_config=config)
@@ -168,8 +182,8 @@ def test_content_is_the_same_through_beam(tmp_path):
         assert _digest(_content(beam, split)) == _digest(_content(plain, split))
 
 
-def test_splits_share_no_example(tmp_path):
-    builder = _prepare(tmp_path)
+def test_splits_share_no_example(few):
+    builder = _prepare(few)
     digests = [
         _digest({0: {"video": example["video"]}})
         for split in ("train", "validation", "test")
@@ -225,27 +239,25 @@ def test_a_failing_rebuild_leaves_the_old_version(tmp_path, monkeypatch):
     assert _digest(_content(_prepare(tmp_path, _few(block_size=5)))) == digest
 
 
-def test_a_rebuild_replaces_the_old_version(tmp_path):
-    old = _digest(_content(_prepare(tmp_path)))
-    new = _prepare(tmp_path, _few(seed=1), overwrite=True)
+def test_a_rebuild_replaces_the_old_version(own):
+    old = _digest(_content(_prepare(own)))
+    new = _prepare(own, _few(seed=1), overwrite=True)
     assert _digest(_content(new)) != old
     assert new.info.metadata["seed"] == 1
-    assert not _leftovers(tmp_path)
+    assert not _leftovers(own)
 
 
-def test_data_of_another_config_under_the_same_name_are_refused(tmp_path):
-    _prepare(tmp_path)
+def test_data_of_another_config_under_the_same_name_are_refused(few):
     with pytest.raises(errors.DatasetInputError, match="speed = 0.25") as e:
-        _prepare(tmp_path, _few(speed=0.5))
+        _prepare(few, _few(speed=0.5))
     assert "--overwrite" in str(e.value)
-    _prepare(tmp_path, _few(block_size=3))  # does not change the content
+    _prepare(few, _few(block_size=3))  # does not change the content
 
 
-def test_data_of_another_schema_are_refused(tmp_path, monkeypatch):
-    _prepare(tmp_path)
+def test_data_of_another_schema_are_refused(few, monkeypatch):
     monkeypatch.setattr(naming, "SCHEMA_VERSION", 2)
     with pytest.raises(errors.LayoutError, match="schema version 1"):
-        _prepare(tmp_path)
+        _prepare(few)
 
 
 def test_original_files_are_never_replaced_by_a_simulation(tmp_path):

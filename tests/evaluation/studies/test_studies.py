@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.test_case import eagerly
 from tfdecomp import builders
 from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
@@ -98,7 +99,8 @@ def test_every_study_is_known_to_gin_and_found_by_name():
 
 
 def test_refinements_end_where_an_evaluation_does(subject, iodine):
-    found = _look("refinements", subject, num_refinements=3).result
+    with eagerly():
+        found = _look("refinements", subject, num_refinements=3).result
     scores = found["scores"]
     assert found["trained_refinements"] == REFINEMENTS
     assert {len(v["middle"]) for v in scores.values()} == {4}
@@ -307,7 +309,8 @@ def test_batch_size_changes_no_score(subject, data_dir):
 
 
 def test_what_is_written_can_be_read(subject, tmp_path):
-    findings = _look("slots", subject, num_slots=(2,))
+    with eagerly():
+        findings = _look("slots", subject, num_slots=(2,))
     files = study.write(tmp_path / "new", "slots", findings)
     assert [f.name for f in files] == ["slots.json", "slots.md", "slots.png"]
     expected = json.loads(json.dumps(findings.result))  # tuples are lists

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import plane_dvip, tiny_dvip
+from tests.test_case import eagerly
 from tfdecomp import builders
 from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
@@ -88,7 +89,8 @@ def correlated_entangled(entangled_subject):
 
 @pytest.fixture(scope="module")
 def rolled(subject):
-    return _look("rollout_error", subject)
+    with eagerly():
+        return _look("rollout_error", subject)
 
 
 def _subject(model, data_dir, **fields):
