@@ -16,6 +16,7 @@ SCORES = {
     "LAVAE": "count_accuracy",
     "ConvVAE": "nll_bound",
     "DVIP": "elbo",
+    "RNEM": "f_ari",
     "SILOT": "mota",
     "ConnectedComponents": "mota",
 }

@@ -109,6 +109,17 @@ _QUICK = {
 }
 _COLOR3 = {**_QUICK, "num_balls": (3,), "max_objects": 3, "stream": "quick3"}
 _COLOR2 = {**_QUICK, "num_balls": (2,), "max_objects": 2, "stream": "quick2"}
+# Whole pixels, so that frames are binary.
+_BINARY_QUICK = {
+    **_WHITE,
+    "num_frames": 20,
+    "height": 24,
+    "width": 24,
+    "radius_light": 1.2,
+    "radius_heavy": 1.32,
+    "speed": 0.3,
+}
+_BINARY3 = {**_BINARY_QUICK, "num_balls": (3,), "max_objects": 3}
 _GENERATED = {
     "binary4": {**_BALLS4, **_PUBLISHED, **_WHITE},
     "color4": {**_BALLS4, **_PUBLISHED},
@@ -118,6 +129,18 @@ _GENERATED = {
     "color3_quick": {**_COLOR3, "height": 20, "width": 20},
     "color3_quick32": {**_COLOR3, "height": 32, "width": 32},
     "color2_quick": {**_COLOR2, "height": 20, "width": 20},
+    "binary3_quick": {
+        **_BINARY3,
+        "stream": "binary3",
+        "num_train": 8_000,
+        "num_validation": 200,
+        "num_test": 200,
+    },
+    "binary4_quick_more": {
+        **_BINARY_QUICK,
+        "stream": "binary4",
+        "num_test": 200,
+    },
 }
 _FILE4 = {**_BALLS4, "file_name": "balls4mass64.h5"}
 _FILE678 = {

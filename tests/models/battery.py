@@ -20,6 +20,7 @@ from tests.models import (
     tiny_iodine,
     tiny_lavae,
     tiny_provide,
+    tiny_rnem,
     tiny_silot,
     tiny_vaes,
 )
@@ -30,6 +31,7 @@ from tfdecomp.models.dvip import DVIP
 from tfdecomp.models.iodine import IODINE
 from tfdecomp.models.lavae import LAVAE
 from tfdecomp.models.provide import PROVIDE
+from tfdecomp.models.rnem import RNEM
 from tfdecomp.models.seq_iodine import SequentialIODINE
 from tfdecomp.models.silot import SILOT
 from tfdecomp.models.vae import VAE
@@ -112,6 +114,7 @@ SYSTEMS = (
     System(PROVIDE, tiny_provide.tiny, _three(tiny_provide.video)),
     System(LAVAE, _LAVAE, tiny_lavae.clips),
     System(DVIP, tiny_dvip.tiny, _three(tiny_dvip.video)),
+    System(RNEM, tiny_rnem.tiny, _three(tiny_rnem.video)),
     System(SILOT, _SILOT, _CLIPS, idle=_blind),
     System(ConnectedComponents, _CONNECTED, _CLIPS),
     System(BackgroundSubtraction, _SUBTRACTION, _CLIPS, given=_BLACK),
@@ -186,6 +189,13 @@ class Tiny:
         return Training(self.system)
 
 
+def first_outputs(model, video, clip):
+    """What the first step of `Training` reads off a clip, eagerly."""
+    seed = tf.constant([[NOISE_SEED, clip]])
+    inputs = {"video": video[clip : clip + 1], "seed": seed}
+    return model(inputs, training=True)
+
+
 def first_step(model, video, clip):
     """What the first step of `Training` finds in a clip, eagerly.
 
@@ -193,10 +203,8 @@ def first_step(model, video, clip):
         `(outputs, gradients)`, the latter of the clip's share of the loss, for
         each trainable weight.
     """
-    seed = tf.constant([[NOISE_SEED, clip]])
-    inputs = {"video": video[clip : clip + 1], "seed": seed}
     with tf.GradientTape() as tape:
-        outputs = model(inputs, training=True)
+        outputs = first_outputs(model, video, clip)
         loss = outputs["loss"][0] / B
     return outputs, tape.gradient(
         loss,

@@ -91,7 +91,7 @@ def test_outputs_keep_the_contract(tiny):
         kind = tf.int32 if name in WHOLE_NUMBERS else tf.float32
         assert value.dtype == kind, name
         assert np.all(np.isfinite(value)), name
-    learnt = {"recon", "slots", "loss", "nll", "kl"}
+    learnt = {"recon", "slots", "loss", "nll"}
     assert tiny.system.learns == (learnt <= set(outputs))
     check_masks(outputs)
     if "masks" in outputs and tiny.model.background_slot is None:
@@ -359,10 +359,13 @@ def test_a_step_in_half_precision_is_finite_and_close(tiny):
     layers = half._flatten_layers(include_self=False)
     assert "bfloat16" in {layer.compute_dtype for layer in layers}
     half.set_weights(tiny.model.get_weights())
-    (found, gradients), (expected, _) = (
-        battery.first_step(model, tiny.inputs["video"], 0)
-        for model in (half, tiny.system.make())
-    )
+    video = tiny.inputs["video"][:, :2]  # the first frame and one that follows
+    found, gradients = battery.first_step(half, video, 0)
+    moving = tiny.model.non_trainable_variables  # statistics of batch norm
+    before = [variable.numpy() for variable in moving]
+    expected = battery.first_outputs(tiny.model, video, 0)
+    for variable, value in zip(moving, before):
+        variable.assign(value)
     for gradient in gradients:
         assert gradient.dtype == tf.float32
         assert np.all(np.isfinite(gradient))
@@ -380,7 +383,7 @@ def test_the_compiled_step_finds_what_an_eager_one_finds(tiny):
     outputs, gradients = zip(
         *(battery.first_step(model, tiny.inputs["video"], b) for b in range(2))
     )
-    for name in ("loss", "nll", "kl"):
+    for name in {"loss", "nll", "kl"} & set(outputs[0]):
         value = np.mean([found[name] for found in outputs])
         np.testing.assert_allclose(history[name][0], value, rtol=1e-4)
     norm = tf.linalg.global_norm([a + b for a, b in zip(*gradients)])

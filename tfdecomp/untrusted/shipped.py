@@ -127,6 +127,17 @@ SUMS = {
             "f33cc6d44edb7c70f3da0f72d1a180672c4937ba133971d018e67dc77645ae7a"
         ),
     },
+    "rnem_balls_quick": {
+        "config.gin": (
+            "d206121d69ff32d184cdd39858acc900671827ce4712c4dbfe4b9125642e44d3"
+        ),
+        "model.json": (
+            "e394e39cea1b3a804eb76c4f44974d8224459b4fde7208f1c4f0039b16e1b1fe"
+        ),
+        "weights.weights.h5": (
+            "4cc94e45cc7e91bb52e1315cda14a93ce9d7d8a0f365805987b752934d38c638"
+        ),
+    },
     "seq_iodine_balls_quick": {
         "config.gin": (
             "441c38e2abb7039e5e321284c7cf7f0e63acdda2e65cbec33165db0e1ee08a4d"
