@@ -105,6 +105,17 @@ SUMS = {
             "1c87b3c4abf220283c90addb4cdca9fd90f58ffd9dba324238c0316ffc422fed"
         ),
     },
+    "lavae_mnist": {
+        "config.gin": (
+            "f127f1a4b0797e61061fd089ee76de8a1829d11fc945d9e3f13e9b58033392b1"
+        ),
+        "model.json": (
+            "ae0032dcb7ae50c7108ab70b04d712318a6dcf01e62e016c6c855e5f1c77fc02"
+        ),
+        "weights.weights.h5": (
+            "01b0a8d2069d42d6595cd054a0c74823de1057f8b9d5d10abd85a71fb8872dc5"
+        ),
+    },
     "provide_balls": {
         "config.gin": (
             "3fa0e92a9127c98666ef326110d53b223618266dc4cd75e84e08207eb8b7d84a"
