@@ -50,8 +50,14 @@ status_of() { # PROCESS; a signal cuts one wait short, so it may take several
 }
 
 # One that fails would leave the other waiting for it.
-wait -n "$zero" "$one" || stop
+first=0
+wait -n "$zero" "$one" || {
+    first=$?
+    stop
+}
 status=0
 status_of "$zero" || status=$?
 status_of "$one" || status=$?
+# The first to fail says why; the other was only told to end.
+if [ "$first" -gt 0 ] && [ "$first" -le 128 ]; then status=$first; fi
 exit "$status"
