@@ -114,14 +114,14 @@ def fit(points, expected: Bodies, others=None, found=None):
         return expected
     points, share = _thinned(points, expected, others)
     fixed = _fixed(points, others)
-    first, part = _fitted(points, share, expected, fixed, found)
-    free = _nobody(points, first, fixed)
+    first = _fitted(points, share, expected, fixed, found)
+    part, free = _shares(points, first, fixed)
     for lost, start in _lost(points, share, first, part, free):
         means, angles = expected.means.copy(), expected.angles.copy()
         means[lost], angles[lost] = start
         start = dataclasses.replace(expected, means=means, angles=angles)
-        second, _ = _fitted(points, share, start, fixed, found)
-        gain = (free - _nobody(points, second, fixed)).sum()
+        second = _fitted(points, share, start, fixed, found)
+        gain = (free - _shares(points, second, fixed)[1]).sum()
         if gain > STARVED * share * expected.weights[lost]:
             return _turned(second, expected)
     return _turned(first, expected)
@@ -161,7 +161,7 @@ def _lost(points, share, body, part, free):
 
 
 def _fitted(points, share, expected, fixed, found):
-    """One run of expectation-maximisation: `Bodies`, and `[k, p]` shares."""
+    """`Bodies` after one run of expectation-maximisation."""
     prior, prior_covariance = expected.means, expected.covariances
     usual = expected.weights * share
     trust = TRUST * usual
@@ -186,11 +186,9 @@ def _fitted(points, share, expected, fixed, found):
         means = new
         if moved < 0.01 * expected.axes.min():
             break
-    body = dataclasses.replace(
+    return dataclasses.replace(
         expected, means=means, angles=angles, stretch=stretch
     )
-    part = _responsibilities(points, means, covariance, expected.weights, fixed)
-    return body, part
 
 
 def _thinned(points, expected, others):
@@ -241,13 +239,14 @@ def _responsibilities(points, means, covariance, weights, fixed):
     return density / (density.sum(0) + fixed + _background(peak))
 
 
-def _nobody(points, body, fixed):
-    """`[p]` shares of pixels that are neither a body's nor a known one's."""
+def _shares(points, body, fixed):
+    """`[k, p]` shares of pixels that are the bodies', `[p]` nobody's."""
     density, peak = _densities(
         points, body.means, body.covariances, body.weights
     )
     nobody = _background(peak)
-    return nobody / (density.sum(0) + fixed + nobody)
+    total = density.sum(0) + fixed + nobody
+    return density / total, nobody / total
 
 
 def _background(peak):
