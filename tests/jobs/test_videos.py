@@ -57,6 +57,7 @@ def test_a_pattern_and_a_folder_of_videos_are_many(tmp_path):
     assert videos.is_many(f"{tmp_path}/in")
     assert not videos.is_many(str(one))
     assert not videos.is_many(f"{tmp_path}/nothing.mp4")
+    assert videos.is_many(f"{tmp_path}/no/*.mp4"), "find says that none is"
     (tmp_path / "in" / "000.png").touch()
     assert not videos.is_many(f"{tmp_path}/in"), "a folder of frames"
 

@@ -34,12 +34,15 @@ def is_many(source: str) -> bool:
 
     Args:
         source: What `--input` says. A path that exists is no pattern, and a
-            folder with single pictures is one video.
+            folder with single pictures is one video. A pattern that matches
+            nothing names none of several; `find` says so.
     """
     path = pathlib.Path(os.path.expanduser(source))
     if path.is_dir():
         return bool(_inside(path))
-    return not path.exists() and bool(_matching(source))
+    if path.exists() or not glob.has_magic(source):
+        return False
+    return not _named(source) or bool(_matching(source))
 
 
 def find(source: str) -> list[pathlib.Path]:
@@ -267,9 +270,12 @@ def _matching(pattern):
     """Videos, and folders of frames, that a pattern stands for."""
     if not glob.has_magic(pattern):
         return []
-    names = glob.glob(os.path.expanduser(pattern), recursive=True)
-    paths = sorted(map(pathlib.Path, names))
+    paths = sorted(map(pathlib.Path, _named(pattern)))
     return [path for path in paths if path.is_dir() or _is_video(path)]
+
+
+def _named(pattern):
+    return glob.glob(os.path.expanduser(pattern), recursive=True)
 
 
 def _is_video(path):

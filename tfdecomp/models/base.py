@@ -105,6 +105,26 @@ class DecompositionModel(keras.Model):
         return cls(**config)
 
 
+class Predicting:
+    """What a model has that continues videos by `predict_frames`."""
+
+    def rollout(self, inputs, num_frames, **options):
+        """Predicts the frames that follow `inputs["video"]`.
+
+        Args:
+            inputs: As for `call`; the context.
+            num_frames: Number of frames to predict.
+            **options: See `predict_frames`.
+
+        Returns:
+            A `Decomposition` of the predicted frames alone.
+        """
+        state = self(inputs)["state"]
+        return self.predict_frames(
+            state, clip_seeds(inputs), num_frames, **options
+        )
+
+
 def check_sweep(slot, dims, num_slots, num_latents) -> list[int]:
     """What a traversal sweeps, if the model has it.
 

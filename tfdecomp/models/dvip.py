@@ -58,7 +58,7 @@ VARY = ("posterior", "transition", "prior")
 
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
-class DVIP(base.DecompositionModel):
+class DVIP(base.Predicting, base.DecompositionModel):
     """Video by independent prediction.
 
     Args:
@@ -459,22 +459,6 @@ class DVIP(base.DecompositionModel):
                 "still": still,
             },
         }
-
-    def rollout(self, inputs, num_frames, **options):
-        """Predicts the frames that follow `inputs["video"]`.
-
-        Args:
-            inputs: As for `call`; the context.
-            num_frames: Number of frames to predict.
-            **options: See `predict_frames`.
-
-        Returns:
-            A `Decomposition` of the predicted frames alone.
-        """
-        state = self(inputs)["state"]
-        return self.predict_frames(
-            state, base.clip_seeds(inputs), num_frames, **options
-        )
 
     def sample_prior(self, num_samples, num_frames=1, seed=(0, 0)):
         """Draws videos: N(0, I), then the transitions.

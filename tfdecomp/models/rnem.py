@@ -59,7 +59,7 @@ _TERMS = ("nll", "inter", "bound")
 
 @gin.register(module="models")
 @keras.saving.register_keras_serializable(package="tfdecomp")
-class RNEM(base.DecompositionModel):
+class RNEM(base.Predicting, base.DecompositionModel):
     """Relational neural expectation maximization; RNN-EM without relations.
 
     Args:
@@ -419,19 +419,6 @@ class RNEM(base.DecompositionModel):
         names = "h", "residual", "frame"
         state = dict(zip(names, [*kept, first + num_frames]))
         return {**outputs, "state": state}
-
-    def rollout(self, inputs, num_frames):
-        """Predicts the frames that follow `inputs["video"]`.
-
-        Args:
-            inputs: As for `call`; the context.
-            num_frames: Number of frames to predict.
-
-        Returns:
-            A `Decomposition` of the predicted frames alone.
-        """
-        state = self(inputs)["state"]
-        return self.predict_frames(state, base.clip_seeds(inputs), num_frames)
 
     def encode(self, inputs, num_slots=None):
         """The states `slots` `[B, T, K, D]`."""

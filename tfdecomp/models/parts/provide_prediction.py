@@ -8,7 +8,7 @@ from tfdecomp.models.iterative import IterativeModel
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 
-class FramePrediction(IterativeModel):
+class FramePrediction(base.Predicting, IterativeModel):
     """Goes on where frames end; `PROVIDE` brings the cell and the state."""
 
     def predict_frames(
@@ -96,19 +96,3 @@ class FramePrediction(IterativeModel):
             "parameters": decoded,
         }
         return tuple(split_slots(v, num_slots) for v in state), records
-
-    def rollout(self, inputs, num_frames, **options):
-        """Predicts the frames that follow `inputs["video"]`.
-
-        Args:
-            inputs: As for `call`; the context.
-            num_frames: Number of frames to predict.
-            **options: See `predict_frames`.
-
-        Returns:
-            A `Decomposition` of the predicted frames alone.
-        """
-        state = self(inputs)["state"]
-        return self.predict_frames(
-            state, base.clip_seeds(inputs), num_frames, **options
-        )
