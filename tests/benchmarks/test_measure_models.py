@@ -24,6 +24,21 @@ def read(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize("used, is_busy", [(0, False), (100, True)])
+def test_others_are_seen_by_what_processors_did_meanwhile(
+    used, is_busy, tmp_path, monkeypatch
+):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 500 0 100 1000 0 0 0 0 0 0\ncpu0 1\n")
+
+    def pause(seconds):
+        stat.write_text(f"cpu {500 + used} 0 100 1100 0 0 0 0 0 0\n")
+
+    monkeypatch.setattr(measure_models.time, "sleep", pause)
+    assert measure_models._is_busy(stat=stat) == is_busy
+    assert not measure_models._is_busy(stat=tmp_path / "none")
+
+
 def test_new_rows_take_the_place_of_those_of_the_same_measurement(tmp_path):
     path = tmp_path / "deep" / "speed.csv"
     measure_models.record(path, [row(fps_model=1.0), row(model="b")])

@@ -50,7 +50,8 @@ BUSY = "other work ran on the machine"
 _KEY = ("model", "precision", "device", "frame_size", "source")
 _RATE, _DISCS, _GREY = 30, 4, 60
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
-_IDLE = 0.5  # processes that wait for a core, of anybody
+_STAT = pathlib.Path("/proc/stat")
+_OTHERS = 0.25  # cores that others may use
 _LEAST_BLOB = 30  # pixels of what MOG2 finds
 _WORDS = {1: "one core", 2: "two cores", 4: "four cores", 8: "eight cores"}
 
@@ -289,9 +290,29 @@ def _read(path):
         return list(reader)
 
 
-def _is_busy():
-    """Whether others keep the cores from us."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 1 + _IDLE
+def _is_busy(seconds=0.5, stat=_STAT):
+    """Whether others compute while we do not.
+
+    Load averages would count what we measured before.
+
+    Args:
+        seconds: How long to look.
+        stat: Where Linux counts what its processors did.
+    """
+    if not stat.is_file():
+        return False
+    idle, total = _ticks(stat)
+    time.sleep(seconds)
+    later, end = _ticks(stat)
+    busy = 1 - (later - idle) / max(1, end - total)
+    return busy * (os.cpu_count() or 1) > _OTHERS
+
+
+def _ticks(stat):
+    """What all processors together idled, and all they did."""
+    first = stat.read_text(encoding="utf-8").partition("\n")[0].split()
+    values = [int(value) for value in first[1:9]]
+    return values[3] + values[4], sum(values)
 
 
 def _rounded(value):
