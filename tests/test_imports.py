@@ -98,7 +98,7 @@ ALLOWED = {
     "exporting": TENSORS
     | {"keras", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"}
     | {"tensorflow_serving"},
-    "prediction": {"numpy", "scipy", "tensorflow"},
+    "prediction": {"numpy", "scipy", "tensorflow", "keras"},
     "builders": {"tensorflow_datasets", "tqdm"},
     "storage": TENSORS | {"keras", "huggingface_hub"},
     "untrusted": {"numpy", "h5py", "gin"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfdecomp
+from tests.motion import animals
 from tfdecomp.data.video import video_io
 from tfdecomp.motion.detections import FILLED, Detections, Linked
 from tfdecomp.prediction import (
@@ -223,6 +224,66 @@ def test_what_was_found_before_a_stop_is_written(subtraction, tmp_path):
     assert record["state"] == "interrupted" and record["num_frames"] == 8
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 8
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_stop_while_looks_are_learned_writes_all_that_was_found(
+    subtraction, tmp_path
+):
+    seen = []
+    subtraction.predict(
+        animals_in_colours()[0][:60],
+        tmp_path / "out",
+        progress=lambda *numbers: seen.append(numbers),
+        should_stop=lambda: bool(seen) and seen[-1][0] >= 30,
+        objects=3,
+    )
+    record = _record(tmp_path / "out")
+    assert record["num_frames"] == 60 and "identities" not in record
+
+
+def animals_in_colours(frames=300, seed=6):
+    """A video of three animals of three greys, and where they are."""
+    scene = animals.Scene.walking(3, frames, seed=seed, pull=0.08)
+    video = np.full((frames, 120, 120, 3), 200, np.uint8)
+    noise = np.random.default_rng(seed).integers(-3, 4, video.shape)
+    for time in range(frames):
+        masks = animals.draw(scene.places[time], scene.headings[time])
+        for mask, grey in zip(masks, (20, 70, 120)):
+            video[time][mask] = grey
+    return (video + noise).astype(np.uint8), scene.places / 2
+
+
+@pytest.mark.slow
+def test_animals_of_three_greys_keep_their_numbers_in_a_video(
+    subtraction, tmp_path
+):
+    video, places = animals_in_colours()
+    subtraction.predict(video, tmp_path / "out", objects=3)
+    record = _record(tmp_path / "out")
+    assert record["identities"]["meetings"] > 3
+    rows = np.genfromtxt(
+        tmp_path / "out" / "tracks.csv", delimiter=",", names=True
+    )
+    linked = [rows[rows["frame"] == t] for t in range(len(video))]
+    middles = [
+        np.stack([r["ymin"] + r["ymax"], r["xmin"] + r["xmax"]], -1) / 2
+        for r in linked
+    ]
+    gap = np.array(
+        [
+            np.linalg.norm(m[np.argsort(r["id"])][:, None] - p, axis=-1)
+            for m, r, p in zip(middles, linked, places)
+        ]
+    )
+    between = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
+    apart = (between + 99 * np.eye(3)).min((1, 2)) > animals.LONG
+    nearest = gap.argmin(-1)[apart]
+    assert len(nearest) > 100
+    usual = np.array([np.bincount(n).argmax() for n in nearest.T])
+    assert sorted(usual) == [0, 1, 2]
+    assert (nearest == usual).mean() > 0.99
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "by motion and looks" in page
 
 
 def test_progress_counts_frames_once(subtraction, tmp_path):

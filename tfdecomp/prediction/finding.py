@@ -33,7 +33,9 @@ class Found:
         detections: One `Detections` per frame, in pixels of the frame.
         slots: Per frame the slot of each detection.
         maps: `FrameMaps` with `owner` `[h, w]`, 0 or the slot that owns a
-            pixel, and `foreground` `[h, w]` bool, in pixels of the fine view.
+            pixel, and `foreground` `[h, w]` bool, in pixels of the fine view;
+            perhaps with `portraits` and `portrayed`, the numbers of their
+            detections.
         baseline: The same as `detections` by background subtraction, where
             there is a scene.
         errors: `[T]` mean distance between what the model saw and drew, of
@@ -71,10 +73,21 @@ class Finder:
         joins: Whether what is one piece, and fills its box, is one object
             rather than several that touch: where nobody knows how many there
             are. Slots of difference pictures then have no looks.
+        portraitist: `motion.portraits.Portraitist` of what stands alone;
+            None: no portraits are taken.
     """
 
-    def __init__(self, stream, view, length=32, scratch=None, joins=False):
+    def __init__(
+        self,
+        stream,
+        view,
+        length=32,
+        scratch=None,
+        joins=False,
+        portraitist=None,
+    ):
         self.stream, self.view = stream, view
+        self.portraitist = portraitist
         self.joins = joins
         self._alone = collections.Counter()  # frames, by the model's number
         slots = stream.num_slots or stream.model.num_slots
@@ -156,7 +169,12 @@ class Finder:
         found.times.append(frame.time)
         found.detections.append(detections)
         found.slots.append(slots)
-        found.maps.add(owner=_small_type(owner), foreground=foreground)
+        maps = {"owner": _small_type(owner), "foreground": foreground}
+        if self.portraitist is not None:
+            maps["portraits"], maps["portrayed"] = self.portraitist.take(
+                len(found) - 1, frame.pixels, foreground, detections.boxes
+            )
+        found.maps.add(**maps)
         if moving is not None:
             found.baseline.append(self._blobs(moving))
 

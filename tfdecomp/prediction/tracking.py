@@ -16,7 +16,8 @@ import numpy as np
 from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.motion import linking
 from tfdecomp.motion.detections import FILLED
-from tfdecomp.prediction import finding, trust
+from tfdecomp.motion.portraits import Portraitist
+from tfdecomp.prediction import finding, likeness, trust
 from tfdecomp.prediction.ahead import AtOnce, ahead
 from tfdecomp.prediction.files import folder as folder_lib
 from tfdecomp.prediction.files import kinds, mot, tracks
@@ -28,6 +29,7 @@ _LATENTS = ("slots", "presence", "track_ids")
 _OF_OBJECTS = frozenset(["masks", "overlay", "tracks", "mot"])  # of `kinds`
 _AHEAD_BYTES = 2**27  # of frames that are decoded before they are needed
 _THUMBNAIL = 200  # pixels of a side, at most
+_MOST_PORTRAITS = 40_000
 _GAP_SECONDS = 1.0  # that a track may be unseen where objects come and go
 REPORT_NAME, DOUBTFUL_NAME = "report.html", "doubtful.csv"
 
@@ -67,15 +69,20 @@ class Tracked:
         linked: One `Linked` per frame.
         baseline: The same by background subtraction; empty without a scene.
         episodes: Doubtful stretches, see `motion.linking.episodes`.
+        identities: What looks came to, see `motion.portraits.Album`; empty
+            where motion alone decides.
     """
 
     found: finding.Found
     linked: list
     baseline: list
     episodes: list
+    identities: dict = dataclasses.field(default_factory=dict)
 
 
-def link(found, view, options, rate, compares=True) -> Tracked:
+def link(
+    found, view, options, rate, compares=True, should_stop=None
+) -> Tracked:
     """Decides who is who.
 
     Args:
@@ -84,6 +91,7 @@ def link(found, view, options, rate, compares=True) -> Tracked:
         options: `runner.Options`.
         rate: Frames per second.
         compares: Whether the baseline is linked, too, if there is one.
+        should_stop: True ends learning what animals look like.
     """
 
     def foreground(t):
@@ -96,8 +104,13 @@ def link(found, view, options, rate, compares=True) -> Tracked:
         "max_gap": max(2, round(_GAP_SECONDS * rate)),
     }
     seen = foreground if view.scene is not None else None
+    album = likeness.album(found, options.seed, should_stop)
     linked = linking.link(
-        found.detections, mode=options.link, foreground=seen, **settings
+        found.detections,
+        mode=options.link,
+        foreground=seen,
+        album=album,
+        **settings,
     )
     baseline = []
     if found.baseline and compares:
@@ -105,7 +118,8 @@ def link(found, view, options, rate, compares=True) -> Tracked:
             found.baseline, mode=options.link, foreground=seen, **settings
         )
     episodes = linking.episodes(linked, found.detections)
-    return Tracked(found, linked, baseline, episodes)
+    identities = {} if album is None else album.outcome
+    return Tracked(found, linked, baseline, episodes, identities)
 
 
 def objects(tracked, view, number):
@@ -330,7 +344,7 @@ def write_report(path, job, tracked, writers, facts, verdict):
         baseline = _table(tracked, tracked.baseline)
     page = report.render(
         footage.name,
-        facts=facts,
+        facts=[*facts, *_identities(tracked.identities)],
         table=table,
         doubtful=doubtful,
         thumbnails=writers.thumbnails,
@@ -380,13 +394,21 @@ def run(job, path, record, progress, should_stop, write=kinds.TWO_PASSES):
             progress((done + 1) // 2, total)
             if should_stop():
                 state = folder_lib.INTERRUPTED
-                should_stop = _anew(should_stop)
                 break
         if not len(found) and found.end is not None:
             raise found.end
         tracked = link(
-            found, job.view, job.options, job.footage.rate, "report" in write
+            found,
+            job.view,
+            job.options,
+            job.footage.rate,
+            "report" in write,
+            should_stop,
         )
+        if should_stop():  # what was found is written all the same
+            should_stop = _anew(should_stop)
+        if tracked.identities:
+            record["identities"] = tracked.identities
         record["trust"] = _trust(job, tracked)
         if "latents" in write:
             for number in range(len(found)):
@@ -423,7 +445,20 @@ def _finder(job, scratch=None):
         job.options.chunk,
         scratch,
         joins=job.options.objects is None,
+        portraitist=_portraitist(job),
     )
+
+
+def _portraitist(job):
+    """Of animals whose number is known: only they are recognised."""
+    options, scene = job.options, job.view.fine.scene
+    several = options.objects is not None and options.objects > 1
+    if scene is None or not several or options.link != "offline":
+        return None
+    unit = job.view.frame_size[0] / scene.size[0]
+    total = options.objects * (job.footage.num_frames or 0)
+    every = max(1, -(-total // _MOST_PORTRAITS))
+    return Portraitist(scene.background.picture, scene.length * unit, every)
 
 
 def decompose(job) -> dict:
@@ -466,6 +501,17 @@ def decompose(job) -> dict:
         "tracks": list(listed),
         "trust": verdict,
     }
+
+
+def _identities(outcome):
+    """What a reader is told of how animals were told apart."""
+    if not outcome:
+        return []
+    words = (
+        f"of {outcome['meetings']} meetings {outcome['changed']} decided "
+        f"otherwise than by motion alone, {outcome['unsure']} in doubt"
+    )
+    return [("who is who", "by motion and looks", words)]
 
 
 def _trust(job, tracked):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdecomp.motion.linking import link_paths
+from tfdecomp.motion.linking import link_identities, link_paths
 from tfdecomp.motion.linking.link_appearance import Looks
 from tfdecomp.motion.linking.link_bodies import Follower
 from tfdecomp.motion.linking.link_fill import Tracks, fill_all, fill_inner
@@ -23,7 +23,13 @@ BELIEVED = 3  # frames of a tracklet that tells identities apart
 
 
 def tracks_of_known(
-    tracklets, frames, scale: Scale, num_objects, max_gap, foreground=None
+    tracklets,
+    frames,
+    scale: Scale,
+    num_objects,
+    max_gap,
+    foreground=None,
+    album=None,
 ):
     """Paths of `num_objects` identities through all frames.
 
@@ -34,6 +40,7 @@ def tracks_of_known(
         num_objects: Identities there are.
         max_gap: Frames that motion bridges without a second thought.
         foreground: `t -> (mask, scale)`, or None.
+        album: `motion.portraits.Album` of detections in `frames`, or None.
 
     Returns:
         `Tracks` of as many identities as can be told apart.
@@ -66,7 +73,15 @@ def tracks_of_known(
             tracks.put(track, single[number])
     margins = link_paths.margins(successor, edges)
     follower = Follower(tracks, foreground, scale, frames)
-    _meet(tracks, chains, single, margins, looks, frames, follower)
+    decisions = _meet(tracks, chains, single, margins, looks, frames, follower)
+    if album is not None:
+
+        def motion(members, first, last):
+            return _motion(tracks, members, first, last, scale)
+
+        link_identities.apply(
+            decisions, tracks, frames, follower, album, motion
+        )
     fill_inner(tracks)
     for track in range(count):
         follow_to_end(tracks, track, frames, follower, 1)
@@ -76,18 +91,25 @@ def tracks_of_known(
 
 
 def _meet(tracks, chains, single, margins, looks, frames, follower):
-    """Decides on all meetings once more, in the order of time."""
+    """Decides on all meetings once more, in the order of time.
+
+    Returns:
+        The `Decision`s.
+    """
     scale = follower.scale
     costs = Costs(single, looks, scale)
     events = events_of(chains, single, margins)
     # An exchange holds for the rest of the video, and later meetings must
     # know it.
-    now = np.arange(len(chains))
+    now, decisions = np.arange(len(chains)), []
     for meeting in meetings_of(events, tracks, scale):
         meeting.tracks = now[meeting.tracks].tolist()
         ask = costs.of(tracks)
-        order = resolve(tracks, meeting, frames, scale, follower, ask)
+        order, decision = resolve(tracks, meeting, frames, scale, follower, ask)
         now = order[now]
+        if decision is not None:
+            decisions.append(decision)
+    return decisions
 
 
 class Costs:

@@ -49,6 +49,26 @@ class Meeting:
     tracks: list
 
 
+@dataclasses.dataclass
+class Decision:
+    """What motion made of a meeting.
+
+    Attributes:
+        first: Last frame before it in which all are seen.
+        last: First frame after it.
+        members: `[k]` tracks.
+        cost: `[k, k]` of each before going on as each after; the diagonal is
+            what was chosen.
+        doubts: `[last - first + 1, k]` of the places alone.
+    """
+
+    first: int
+    last: int
+    members: np.ndarray
+    cost: np.ndarray
+    doubts: np.ndarray
+
+
 def events_of(chains, tracklets, margins):
     """Links that leave a gap or a doubt."""
     result = []
@@ -149,12 +169,13 @@ def resolve(tracks, meeting: Meeting, frames, scale, follower, ask):
             other, by motion and looks.
 
     Returns:
-        `[K]` what each track is called from the end of the meeting on.
+        `[K]` what each track is called from the end of the meeting on, and
+        the `Decision`; None where there was none to take.
     """
     names = np.arange(tracks.boxes.shape[1])
     first, last, members = _bounds(tracks, meeting)
     if not members or (len(members) == 1 and last - first <= SHORT):
-        return names  # the straight way is as good
+        return names, None  # the straight way is as good
     inner = slice(first + 1, last)
     cost = ask(members, first, last)
     forward = backward = None
@@ -174,9 +195,11 @@ def resolve(tracks, meeting: Meeting, frames, scale, follower, ask):
         tracks.sources[inner, members] = FILLED
         tracks.doubts[inner, members] = doubts
         _found_again(tracks, members, first, last, frames, scale)
-    here = tracks.doubts[first : last + 1, members]
-    tracks.doubts[first : last + 1, members] = np.maximum(here, doubted)
-    return names
+    rows = slice(first, last + 1)
+    here = tracks.doubts[rows, members]
+    tracks.doubts[rows, members] = np.maximum(here, doubted)
+    cost = cost[:, order]
+    return names, Decision(first, last, np.array(members), cost, here)
 
 
 def _bounds(tracks, meeting):

@@ -32,6 +32,7 @@ def link(
     foreground=None,
     frame_size: tuple[int, int] | None = None,
     max_gap: int = 25,
+    album=None,
 ) -> list[Linked]:
     """Gives what was found in a video its identities.
 
@@ -47,6 +48,9 @@ def link(
         frame_size: `(height, width)`, pixels; filled places stay inside.
         max_gap: Frames that a track may be unseen for where objects come and
             go. About a second.
+        album: `motion.portraits.Album`: looks of single detections, which
+            decide on who is who where nobody comes or goes; None: motion
+            alone does.
 
     Returns:
         One `Linked` per frame. With `num_objects` there are fewer ids if
@@ -68,7 +72,9 @@ def link(
         linker = Linker(num_objects, max_gap=max_gap, frame_size=frame_size)
         seen = _lookup(foreground)
         return [linker.step(d, seen(t)) for t, d in enumerate(detections)]
-    return _offline(detections, num_objects, foreground, frame_size, max_gap)
+    return _offline(
+        detections, num_objects, foreground, frame_size, max_gap, album
+    )
 
 
 def _lookup(foreground):
@@ -77,7 +83,7 @@ def _lookup(foreground):
     return lambda time: lambda: foreground(time)
 
 
-def _offline(detections, num_objects, foreground, frame_size, max_gap):
+def _offline(detections, num_objects, foreground, frame_size, max_gap, album):
     scale = measure(detections)
     cleaned = [clean(d, scale, num_objects) for d in detections]
     frames = [c[0] for c in cleaned]
@@ -99,7 +105,13 @@ def _offline(detections, num_objects, foreground, frame_size, max_gap):
         )
     else:
         tracks = tracks_of_known(
-            tracklets, frames, scale, num_objects, max_gap, foreground
+            tracklets,
+            frames,
+            scale,
+            num_objects,
+            max_gap,
+            foreground,
+            None if album is None else album.cleaned(origins),
         )
     if frame_size is not None:
         _keep_inside(tracks, frame_size)

@@ -1,0 +1,231 @@
+"""Learns from a video what tells its animals apart, without a label.
+
+What is one animal for some frames, and those that are beside it, say enough: a
+small network learns to find a portrait's animal again, at another time, among
+all that were there at once.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdecomp.motion.portraits import Album
+
+STEPS = 1200
+_MOMENTS = 12  # frames of a step
+_MOST = 8  # animals of a moment
+_FEWEST = 8  # portraits of a stretch that is learned from
+_ENOUGH = 30  # moments with two animals, below which nothing is learned
+_APART = 10  # frames between two portraits of one, if it is there that long
+_FEATURES = 16
+_BATCH = 256
+_RATE = 1e-3
+_SPREAD = 1e-3  # weight that keeps features small
+_SHIFT = 2  # pixels
+_LIGHT = 0.05  # deviation of the logarithm of brightness
+_TURNED = 0.05  # share of portraits that stand on their heads
+
+
+class Likeness:
+    """What portraits look like, as far as it tells animals apart.
+
+    Args:
+        portraits: `[n, h, w, C]` int8, see `motion.portraits`.
+        times: `[n]` their frames.
+        seed: Of everything random.
+        should_stop: Called between steps; true ends the learning, of which
+            nothing is left then. None: never.
+    """
+
+    def __init__(self, portraits, times, seed=0, should_stop=None):
+        grey = (portraits == portraits[..., :1]).all()
+        shown = portraits[..., :1] if grey else portraits
+        scale = max(float(np.std(shown[shown != 0])), 1.0) if shown.any() else 1
+        self.portraits = shown.astype(np.float16) / np.float16(2 * scale)
+        self.times = np.asarray(times)
+        self.seed = seed
+        self.should_stop = should_stop or bool
+
+    def describe(self, stretch):
+        """Features that differ between animals.
+
+        Args:
+            stretch: `[n]` which part of a track each is known to belong to;
+                -1 for none.
+
+        Returns:
+            `[n, D]` float32; None where too few are ever seen together, or
+            after a stop.
+        """
+        pairs = _Pairs(stretch, self.times, self.seed)
+        if not pairs.enough:
+            return None
+        network = _network(self.portraits.shape[1:], self.seed)
+        optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(_RATE, STEPS)
+        )
+        step = _step(network, optimizer)
+        for _ in range(STEPS):
+            if self.should_stop():
+                return None
+            one, two, moment = pairs.sample()
+            pictures = self._varied(np.concatenate([one, two]), pairs.random)
+            step(pictures, moment)
+        return self._features(network)
+
+    def _varied(self, rows, random):
+        """Portraits shifted, mirrored, turned and lit a little otherwise."""
+        pictures = self.portraits[rows].astype(np.float32)
+        count = len(pictures)
+        mirrored = random.random(count) < 0.5
+        pictures[mirrored] = pictures[mirrored, :, ::-1]
+        turned = random.random(count) < _TURNED
+        pictures[turned] = pictures[turned, ::-1, ::-1]
+        shifts = random.integers(-_SHIFT, _SHIFT + 1, (count, 2))
+        for picture, shift in zip(pictures, shifts):
+            picture[:] = np.roll(picture, shift, (0, 1))
+        light = np.exp(random.normal(0, _LIGHT, (count, 1, 1, 1)))
+        return pictures * light.astype(np.float32)
+
+    def _features(self, network):
+        """Means over both mirrored views."""
+        parts = []
+        for start in range(0, len(self.portraits), _BATCH):
+            part = self.portraits[start : start + _BATCH].astype(np.float32)
+            both = network(part), network(part[:, :, ::-1])
+            parts.append(0.5 * (both[0] + both[1]))
+        return np.concatenate(parts)
+
+
+def album(found, seed=0, should_stop=None):
+    """`motion.portraits.Album` of what a first pass found.
+
+    Args:
+        found: `finding.Found` whose maps have portraits.
+        seed: Of everything random.
+        should_stop: See `Likeness`.
+
+    Returns:
+        None where there are no portraits.
+    """
+    rows, pictures, times = [], [], []
+    for number in range(len(found)):
+        part = found.maps.get(number, "portraits")
+        chosen = [] if part is None else found.maps.get(number, "portrayed")
+        rows.append({int(c): len(times) + k for k, c in enumerate(chosen)})
+        times.extend([number] * len(chosen))
+        if len(chosen):
+            pictures.append(part)
+    if not pictures:
+        return None
+    likeness = Likeness(np.concatenate(pictures), times, seed, should_stop)
+    return Album(rows, likeness.describe)
+
+
+class _Pairs:
+    """Two portraits of each animal that is there at some moments."""
+
+    def __init__(self, stretch, times, seed):
+        self.stretch, self.times = stretch, times
+        self.random = np.random.default_rng(seed)
+        self.rows = {}
+        for row, number in enumerate(stretch.tolist()):
+            self.rows.setdefault(number, []).append(row)
+        self.rows = {
+            number: np.array(rows)
+            for number, rows in self.rows.items()
+            if number >= 0 and len(rows) >= _FEWEST
+        }
+        at = {}
+        for row, number in enumerate(stretch.tolist()):
+            if number in self.rows:
+                at.setdefault(int(times[row]), []).append(row)
+        self.moments = [np.array(r) for r in at.values() if len(r) > 1]
+
+    @property
+    def enough(self):
+        return len(self.moments) >= _ENOUGH
+
+    def sample(self):
+        """`[b]` portraits, `[b]` others of the same, `[b]` their moments."""
+        one, two, moment = [], [], []
+        for number in range(_MOMENTS):
+            here = self.moments[self.random.integers(len(self.moments))]
+            here = self.random.permutation(here)[:_MOST]
+            one.extend(here)
+            two.extend(self._other(row) for row in here)
+            moment.extend([number] * len(here))
+        return np.array(one), np.array(two), np.array(moment, np.int32)
+
+    def _other(self, row):
+        rows = self.rows[self.stretch[row]]
+        away = np.abs(self.times[rows] - self.times[row])
+        far = rows[away >= min(_APART, 0.4 * np.ptp(self.times[rows]))]
+        return self.random.choice(far if len(far) else rows)
+
+
+def _network(shape, seed):
+    """A small convolutional network from portraits to features."""
+    seeds = iter(np.random.default_rng(seed).integers(2**31, size=9).tolist())
+
+    def start():
+        return keras.initializers.GlorotUniform(next(seeds))
+
+    layers = [keras.Input(shape)]
+    for filters, strides in ((16, 2), (32, 2), (64, 2), (64, 1)):
+        layers.append(
+            keras.layers.Conv2D(
+                filters,
+                3,
+                strides,
+                "same",
+                activation="relu",
+                kernel_initializer=start(),
+            )
+        )
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.3, seed=next(seeds)),
+        keras.layers.Dense(64, activation="relu", kernel_initializer=start()),
+        keras.layers.Dense(_FEATURES, kernel_initializer=start()),
+    ]
+    return keras.Sequential(layers)
+
+
+def _step(network, optimizer):
+    """One step: `(pictures [2b, h, w, C], moment [b]) -> loss`."""
+    optimizer.build(network.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(pictures, moment):
+        with tf.GradientTape() as tape:
+            features = network(pictures, training=True)
+            loss = contrast(*tf.split(features, 2), moment)
+            loss += _SPREAD * tf.reduce_mean(features**2)
+        weights = network.trainable_variables
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
+
+    return step
+
+
+def contrast(one, two, moment):
+    """How badly each is found again among those of its moment.
+
+    The cross-entropy of choosing by distance, in both directions: InfoNCE
+    (van den Oord et al., 2018) whose negatives are those known to differ.
+
+    Args:
+        one: `[b, D]` features.
+        two: `[b, D]` of the same animals at other times.
+        moment: `[b]` int; those of one moment are different animals.
+
+    Returns:
+        A scalar, nats.
+    """
+    gap = tf.reduce_sum((one[:, None] - two[None]) ** 2, -1)
+    rivals = moment[:, None] == moment[None]
+    logits = tf.where(rivals, -gap, -1e9)
+    own = tf.linalg.diag_part(logits)
+    losses = [tf.reduce_logsumexp(logits, axis) - own for axis in (0, 1)]
+    return tf.reduce_mean(tf.stack(losses))
