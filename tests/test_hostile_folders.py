@@ -624,3 +624,20 @@ def test_a_model_that_a_notebook_registered_is_its_own_and_can_be_read():
         assert not saving._is_known({**value, "registered_name": "os>Mine"})
     wrong = {"class_name": "Mine", "module": "other"}
     assert not saving._is_known({**wrong, "registered_name": "mine>Mine"})
+
+
+def test_every_layer_and_model_of_ours_may_be_named_by_a_folder(tmp_path):
+    classes = [
+        cls
+        for name, cls in keras.saving.get_custom_objects().items()
+        if name.startswith("tfdecomp>")
+        and cls.__module__.startswith(("tfdecomp.layers", "tfdecomp.models"))
+    ]
+    assert len({cls.__module__ for cls in classes}) > 40
+    for cls in classes:
+        value = {
+            "class_name": cls.__name__,
+            "module": cls.__module__,
+            "registered_name": keras.saving.get_registered_name(cls),
+        }
+        model_files._check_class(tmp_path, value)

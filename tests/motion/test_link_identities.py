@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from tests.motion import animals
-from tfdecomp.motion.linking import link, link_identities
+from tfdecomp.motion.linking import link, link_orders
 from tfdecomp.motion.linking.link_fill import Tracks
-from tfdecomp.motion.linking.link_identities import (
-    Looks,
-    Meetings,
-    Stretches,
-    merged,
-    reconsider,
-)
+from tfdecomp.motion.linking.link_identities import merged, reconsider
 from tfdecomp.motion.linking.link_meetings import Decision
+from tfdecomp.motion.linking.link_orders import Meetings
+from tfdecomp.motion.linking.link_stretches import Looks, Stretches
 from tfdecomp.motion.portraits import Album
 
 FRAMES = 120
@@ -254,8 +250,8 @@ def test_animals_that_look_alike_are_told_apart_as_well_as_by_motion(seed):
 
 def test_orders_of_large_meetings_are_exchanges_and_rings():
     cost = np.random.default_rng(0).uniform(0, 1, (7, 7))
-    orders, dearer = link_identities._orders(cost)
-    assert len(orders) <= link_identities.ORDERS
+    orders, dearer = link_orders._orders(cost)
+    assert len(orders) <= link_orders.ORDERS
     assert (np.sort(orders, 1) == np.arange(7)).all()
     moved = (orders != np.arange(7)).sum(1)
     assert set(moved.tolist()) <= {0, 2, 3}

@@ -44,7 +44,7 @@ POLICIES = (
     "mixed_float16",
     "mixed_bfloat16",
 )
-_OURS = re.compile(r"tfdecomp\.(?:layers|models)(?:\.\w+)?")
+_OURS = re.compile(r"tfdecomp\.(?:layers|models)(?:\.\w+){0,2}")
 _MODELS = re.compile(r"tfdecomp\.models(?:\.\w+)?")
 _KERAS_CLASSES = ("DTypePolicy",)
 

@@ -8,11 +8,7 @@ what motion made of each, and by how well every stretch then looks like its
 animal. As in expectation maximisation the two are repeated in turns.
 """
 
-import dataclasses
-import itertools
-
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tfdecomp.motion.linking.link_meetings import (
     NEAR,
@@ -21,382 +17,14 @@ from tfdecomp.motion.linking.link_meetings import (
     Meeting,
     resolve,
 )
+from tfdecomp.motion.linking.link_orders import Meetings
 from tfdecomp.motion.linking.link_paths import doubt
+from tfdecomp.motion.linking.link_stretches import Looks, Stretches
 
-BEAM = 200  # ways to have come to a frame that are gone on with
-ORDERS = 60  # of one meeting that are weighed
 TURNS = 12  # of the repetition, at most
 BATCH = 64  # ways that are weighed at once
-REUNIONS = 8  # later meetings of two that may undo an exchange
-FREEDOM = 4.0  # degrees of it in Student's t: some portraits mislead
-FEWEST = 3  # portraits of a stretch that looks are read from
-FULL = 20.0  # portraits of a stretch that says half of what it can
-FAINT = 1e-3  # weight of the mean of all in a prototype
-FEW = 8  # orders of a meeting that are tried at the end
 ANCHORS = 5  # frames from which names are handed out anew
 UNSURE = 3.0  # margin, in nats, below which an order is doubtful
-CALM = 50.0  # costs beyond which an order is not weighed
-
-
-@dataclasses.dataclass
-class Stretches:
-    """Parts of tracks between two meetings.
-
-    Attributes:
-        track: `[S]` whose.
-        after: `[S]` number of the decision that it follows, -1 for none.
-        before: `[S]` number of the one that ends it, `D` for none.
-        rows: Per stretch, numbers of its portraits.
-    """
-
-    track: np.ndarray
-    after: np.ndarray
-    before: np.ndarray
-    rows: list
-
-    @classmethod
-    def of(cls, decisions, tracks, shown):
-        """Cuts tracks at decisions.
-
-        Args:
-            decisions: In the order of their last frames.
-            tracks: `Tracks`.
-            shown: `[T]` dicts from a detection to its portrait.
-        """
-        result = cls([], [], [], [])
-        for track in range(tracks.boxes.shape[1]):
-            cuts = [
-                (n, d)
-                for n, d in enumerate(decisions)
-                if track in d.members.tolist()
-            ]
-            start, after = 0, -1
-            for number, decision in cuts:
-                result._add(track, after, number, start, decision.first + 1)
-                start, after = decision.last, number
-            result._add(track, after, len(decisions), start, len(shown))
-        result._read(tracks, shown)
-        return result
-
-    def _add(self, track, after, before, start, stop):
-        self.track.append(track)
-        self.after.append(after)
-        self.before.append(before)
-        self.rows.append((start, stop))
-
-    def _read(self, tracks, shown):
-        spans, self.rows = self.rows, []
-        for track, (start, stop) in zip(self.track, spans):
-            sources = tracks.sources[start:stop, track].tolist()
-            rows = [
-                shown[start + k].get(source, -1)
-                for k, source in enumerate(sources)
-                if source >= 0
-            ]
-            self.rows.append(np.array([r for r in rows if r >= 0], np.int64))
-        for name in ("track", "after", "before"):
-            setattr(self, name, np.array(getattr(self, name), np.int64))
-
-    def of_rows(self, count):
-        """`[count]` stretch of each portrait, -1 for none."""
-        result = np.full(count, -1, np.int64)
-        for number, rows in enumerate(self.rows):
-            result[rows] = number
-        return result
-
-
-class Looks:
-    """What stretches look like.
-
-    Args:
-        features: `[n, D]` of portraits.
-        stretches: `Stretches`.
-        num_names: How many animals there are.
-    """
-
-    def __init__(self, features, stretches: Stretches, num_names):
-        self.counts = np.array([len(r) for r in stretches.rows], np.float64)
-        self.used = self.counts >= FEWEST
-        self.num_names = num_names
-        self.means = np.zeros((len(self.counts), features.shape[1]))
-        for number in np.flatnonzero(self.used):
-            self.means[number] = features[stretches.rows[number]].mean(0)
-        self.dim = _dimension(self.means[self.used])
-
-    def costs(self, names):
-        """`[S, N]` costs of each stretch being of each animal.
-
-        Args:
-            names: `[S]` as they are now.
-        """
-        off = self._off(names)
-        spread = self._spread(off[np.arange(len(names)), names])
-        return self._surprise(off, spread[:, None]) * self.used[:, None]
-
-    def totals(self, names):
-        """`[B]` minus log likelihoods of all stretches, up to a constant.
-
-        Args:
-            names: `[B, S]`.
-        """
-        weights = self._weights()
-        weighted = weights[:, None] * self.means
-        mass = np.zeros((len(names), self.num_names))
-        sums = np.zeros((*mass.shape, self.means.shape[1]))
-        for name in range(self.num_names):
-            here = (names == name).astype(np.float64)
-            mass[:, name], sums[:, name] = here @ weights, here @ weighted
-        batch = np.arange(len(names))[:, None]
-        left = mass[batch, names] - weights
-        rest = sums[batch, names] - weighted
-        prototypes = (rest + FAINT * self._anyone()) / (left + FAINT)[..., None]
-        off = ((self.means - prototypes) ** 2).mean(-1)
-        spread = np.stack([self._spread(o) for o in off])
-        cost = self._surprise(off, spread) + 0.5 * self.dim * np.log(spread)
-        return cost @ self.used
-
-    def _weights(self):
-        """Long stretches say more, but not without end."""
-        return self.counts / (self.counts + FULL) * self.used
-
-    def _anyone(self):
-        """What an animal looks like that is in no other stretch."""
-        weights = self._weights()
-        return weights @ self.means / max(weights.sum(), 1e-9)
-
-    def _off(self, names):
-        """`[S, N]` mean squared distances to prototypes.
-
-        Prototypes are means over stretches of a name, in which the stretch
-        itself does not count: a stretch is not what tells what it is.
-        """
-        weights = self._weights()
-        chosen = np.eye(self.num_names)[names] * weights[:, None]
-        left = chosen.sum(0) - chosen
-        rest = chosen.T @ self.means - chosen[..., None] * self.means[:, None]
-        prototypes = (rest + FAINT * self._anyone()) / (left + FAINT)[..., None]
-        return ((self.means[:, None] - prototypes) ** 2).mean(-1)
-
-    def _surprise(self, off, spread):
-        """Of Student's t, of squared distances."""
-        ratio = self.dim * off / spread / FREEDOM
-        return (FREEDOM + self.dim) / 2 * np.log1p(ratio)
-
-    def _spread(self, off):
-        """`[S]` what distances `[S]` are usual, of stretches so long."""
-        if not self.used.any():
-            return np.ones(len(off))
-        few = 1.0 / np.maximum(self.counts, 1)
-        off, x = off[self.used], few[self.used]
-        middle = np.median(off)
-        bounded = np.minimum(off, 4 * middle)
-        away = x - x.mean()
-        slope = max(away @ bounded / max(away @ away, 1e-12), 0.0)
-        level = bounded.mean() - slope * x.mean()
-        return np.maximum(level + slope * few, 0.3 * middle + 1e-9)
-
-
-def _dimension(means):
-    """How many axes looks differ along: the participation ratio."""
-    if len(means) < 2:
-        return 1.0
-    values = np.linalg.svd(means - means.mean(0), compute_uv=False) ** 2
-    return float(max(values.sum() ** 2 / max((values**2).sum(), 1e-12), 1.0))
-
-
-class Meetings:
-    """The orders of all meetings, weighed together.
-
-    Args:
-        decisions: In the order of their last frames.
-        stretches: `Stretches`.
-        count: Tracks there are.
-    """
-
-    def __init__(self, decisions, stretches: Stretches, count):
-        self.decisions, self.stretches, self.count = (
-            decisions,
-            stretches,
-            count,
-        )
-        self.orders = [_orders(d.cost) for d in decisions]
-        self.ending = [
-            np.flatnonzero(stretches.before == n)
-            for n in range(len(decisions) + 1)
-        ]
-
-    def best(self, looks, starts=None):
-        """The likeliest orders.
-
-        Args:
-            looks: `[S, N]` costs of a stretch being of each animal.
-            starts: `[m, N]` names that tracks may have at first; None: their
-                own.
-
-        Returns:
-            `[D]` list of orders: the animal that is in the place of
-            `members[i]` after it is that of `members[order[i]]` before.
-        """
-        names = np.arange(self.count)[None] if starts is None else starts
-        cost = np.zeros(len(names))
-        history = []
-        for number, decision in enumerate(self.decisions):
-            cost = cost + self._ended(number, names, looks)
-            orders, dearer = self.orders[number]
-            parent = np.repeat(np.arange(len(names)), len(orders))
-            taken = np.tile(np.arange(len(orders)), len(names))
-            later = names[parent]
-            later[:, decision.members] = later[
-                np.arange(len(later))[:, None], decision.members[orders[taken]]
-            ]
-            now = cost[parent] + dearer[taken]
-            kept = _distinct(later, now)
-            names, cost = later[kept], now[kept]
-            history.append((parent[kept], taken[kept]))
-        cost = cost + self._ended(len(self.decisions), names, looks)
-        return self._back(history, int(cost.argmin()))
-
-    def _ended(self, number, names, looks):
-        """`[B]` costs of the stretches that a decision ends."""
-        here = self.ending[number]
-        tracks = self.stretches.track[here]
-        return looks[here[None], names[:, tracks]].sum(1)
-
-    def _back(self, history, state):
-        result = []
-        for number in range(len(history) - 1, -1, -1):
-            parent, taken = history[number]
-            result.append(self.orders[number][0][taken[state]])
-            state = int(parent[state])
-        return result[::-1]
-
-    def starts(self, looks):
-        """`[m, N]` names that tracks may have at first, all different."""
-        first = np.flatnonzero(self.stretches.after < 0)
-        own = np.arange(self.count)
-        likely = own.copy()
-        rows, columns = linear_sum_assignment(looks[first])
-        likely[self.stretches.track[first[rows]]] = columns
-        result = [own, likely]
-        for i, j in itertools.combinations(range(self.count), 2):
-            for names in (own, likely):
-                other = names.copy()
-                other[[i, j]] = names[[j, i]]
-                result.append(other)
-        return np.unique(result, axis=0)
-
-    def names(self, orders):
-        """`[S]` names of stretches under these orders."""
-        names = np.arange(self.count)
-        result = np.zeros(len(self.stretches.track), np.int64)
-        for number in range(len(self.decisions) + 1):
-            here = self.ending[number]
-            result[here] = names[self.stretches.track[here]]
-            if number < len(self.decisions):
-                members = self.decisions[number].members
-                names = names.copy()
-                names[members] = names[members[orders[number]]]
-        return result
-
-    def dearer(self, orders):
-        """What motion says against orders."""
-        return sum(
-            _dearer(decision.cost, order)
-            for decision, order in zip(self.decisions, orders)
-        )
-
-    def others(self, orders):
-        """Yields other orders and the decisions in which they differ.
-
-        One meeting decided otherwise, for good or until two of its members
-        meet again.
-        """
-        for number, (choices, _) in enumerate(self.orders):
-            for choice in choices[:FEW]:
-                change = _relative(orders[number], choice)
-                if (change == np.arange(len(change))).all():
-                    continue
-                other = list(orders)
-                other[number] = choice
-                yield other, (number,)
-                swapped = np.flatnonzero(change != np.arange(len(change)))
-                if len(swapped) == 2:
-                    pair = self.decisions[number].members[swapped]
-                    yield from self._again(other, number, pair)
-
-    def _again(self, orders, number, pair):
-        """What exchanges the animals in the places of a pair back."""
-        where, met = {int(p): int(p) for p in pair}, 0
-        for later in range(number + 1, len(self.decisions)):
-            members = self.decisions[later].members.tolist()
-            if not set(where.values()) & set(members):
-                continue
-            if not set(where.values()) <= set(members):
-                where = {
-                    p: self._moved(later, orders[later], w)
-                    for p, w in where.items()
-                }
-                continue
-            one, two = (members.index(w) for w in where.values())
-            other, order = list(orders), orders[later].copy()
-            to_one = np.flatnonzero(order == one)[0]
-            to_two = np.flatnonzero(order == two)[0]
-            order[[to_one, to_two]] = two, one
-            other[later] = order
-            yield other, (number, later)
-            met += 1
-            if met == REUNIONS:
-                return
-            where = {
-                p: self._moved(later, orders[later], w)
-                for p, w in where.items()
-            }
-
-    def _moved(self, number, order, track):
-        """The place after a meeting of what was in a place before."""
-        members = self.decisions[number].members.tolist()
-        if track not in members:
-            return track
-        return members[int(np.flatnonzero(order == members.index(track))[0])]
-
-
-def _relative(old, new):
-    """What remains to be exchanged after `old` to have `new`."""
-    return np.argsort(old)[new]
-
-
-def _dearer(cost, order):
-    return cost[order, np.arange(len(order))].sum() - np.trace(cost)
-
-
-def _orders(cost):
-    """Orders `[m, k]` worth weighing, and how much dearer `[m]` each is."""
-    count = len(cost)
-    if count <= 5:
-        orders = np.array(list(itertools.permutations(range(count))))
-    else:
-        orders = [np.arange(count)]
-        for chosen in itertools.permutations(range(count), 3):
-            if chosen[0] > min(chosen):
-                continue  # each cycle once
-            for cycle in (chosen[:2], chosen):
-                other = np.arange(count)
-                other[list(cycle)] = np.roll(cycle, 1)
-                orders.append(other)
-        orders = np.unique(orders, axis=0)
-    dearer = np.array([_dearer(cost, order) for order in orders])
-    chosen = np.argsort(dearer, kind="stable")[:ORDERS]
-    chosen = chosen[dearer[chosen] < dearer.min() + CALM]
-    return orders[chosen], dearer[chosen]
-
-
-def _distinct(names, cost):
-    """Numbers of the best of each, at most `BEAM`."""
-    order = np.argsort(cost, kind="stable")[: 20 * BEAM]
-    # Names as one number each, so that equal ones are found fast.
-    keys = np.random.default_rng(0).integers(2**62, size=names.shape[1])
-    _, first = np.unique(names[order] @ keys, return_index=True)
-    return order[np.sort(first)][:BEAM]
 
 
 def reconsider(decisions, tracks, shown, describe):
@@ -434,32 +62,61 @@ def reconsider(decisions, tracks, shown, describe):
 
 def _settled(meetings, looks, orders):
     """Orders that no other one nearby is better than, and their margins."""
-    margins = np.zeros(len(orders))
     for _ in range(TURNS):
-        others = list(meetings.others(orders))
-        changed = [numbers for _, numbers in others]
-        others = [orders, *(other for other, _ in others)]
-        energy = _energies(meetings, looks, others)
-        extra = energy[1:] - energy[0]
-        margins = np.full(len(orders), np.inf)
-        for numbers, more in zip(changed, extra):
-            for number in numbers:
-                margins[number] = min(margins[number], more)
-        if not len(extra) or extra.min() >= -1e-6:
+        changes, extra = _weighed(meetings, looks, orders)
+        better = [
+            change
+            for change, more in sorted(
+                zip(changes, extra), key=lambda pair: pair[1]
+            )
+            if more < -1e-6
+        ]
+        if not better:
             break
-        orders = others[1 + int(extra.argmin())]
+        orders = _taken(meetings, looks, orders, better)
+    margins = np.full(len(orders), np.inf)
+    for change, more in zip(changes, extra):
+        for number in change.orders:
+            margins[number] = min(margins[number], more)
     return orders, np.maximum(margins, 0.0)
 
 
-def _energies(meetings, looks, several):
-    """`[B]` of several lists of orders."""
-    result = []
-    for start in range(0, len(several), BATCH):
-        part = several[start : start + BATCH]
-        names = np.stack([meetings.names(orders) for orders in part])
-        motion = np.array([meetings.dearer(orders) for orders in part])
-        result.append(looks.totals(names) + motion)
-    return np.concatenate(result)
+def _weighed(meetings, looks, orders):
+    """Changes, and how much dearer each is."""
+    changes = meetings.others(orders)
+    names, after = meetings.names(orders), meetings.stretches.after
+    now = looks.totals(names[None])
+    extra = [np.zeros(0)]
+    for start in range(0, len(changes), BATCH):
+        part = changes[start : start + BATCH]
+        renamed = np.stack([change.names(names, after) for change in part])
+        motion = np.array([change.extra for change in part])
+        extra.append(looks.totals(renamed) - now + motion)
+    return changes, np.concatenate(extra)
+
+
+def _taken(meetings, looks, orders, better):
+    """Orders after all changes that do not concern each other.
+
+    If these are not as good together as the best one alone, that one.
+    """
+    chosen = []
+    for change in better:
+        if all(change.apart(other) for other in chosen):
+            chosen.append(change)
+    both = []
+    for part in (better[:1], chosen):
+        now = list(orders)
+        for change in part:
+            for number, order in change.orders.items():
+                now[number] = order
+        both.append(now)
+    return min(both, key=lambda now: _energy(meetings, looks, now))
+
+
+def _energy(meetings, looks, orders):
+    names = meetings.names(orders)
+    return float(looks.totals(names[None])[0] + meetings.dearer(orders))
 
 
 def _starts(meetings, unchanged, looks):
@@ -492,7 +149,7 @@ def _turns(meetings, looks, names):
         costs = looks.costs(names)
         orders = meetings.best(costs, meetings.starts(costs))
         later = meetings.names(orders)
-        energy = float(_energies(meetings, looks, [orders])[0])
+        energy = _energy(meetings, looks, orders)
         if best is None or energy < best[1]:
             best = orders, energy
         if (later == names).all():
@@ -524,11 +181,12 @@ def apply(decisions, tracks, frames, follower, album, motion):
         if (order != np.arange(len(order))).any():
             ask = _ordered(here, order)
             meeting = Meeting(decision.first, decision.last, here.tolist())
-            _, decision_now = resolve(
+            _, again = resolve(
                 tracks, meeting, frames, follower.scale, follower, ask
             )
             place[decision.members] = here[order]
-            decision = decision_now
+            decision = again or decision
+            here = decision.members if again else here
         rows = slice(decision.first, decision.last + 1)
         unsure = np.maximum(decision.doubts, doubt(margin))
         tracks.doubts[rows, here] = unsure
@@ -559,10 +217,12 @@ def merged(decisions, tracks, scale, motion):
 
 
 def _came_near(group, decision, tracks, scale):
+    if any(set(other.members) & set(decision.members) for other in group):
+        return False
     for other in group:
         first = max(other.first, decision.first)
         last = min(other.last, decision.last)
-        if first >= last or set(other.members) & set(decision.members):
+        if first >= last:
             continue
         one = tracks.boxes[first : last + 1, other.members]
         two = tracks.boxes[first : last + 1, decision.members]
