@@ -88,7 +88,9 @@ def test_pictures_without_anything_in_them_are_borne(monkeypatch):
     assert np.isfinite(features).all()
 
 
-def test_an_album_numbers_the_portraits_of_all_frames(tmp_path):
+def test_an_album_numbers_portraits_and_leaves_out_frames_of_too_many(
+    tmp_path, monkeypatch
+):
     found = finding.Found(
         [], [], [], [], FrameMaps(tmp_path), [], [], [], [], num_slots=3
     )
@@ -102,4 +104,8 @@ def test_an_album_numbers_the_portraits_of_all_frames(tmp_path):
         found.maps.add(portraits=pictures, portrayed=np.array(chosen))
     album = likeness.album(found)
     assert album.rows == [{0: 0, 2: 1}, {}, {1: 2}]
+    monkeypatch.setattr(likeness, "MOST", 2)  # every second frame
+    assert likeness.album(found).rows == [{0: 0, 2: 1}, {}, {1: 2}]
+    monkeypatch.setattr(likeness, "MOST", 1)  # every third frame
+    assert likeness.album(found).rows == [{0: 0, 2: 1}, {}, {}]
     found.maps.close()

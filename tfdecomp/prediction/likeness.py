@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfdecomp.motion.portraits import Album
 
+MOST = 20_000  # portraits that are learned from
 STEPS = 1200
 _MOMENTS = 12  # frames of a step
 _MOST = 8  # animals of a moment
@@ -40,8 +41,9 @@ class Likeness:
     def __init__(self, portraits, times, seed=0, should_stop=None):
         grey = (portraits == portraits[..., :1]).all()
         shown = portraits[..., :1] if grey else portraits
-        scale = max(float(np.std(shown[shown != 0])), 1.0) if shown.any() else 1
-        self.portraits = shown.astype(np.float16) / np.float16(2 * scale)
+        self.portraits = np.ascontiguousarray(shown)
+        deviation = np.std(shown[shown != 0]) if shown.any() else 1.0
+        self.scale = np.float32(0.5 / max(float(deviation), 1.0))
         self.times = np.asarray(times)
         self.seed = seed
         self.should_stop = should_stop or bool
@@ -75,7 +77,7 @@ class Likeness:
 
     def _varied(self, rows, random):
         """Portraits shifted, mirrored, turned and lit a little otherwise."""
-        pictures = self.portraits[rows].astype(np.float32)
+        pictures = self.scale * self.portraits[rows]
         count = len(pictures)
         mirrored = random.random(count) < 0.5
         pictures[mirrored] = pictures[mirrored, :, ::-1]
@@ -91,7 +93,7 @@ class Likeness:
         """Means over both mirrored views."""
         parts = []
         for start in range(0, len(self.portraits), _BATCH):
-            part = self.portraits[start : start + _BATCH].astype(np.float32)
+            part = self.scale * self.portraits[start : start + _BATCH]
             both = network(part), network(part[:, :, ::-1])
             parts.append(0.5 * (both[0] + both[1]))
         return np.concatenate(parts)
@@ -109,13 +111,16 @@ def album(found, seed=0, should_stop=None):
         None where there are no portraits.
     """
     rows, pictures, times = [], [], []
-    for number in range(len(found)):
-        part = found.maps.get(number, "portraits")
-        chosen = [] if part is None else found.maps.get(number, "portrayed")
+    portrayed = [found.maps.get(n, "portrayed") for n in range(len(found))]
+    total = sum(len(p) for p in portrayed if p is not None)
+    every = max(1, -(-total // MOST))
+    for number, chosen in enumerate(portrayed):
+        if chosen is None or number % every:
+            chosen = []
         rows.append({int(c): len(times) + k for k, c in enumerate(chosen)})
         times.extend([number] * len(chosen))
         if len(chosen):
-            pictures.append(part)
+            pictures.append(found.maps.get(number, "portraits"))
     if not pictures:
         return None
     likeness = Likeness(np.concatenate(pictures), times, seed, should_stop)

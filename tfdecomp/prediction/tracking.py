@@ -29,7 +29,6 @@ _LATENTS = ("slots", "presence", "track_ids")
 _OF_OBJECTS = frozenset(["masks", "overlay", "tracks", "mot"])  # of `kinds`
 _AHEAD_BYTES = 2**27  # of frames that are decoded before they are needed
 _THUMBNAIL = 200  # pixels of a side, at most
-_MOST_PORTRAITS = 40_000
 _GAP_SECONDS = 1.0  # that a track may be unseen where objects come and go
 REPORT_NAME, DOUBTFUL_NAME = "report.html", "doubtful.csv"
 
@@ -457,7 +456,7 @@ def _portraitist(job):
         return None
     unit = job.view.frame_size[0] / scene.size[0]
     total = options.objects * (job.footage.num_frames or 0)
-    every = max(1, -(-total // _MOST_PORTRAITS))
+    every = max(1, total // likeness.MOST)
     return Portraitist(scene.background.picture, scene.length * unit, every)
 
 
