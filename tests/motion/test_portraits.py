@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tfdecomp.motion.portraits import SHAPE, Album, Portraitist
 
@@ -13,9 +14,9 @@ def frame_of(places, angles, size=(120, 140), background=GREY):
     """Dark animals with a bright spot on the head, and where they are."""
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     frame = np.full((*size, 3), background)
-    foreground = np.zeros(size, bool)
+    owner = np.zeros(size, np.uint8)
     boxes = []
-    for (top, left), angle in zip(places, angles):
+    for slot, ((top, left), angle) in enumerate(zip(places, angles), 1):
         along = (y - top) * np.cos(angle) + (x - left) * np.sin(angle)
         across = (x - left) * np.cos(angle) - (y - top) * np.sin(angle)
         # Thick towards the head, thin towards the tail.
@@ -23,12 +24,15 @@ def frame_of(places, angles, size=(120, 140), background=GREY):
         body = (along / LONG) ** 2 + (across / wide) ** 2 <= 1
         frame[body] = 30.0
         frame[body & (along > 0.5 * LONG)] = [60.0, 50.0, 40.0]
-        foreground |= body
+        owner[body] = slot
         rows, columns = np.nonzero(body)
         boxes.append(
             [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
         )
-    return frame.astype(np.uint8), foreground, np.array(boxes, np.float64)
+    labels, _ = ndimage.label(owner > 0, np.ones((3, 3)))
+    slots = np.arange(1, len(boxes) + 1)
+    boxes = np.array(boxes, np.float64)
+    return frame.astype(np.uint8), owner, labels, boxes, slots
 
 
 def artist(size=(120, 140), **settings):
@@ -62,10 +66,23 @@ def test_the_head_is_above_and_values_are_half_the_difference():
     assert len(rows) == pytest.approx(SHAPE[0] / 1.5, abs=3)
 
 
-def test_those_that_meet_have_no_portrait():
+def test_those_that_touch_have_no_portrait():
     places = [(60, 70), (60, 76), (20, 20)]
     _, chosen = artist().take(0, *frame_of(places, [0.0, 0.0, 1.0]))
     assert chosen.tolist() == [2]
+
+
+def test_those_whose_boxes_meet_and_that_do_not_touch_have_theirs():
+    angle = np.pi / 4
+    alone, _ = artist().take(0, *frame_of([(60, 60)], [angle]))
+    parts = frame_of([(60, 60), (54, 73)], [angle, angle])
+    boxes = parts[3]
+    assert (boxes[0, 2:] > boxes[1, :2]).all()
+    beside, chosen = artist().take(0, *parts)
+    assert chosen.tolist() == [0, 1]
+    # The neighbour's pixels are left out, and those of the ground near it.
+    same = (beside[0] == alone[0]).mean()
+    assert same > 0.97 and np.abs(beside[0].astype(int)).max() <= 31
 
 
 def test_a_neighbour_is_not_in_the_picture():
@@ -76,29 +93,43 @@ def test_a_neighbour_is_not_in_the_picture():
 
 
 def test_portraits_are_as_large_of_frames_twice_as_large():
-    frame, foreground, boxes = frame_of([(60, 70)], [0.7])
-    small, _ = artist().take(0, frame, foreground, boxes)
+    frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.7])
+    small, _ = artist().take(0, frame, owner, labels, boxes, slots)
     double = frame.repeat(2, 0).repeat(2, 1)
     large = Portraitist(artist().background, 4 * LONG)
-    portraits, _ = large.take(0, double, foreground, 2 * boxes)
+    portraits, _ = large.take(0, double, owner, labels, 2 * boxes, slots)
     assert np.abs(portraits.astype(int) - small).mean() < 0.6
 
 
 def test_an_animal_at_the_border_has_a_portrait_too():
-    frame, foreground, boxes = frame_of([(2, 3), (118, 138)], [0.3, 0.3])
-    portraits, chosen = artist().take(0, frame, foreground, boxes)
+    parts = frame_of([(2, 3), (118, 138)], [0.3, 0.3])
+    portraits, chosen = artist().take(0, *parts)
     assert len(portraits) == len(chosen) == 2
     assert np.isfinite(portraits.astype(float)).all()
 
 
 def test_few_pixels_and_frames_between_have_none():
-    frame, foreground, boxes = frame_of([(60, 70)], [0.0])
+    frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.0])
     every = artist(every=3)
-    counts = [len(every.take(t, frame, foreground, boxes)[1]) for t in range(7)]
+    counts = [
+        len(every.take(t, frame, owner, labels, boxes, slots)[1])
+        for t in range(7)
+    ]
     assert counts == [1, 0, 0, 1, 0, 0, 1]
-    nothing = np.zeros_like(foreground)
-    assert len(artist().take(0, frame, nothing, boxes)[0]) == 0
-    assert artist().take(0, frame, foreground, boxes[:0])[0].shape[0] == 0
+    few = np.where(np.cumsum(owner > 0).reshape(owner.shape) < 5, owner, 0)
+    for less in (few, np.zeros_like(owner)):
+        none, _ = artist().take(0, frame, less, labels, boxes, slots)
+        assert none.shape == (0, *SHAPE, 3)
+    none, _ = artist().take(0, frame, owner, labels, boxes[:0], slots[:0])
+    assert none.shape == (0, *SHAPE, 3)
+
+
+def test_one_of_whose_thing_another_owns_a_part_has_none():
+    frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.0])
+    owner[:56] *= 2
+    boxes, slots = boxes.repeat(2, 0), np.array([1, 2])
+    _, chosen = artist().take(0, frame, owner, labels, boxes, slots)
+    assert chosen.tolist() == []
 
 
 def test_an_album_knows_detections_by_their_new_numbers():

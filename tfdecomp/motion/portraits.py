@@ -14,7 +14,7 @@ SHAPE = 48, 32  # rows along the body, columns across
 _SPAN = 1.5  # lengths of a typical object that the rows cover
 _RIM = 0.1  # lengths around what moves that are shown, too
 _LEAST = 8  # pixels of an animal whose direction can be told
-_APART = 0.05  # lengths between boxes that do not meet
+_WHOLE = 0.95  # share of a thing that one has to itself
 
 
 @dataclasses.dataclass
@@ -52,7 +52,7 @@ class Portraitist:
 
     Args:
         background: `[h, w, 3]`, what is behind, at the size at which
-            `foreground` is seen.
+            what moves is seen.
         length: Length of a typical object, in pixels of the frame.
         every: Takes those of each so many frames.
     """
@@ -61,14 +61,17 @@ class Portraitist:
     length: float
     every: int = 1
 
-    def take(self, number, frame, foreground, boxes):
+    def take(self, number, frame, owner, labels, boxes, slots):
         """Portraits of a frame's objects.
 
         Args:
             number: Of the frame.
             frame: `[H, W, 3]` uint8.
-            foreground: `[h, w]` bool.
+            owner: `[h, w]` slot that owns a pixel of what moves; 0: none.
+            labels: `[h, w]` the thing that a pixel of what moves is of; 0:
+                none. Those that touch are one thing.
             boxes: `[n, 4]` in pixels of the frame.
+            slots: `[n]` theirs.
 
         Returns:
             `[m, *SHAPE, 3]` int8, half the difference from the background,
@@ -76,23 +79,28 @@ class Portraitist:
         """
         chosen, portraits = [], []
         if number % self.every == 0:
-            for index in _alone(boxes, _APART * self.length):
-                portrait = self._one(frame, foreground, boxes[index])
-                if portrait is not None:
-                    chosen.append(index)
-                    portraits.append(portrait)
+            alone = _alone(owner, labels)
+            for index, slot in enumerate(slots):
+                if slot in alone:
+                    box = boxes[index] * (labels.shape[0] / frame.shape[0])
+                    portrait = self._one(frame, owner, labels, box, slot)
+                    if portrait is not None:
+                        chosen.append(index)
+                        portraits.append(portrait)
         shape = (len(chosen), *SHAPE, 3)
         return (
             np.array(portraits, np.int8).reshape(shape),
             np.array(chosen, np.int64),
         )
 
-    def _one(self, frame, foreground, box):
-        unit = frame.shape[0] / foreground.shape[0]
-        low = np.maximum(np.floor(box[:2] / unit), 0).astype(int)
-        high = np.ceil(box[2:] / unit).astype(int)
-        mask = foreground[low[0] : high[0], low[1] : high[1]]
-        pixels = (np.argwhere(mask) + low + 0.5) * unit
+    def _one(self, frame, owner, labels, box, slot):
+        unit = frame.shape[0] / labels.shape[0]
+        reach = max(1, round(_RIM * self.length / unit))
+        low = np.maximum(np.floor(box[:2]).astype(int) - reach, 0)
+        high = np.ceil(box[2:]).astype(int) + reach
+        near = slice(low[0], high[0]), slice(low[1], high[1])
+        own = owner[near] == slot
+        pixels = (np.argwhere(own) + low + 0.5) * unit
         if len(pixels) < _LEAST:
             return None
         middle, body = pixels.mean(0), _direction(pixels)
@@ -101,21 +109,32 @@ class Portraitist:
         rows, columns = (step * (np.arange(n) - (n - 1) / 2) for n in SHAPE)
         places = middle + rows[:, None, None] * body
         places = places + columns[None, :, None] * across
-        shown = self._shown(mask, low, places / unit, unit)
         difference = _sampled(frame, places, step)
         difference -= _sampled(self.background, places / unit, step / unit)
-        return np.clip(np.rint(shown * difference / 2), -127, 127)
-
-    def _shown(self, mask, low, places, unit):
-        """`[*SHAPE, 1]`, near what moves: neighbours are not in the picture."""
-        reach = max(1, round(_RIM * self.length / unit))
-        wide = np.pad(mask, reach)
-        wide = ndimage.distance_transform_edt(~wide) <= reach
-        inside = places - (low - reach) - 0.5
-        values = ndimage.map_coordinates(
-            wide.astype(np.float32), [inside[..., 0], inside[..., 1]], order=1
+        # What is not near it, or is its neighbour's, is not in the picture.
+        shown = ndimage.distance_transform_edt(~own) <= reach
+        shown &= own | (labels[near] == 0)
+        inside = places / unit - low - 0.5
+        shown = ndimage.map_coordinates(
+            shown.astype(np.float32), [inside[..., 0], inside[..., 1]], order=1
         )
-        return values[..., None]
+        difference *= shown[..., None]
+        return np.clip(np.rint(difference / 2), -127, 127)
+
+
+def _alone(owner, labels):
+    """Slots that have a thing, and nothing else, to themselves."""
+    seen = (owner > 0) & (labels > 0)
+    slots, things = owner[seen].astype(np.int64), labels[seen]
+    if not len(slots):
+        return set()
+    table = np.zeros((slots.max() + 1, things.max() + 1), np.int64)
+    np.add.at(table, (slots, things), 1)
+    most = table.argmax(1)
+    own = table[np.arange(len(table)), most]
+    alone = (own > 0) & (own >= _WHOLE * table.sum(1))
+    alone &= own >= _WHOLE * table.sum(0)[most]
+    return set(np.flatnonzero(alone).tolist())
 
 
 def _direction(pixels):
@@ -141,11 +160,3 @@ def _sampled(picture, places, step):
         for c in range(part.shape[-1])
     ]
     return np.stack(channels, -1)
-
-
-def _alone(boxes, margin):
-    """Numbers of boxes that meet no other one."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    meets = (high - low > -margin).all(-1)
-    return np.flatnonzero(meets.sum(1) == 1)

@@ -172,7 +172,12 @@ class Finder:
         maps = {"owner": _small_type(owner), "foreground": foreground}
         if self.portraitist is not None:
             maps["portraits"], maps["portrayed"] = self.portraitist.take(
-                len(found) - 1, frame.pixels, foreground, detections.boxes
+                len(found) - 1,
+                frame.pixels,
+                owner,
+                moving.labels,
+                detections.boxes,
+                slots,
             )
         found.maps.add(**maps)
         if moving is not None:
