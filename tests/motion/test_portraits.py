@@ -42,8 +42,8 @@ def artist(size=(120, 140), **settings):
 
 @pytest.mark.parametrize("angle", [0.4, 1.3, 2.2, 3.6, 5.1])
 def test_an_animal_has_one_portrait_however_it_is_turned(angle):
-    first, _ = artist().take(0, *frame_of([(60, 70)], [0.0]))
-    turned, chosen = artist().take(0, *frame_of([(60.3, 70.4)], [angle]))
+    first, *_ = artist().take(0, *frame_of([(60, 70)], [0.0]))
+    turned, chosen, _ = artist().take(0, *frame_of([(60.3, 70.4)], [angle]))
     assert turned.shape == (1, *SHAPE, 3) and turned.dtype == np.int8
     assert chosen.tolist() == [0]
     # Outlines differ by parts of a pixel; what is inside does not.
@@ -68,43 +68,43 @@ def test_the_head_is_above_and_values_are_half_the_difference():
 
 def test_those_that_touch_have_no_portrait():
     places = [(60, 70), (60, 76), (20, 20)]
-    _, chosen = artist().take(0, *frame_of(places, [0.0, 0.0, 1.0]))
+    _, chosen, _ = artist().take(0, *frame_of(places, [0.0, 0.0, 1.0]))
     assert chosen.tolist() == [2]
 
 
 def test_those_whose_boxes_meet_and_that_do_not_touch_have_theirs():
     angle = np.pi / 4
-    alone, _ = artist().take(0, *frame_of([(60, 60)], [angle]))
+    alone, *_ = artist().take(0, *frame_of([(60, 60)], [angle]))
     parts = frame_of([(60, 60), (54, 73)], [angle, angle])
     boxes = parts[3]
     assert (boxes[0, 2:] > boxes[1, :2]).all()
-    beside, chosen = artist().take(0, *parts)
-    assert chosen.tolist() == [0, 1]
+    beside, chosen, clear = artist().take(0, *parts)
+    assert chosen.tolist() == [0, 1] and not clear.any()
     # The neighbour's pixels are left out, and those of the ground near it.
     same = (beside[0] == alone[0]).mean()
     assert same > 0.97 and np.abs(beside[0].astype(int)).max() <= 31
 
 
 def test_a_neighbour_is_not_in_the_picture():
-    alone, _ = artist().take(0, *frame_of([(60, 60)], [0.0]))
-    beside, _ = artist().take(0, *frame_of([(60, 60), (60, 76)], [0.0, 0.0]))
+    alone, *_ = artist().take(0, *frame_of([(60, 60)], [0.0]))
+    beside, *_ = artist().take(0, *frame_of([(60, 60), (60, 76)], [0.0, 0.0]))
     assert len(beside) == 2
     np.testing.assert_array_equal(beside[0], alone[0])
 
 
 def test_portraits_are_as_large_of_frames_twice_as_large():
     frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.7])
-    small, _ = artist().take(0, frame, owner, labels, boxes, slots)
+    small, *_ = artist().take(0, frame, owner, labels, boxes, slots)
     double = frame.repeat(2, 0).repeat(2, 1)
     large = Portraitist(artist().background, 4 * LONG)
-    portraits, _ = large.take(0, double, owner, labels, 2 * boxes, slots)
+    portraits, *_ = large.take(0, double, owner, labels, 2 * boxes, slots)
     assert np.abs(portraits.astype(int) - small).mean() < 0.6
 
 
 def test_an_animal_at_the_border_has_a_portrait_too():
     parts = frame_of([(2, 3), (118, 138)], [0.3, 0.3])
-    portraits, chosen = artist().take(0, *parts)
-    assert len(portraits) == len(chosen) == 2
+    portraits, chosen, clear = artist().take(0, *parts)
+    assert len(portraits) == len(chosen) == 2 and clear.all()
     assert np.isfinite(portraits.astype(float)).all()
 
 
@@ -118,9 +118,9 @@ def test_few_pixels_and_frames_between_have_none():
     assert counts == [1, 0, 0, 1, 0, 0, 1]
     few = np.where(np.cumsum(owner > 0).reshape(owner.shape) < 5, owner, 0)
     for less in (few, np.zeros_like(owner)):
-        none, _ = artist().take(0, frame, less, labels, boxes, slots)
+        none, *_ = artist().take(0, frame, less, less, boxes, slots)
         assert none.shape == (0, *SHAPE, 3)
-    none, _ = artist().take(0, frame, owner, labels, boxes[:0], slots[:0])
+    none, *_ = artist().take(0, frame, owner, labels, boxes[:0], slots[:0])
     assert none.shape == (0, *SHAPE, 3)
 
 
@@ -128,7 +128,7 @@ def test_one_of_whose_thing_another_owns_a_part_has_none():
     frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.0])
     owner[:56] *= 2
     boxes, slots = boxes.repeat(2, 0), np.array([1, 2])
-    _, chosen = artist().take(0, frame, owner, labels, boxes, slots)
+    _, chosen, _ = artist().take(0, frame, owner, labels, boxes, slots)
     assert chosen.tolist() == []
 
 
@@ -138,3 +138,11 @@ def test_an_album_knows_detections_by_their_new_numbers():
     now = album.cleaned(kept)
     assert now.rows == [{0: 8, 2: 7}, {}, {0: 9}]
     assert now.outcome is album.outcome
+
+
+def test_all_of_a_thing_is_shown_if_a_network_owns_a_part_of_it():
+    frame, owner, labels, boxes, slots = frame_of([(60, 70)], [0.0])
+    whole, *_ = artist().take(0, frame, owner, labels, boxes, slots)
+    part = np.where(np.arange(len(owner))[:, None] < 65, owner, 0)
+    less, *_ = artist().take(0, frame, part, labels, boxes, slots)
+    np.testing.assert_array_equal(less, whole)

@@ -101,11 +101,38 @@ def test_an_album_numbers_portraits_and_leaves_out_frames_of_too_many(
         found.detections.append(nothing)
         shape = (len(chosen), 48, 32, 3)
         pictures = np.full(shape, number, np.int8)
-        found.maps.add(portraits=pictures, portrayed=np.array(chosen))
+        found.maps.add(
+            portraits=pictures,
+            portrayed=np.array(chosen),
+            clear=np.ones(len(chosen), bool),
+        )
     album = likeness.album(found)
     assert album.rows == [{0: 0, 2: 1}, {}, {1: 2}]
     monkeypatch.setattr(likeness, "MOST", 2)  # every second frame
     assert likeness.album(found).rows == [{0: 0, 2: 1}, {}, {1: 2}]
     monkeypatch.setattr(likeness, "MOST", 1)  # every third frame
     assert likeness.album(found).rows == [{0: 0, 2: 1}, {}, {}]
+    found.maps.close()
+
+
+@pytest.mark.parametrize(
+    "clear, rows",
+    [
+        ([True, False, True, True], [{3: 0}, {3: 1, 5: 2}]),
+        ([True, False, False, True], [{3: 0, 5: 1}, {3: 2, 5: 3}]),
+    ],
+)
+def test_portraits_with_neighbours_are_used_where_there_are_few_others(
+    clear, rows
+):
+    found = finding.Found(
+        [0, 1], [], [], [], FrameMaps(), [], [], [], [], num_slots=3
+    )
+    for number in range(2):
+        found.maps.add(
+            portraits=np.full((2, 48, 32, 3), number, np.int8),
+            portrayed=np.array([3, 5]),
+            clear=np.array(clear[2 * number : 2 * number + 2]),
+        )
+    assert likeness.album(found).rows == rows
     found.maps.close()

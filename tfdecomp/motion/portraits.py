@@ -14,6 +14,7 @@ SHAPE = 48, 32  # rows along the body, columns across
 _SPAN = 1.5  # lengths of a typical object that the rows cover
 _RIM = 0.1  # lengths around what moves that are shown, too
 _LEAST = 8  # pixels of an animal whose direction can be told
+_APART = 0.05  # lengths between boxes that do not meet
 _WHOLE = 0.95  # share of a thing that one has to itself
 
 
@@ -75,34 +76,39 @@ class Portraitist:
 
         Returns:
             `[m, *SHAPE, 3]` int8, half the difference from the background,
-            and `[m]` the numbers of their boxes.
+            `[m]` the numbers of their boxes, and `[m]` bool, whether no
+            other box is near.
         """
         chosen, portraits = [], []
         if number % self.every == 0:
             alone = _alone(owner, labels)
-            for index, slot in enumerate(slots):
+            for index, slot in enumerate(np.asarray(slots).tolist()):
                 if slot in alone:
-                    box = boxes[index] * (labels.shape[0] / frame.shape[0])
-                    portrait = self._one(frame, owner, labels, box, slot)
+                    portrait = self._one(frame, labels, alone[slot])
                     if portrait is not None:
                         chosen.append(index)
                         portraits.append(portrait)
         shape = (len(chosen), *SHAPE, 3)
+        chosen = np.array(chosen, np.int64)
         return (
             np.array(portraits, np.int8).reshape(shape),
-            np.array(chosen, np.int64),
+            chosen,
+            _clear(boxes, _APART * self.length)[chosen],
         )
 
-    def _one(self, frame, owner, labels, box, slot):
+    def _one(self, frame, labels, thing):
         unit = frame.shape[0] / labels.shape[0]
         reach = max(1, round(_RIM * self.length / unit))
-        low = np.maximum(np.floor(box[:2]).astype(int) - reach, 0)
-        high = np.ceil(box[2:]).astype(int) + reach
-        near = slice(low[0], high[0]), slice(low[1], high[1])
-        own = owner[near] == slot
-        pixels = (np.argwhere(own) + low + 0.5) * unit
-        if len(pixels) < _LEAST:
+        y, x = np.nonzero(labels == thing)
+        if len(y) < _LEAST:
             return None
+        low = np.maximum(np.array([y.min(), x.min()]) - reach, 0)
+        near = tuple(
+            slice(start, values.max() + 1 + reach)
+            for start, values in zip(low, (y, x))
+        )
+        own = labels[near] == thing
+        pixels = (np.stack([y, x], -1) + 0.5) * unit
         middle, body = pixels.mean(0), _direction(pixels)
         across = np.array([-body[1], body[0]])
         step = _SPAN * self.length / SHAPE[0]
@@ -123,18 +129,25 @@ class Portraitist:
 
 
 def _alone(owner, labels):
-    """Slots that have a thing, and nothing else, to themselves."""
+    """`{slot: thing}` of slots that have a thing, and only it, for them."""
     seen = (owner > 0) & (labels > 0)
     slots, things = owner[seen].astype(np.int64), labels[seen]
     if not len(slots):
-        return set()
+        return {}
     table = np.zeros((slots.max() + 1, things.max() + 1), np.int64)
     np.add.at(table, (slots, things), 1)
     most = table.argmax(1)
     own = table[np.arange(len(table)), most]
     alone = (own > 0) & (own >= _WHOLE * table.sum(1))
     alone &= own >= _WHOLE * table.sum(0)[most]
-    return set(np.flatnonzero(alone).tolist())
+    return {slot: int(most[slot]) for slot in np.flatnonzero(alone).tolist()}
+
+
+def _clear(boxes, margin):
+    """`[n]` bool, whether a box meets no other one."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    return (high - low > -margin).all(-1).sum(1) == 1
 
 
 def _direction(pixels):

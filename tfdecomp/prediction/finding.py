@@ -34,8 +34,8 @@ class Found:
         slots: Per frame the slot of each detection.
         maps: `FrameMaps` with `owner` `[h, w]`, 0 or the slot that owns a
             pixel, and `foreground` `[h, w]` bool, in pixels of the fine view;
-            perhaps with `portraits` and `portrayed`, the numbers of their
-            detections.
+            perhaps with `portraits`, `portrayed`, the numbers of their
+            detections, and `clear`, whether nobody else is near.
         baseline: The same as `detections` by background subtraction, where
             there is a scene.
         errors: `[T]` mean distance between what the model saw and drew, of
@@ -171,7 +171,7 @@ class Finder:
         found.slots.append(slots)
         maps = {"owner": _small_type(owner), "foreground": foreground}
         if self.portraitist is not None:
-            maps["portraits"], maps["portrayed"] = self.portraitist.take(
+            taken = self.portraitist.take(
                 len(found) - 1,
                 frame.pixels,
                 owner,
@@ -179,6 +179,7 @@ class Finder:
                 detections.boxes,
                 slots,
             )
+            maps |= dict(zip(("portraits", "portrayed", "clear"), taken))
         found.maps.add(**maps)
         if moving is not None:
             found.baseline.append(self._blobs(moving))

@@ -12,9 +12,10 @@ import tensorflow as tf
 from tfdecomp.motion.portraits import Album
 
 MOST = 20_000  # portraits that are learned from
-STEPS = 1200
+STEPS = 1500
 _MOMENTS = 12  # frames of a step
 _MOST = 8  # animals of a moment
+_MOSTLY = 0.6  # of portraits that are clear, to take these alone
 _FEWEST = 4  # portraits of a stretch that is learned from
 _ENOUGH = 12  # moments with two animals, below which nothing is learned
 _APART = 10  # frames between two portraits of one, if it is there that long
@@ -111,20 +112,35 @@ def album(found, seed=0, should_stop=None):
         None where there are no portraits.
     """
     rows, pictures, times = [], [], []
-    portrayed = [found.maps.get(n, "portrayed") for n in range(len(found))]
-    total = sum(len(p) for p in portrayed if p is not None)
-    every = max(1, -(-total // MOST))
-    for number, chosen in enumerate(portrayed):
-        if chosen is None or number % every:
-            chosen = []
-        rows.append({int(c): len(times) + k for k, c in enumerate(chosen)})
+    kept = _chosen(found)
+    for number, chosen in enumerate(kept):
+        numbers = found.maps.get(number, "portrayed")
+        here = enumerate(numbers[chosen] if len(chosen) else [], len(times))
+        rows.append({int(n): k for k, n in here})
         times.extend([number] * len(chosen))
         if len(chosen):
-            pictures.append(found.maps.get(number, "portraits"))
+            pictures.append(found.maps.get(number, "portraits")[chosen])
     if not pictures:
         return None
     likeness = Likeness(np.concatenate(pictures), times, seed, should_stop)
     return Album(rows, likeness.describe)
+
+
+def _chosen(found):
+    """`[T]` numbers of the portraits of each frame that are used.
+
+    Those beside which nobody is, if they are most of all: another one that is
+    near changes how an animal looks.
+    """
+    clear = [found.maps.get(n, "clear") for n in range(len(found))]
+    clear = [np.zeros(0, bool) if c is None else c for c in clear]
+    total = sum(len(c) for c in clear)
+    if sum(c.sum() for c in clear) >= _MOSTLY * total:
+        kept = [np.flatnonzero(c) for c in clear]
+    else:
+        kept = [np.arange(len(c)) for c in clear]
+    every = max(1, -(-sum(len(k) for k in kept) // MOST))
+    return [k if n % every == 0 else k[:0] for n, k in enumerate(kept)]
 
 
 class _Pairs:
