@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import pytest
 
@@ -36,3 +37,22 @@ def pytest_collection():
         gc.freeze()
         gc.set_threshold(7_000)
         gc.enable()
+
+
+_REWRITES = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Lets TensorFlow rewrite the graphs of slow tests alone.
+
+    Most graphs run once or twice here, and to rewrite one takes longer. What a
+    test starts as a process of its own rewrites, as all that users start does.
+    """
+    rewrites = item.get_closest_marker("slow") is not None
+    stash = item.config.stash
+    if "tensorflow" in sys.modules and rewrites != stash.get(_REWRITES, True):
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": not rewrites}
+        )
+        stash[_REWRITES] = rewrites

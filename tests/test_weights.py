@@ -17,6 +17,7 @@ SCORES = {
     "ConvVAE": "nll_bound",
     "DVIP": "elbo",
     "RNEM": "f_ari",
+    "DDPAE": "apart",
     "SILOT": "mota",
     "ConnectedComponents": "mota",
 }

@@ -44,6 +44,8 @@ SHOWN = (
     "ari_clip",
     "f_ari_clip",
     "mse",
+    "mse_copied",
+    "apart",
     "velocity_cosine",
     "count_accuracy",
     "count_error",

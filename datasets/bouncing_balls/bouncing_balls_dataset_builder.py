@@ -141,6 +141,22 @@ _GENERATED = {
         "stream": "binary4",
         "num_test": 200,
     },
+    # 800 units, radius 60, velocities of -20 to 20 units each way: in boxes of
+    # 10 units, an rms speed of sqrt(2 * 140) / 80.
+    "ddpae4": {
+        **_WHITE,
+        "stream": "ddpae4",
+        "num_frames": 60,
+        "height": 128,
+        "width": 128,
+        "radius_light": 0.75,
+        "radius_heavy": 0.75,
+        "mass_heavy": 1.0,
+        "speed": 0.209,
+        "num_train": 50_000,
+        "num_validation": 500,
+        "num_test": 2_000,
+    },
 }
 _FILE4 = {**_BALLS4, "file_name": "balls4mass64.h5"}
 _FILE678 = {

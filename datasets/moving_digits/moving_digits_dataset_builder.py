@@ -27,12 +27,10 @@ class MovingDigitsConfig(digit_builder.DigitConfig):
         super().__post_init__()
         if self.speed_range is not None:
             self.speed_range = tuple(self.speed_range)
-        planes = (moving_digits.NUM_DIGITS, moving_digits.CHANNELS)
-        if (self.max_objects, self.channels) != planes:
+        if self.max_objects != moving_digits.NUM_DIGITS:
             raise ValueError(
-                "there are two digits on planes of their own: max_objects and "
-                f"channels must be 2 and 3, not {self.max_objects} and "
-                f"{self.channels}"
+                f"there are two digits: max_objects must be 2, not "
+                f"{self.max_objects}"
             )
         if self.extra_splits:
             raise ValueError(
@@ -51,6 +49,7 @@ class MovingDigitsConfig(digit_builder.DigitConfig):
             speed_range=self.speed_range,
             pool_size=self.pool_size,
             pool_split=self.pool_split,
+            channels=self.channels,
         )
 
 
@@ -83,10 +82,21 @@ _CONFIGS["digits_quick"] = {
     "cell": 14,
     "pool_split": "disjoint",
 }
+# The same scenes without the colours that give the digits away.
+_CONFIGS |= {
+    f"{name}_gray": {**_CONFIGS[name], "channels": 1, "stream": name}
+    for name in ("digits", "strokes", "mnist")
+}
+_CONFIGS["gray_quick"] = {
+    **_CONFIGS["digits_quick"],
+    "channels": 1,
+    "stream": "digits_quick",
+    "num_train": 10_000,
+}
 
 
 class Builder(digit_builder.DigitBuilder):
-    """A red and a green digit that bounce off the frame's edges."""
+    """Two digits, red and green or both grey, that bounce off the edges."""
 
     name = "tfdecomp_moving_digits"
     VERSION = tfds.core.Version("1.0.0")

@@ -336,7 +336,7 @@ class TestBattery:
 
         parameters = {k: tf.constant(v) for k, v in entry.parameters.items()}
 
-        @tf.function
+        @tf.function(autograph=False)
         def graph():
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
@@ -361,7 +361,7 @@ class TestBattery:
         found = entry.distribution()
         value = as_tensor(found, at(entry, some(entry, 3)[1:2])[0])
 
-        @tf.function
+        @tf.function(autograph=False)
         def in_and_after_a_loop():
             found = entry.distribution()
             inside = tf.while_loop(

@@ -337,3 +337,108 @@ def test_unknown_granularity_is_named(case):
 def test_unknown_component_is_named(case):
     with pytest.raises(ValueError, match="component must be one of"):
         PixelMixture(*case[:2], 0.3, component="laplace")
+
+
+# ---- a variance for each slot -----------------------------------------------
+
+VARIANCES = (0.02, 0.07, 0.3)
+
+
+def of_slots(case, granularity="pixel", component="normal"):
+    means, logits, _ = case
+    return PixelMixture(means, logits, VARIANCES, granularity, component)
+
+
+def densities(case, component):
+    """SciPy's, `[B, K, H, W, C]`, each slot with its own variance."""
+    means, _, frames = case
+    return np.stack(
+        [
+            plain_density(frames, means[:, k : k + 1], v, component)[:, 0]
+            for k, v in enumerate(VARIANCES)
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_slots_with_their_own_variances_are_mixed(case, granularity, component):
+    density = densities(case, component)
+    if granularity == "pixel":
+        density = density.prod(-1, keepdims=True)
+    masks = np.asarray(tf.nn.softmax(case[1], axis=1))
+    expected = np.log((masks * density).sum(1)).sum((1, 2, 3))
+    mixture = of_slots(case, granularity, component)
+    assert_close(mixture.log_prob(case[2]), expected, 1e-5)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_likelihoods_of_such_pixels_are_densities(case, component):
+    density = densities(case, component).prod(-1)
+    masks = np.asarray(tf.nn.softmax(case[1], axis=1))[..., 0]
+    score = of_slots(case, component=component).score(case[2])
+    expected = (masks * density).sum(1)
+    assert_close(score.pixel_likelihood()[:, 0, ..., 0], expected, 1e-4)
+    own = density / density.sum(1, keepdims=True)
+    assert_close(score.mask_posterior()[..., 0], own, 1e-4)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_their_closed_form_gradients_are_finite_differences(
+    case, granularity, component
+):
+    means, logits, frames = (np.asarray(part) for part in case)
+
+    def nll(means, logits):
+        mixture = PixelMixture(means, logits, VARIANCES, granularity, component)
+        return -float(tf.reduce_sum(mixture.log_prob(frames)))
+
+    score = of_slots(case, granularity, component).score(frames)
+    slopes = (score.gradient_by_means(), score.gradient_by_logits())
+    for number, slope in enumerate(slopes):
+        step = 1e-2 * np.asarray(draw(*slope.shape, seed=9))
+        ends = []
+        for sign in (1, -1):
+            point = [means, logits]
+            point[number] = np.float32(point[number] + sign * step)
+            ends.append(nll(*point))
+        expected = (ends[0] - ends[1]) / 2
+        found = np.sum(step * np.asarray(slope))
+        assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_equal_variances_of_slots_are_one_variance(case):
+    means, logits, frames = case
+    one = PixelMixture(means, logits, 0.07, "pixel")
+    each = PixelMixture(means, logits, [0.07] * 3, "pixel")
+    for name in ("log_prob", "unnormalized_log_prob"):
+        found = getattr(each, name)(frames)
+        assert_close(found, getattr(one, name)(frames), 1e-6)
+    assert_close(each.variance(), one.variance(), 1e-6)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_samples_spread_as_their_slots_do(component):
+    means = tf.reshape(tf.constant([0.0, 50.0, 100.0]), [3, 1, 1, 1])
+    mixture = PixelMixture(
+        tf.tile(means, [1, 1, 1, 2]),
+        tf.zeros([3, 1, 1, 1]),
+        VARIANCES,
+        component=component,
+    )
+    samples = np.ravel(mixture.sample(20_000, seed=1))
+    for k, variance in enumerate(VARIANCES):
+        of_slot = samples[np.round(samples / 50) == k]
+        assert np.var(of_slot) == pytest.approx(variance, rel=0.05)
+    spread = np.mean(np.square([0, 50, 100])) - 50**2 + np.mean(VARIANCES)
+    np.testing.assert_allclose(mixture.variance(), spread, rtol=1e-5)
+
+
+def test_of_two_slots_that_fit_the_one_with_less_variance_has_the_pixel():
+    means = tf.zeros([2, 1, 1, 3])
+    mixture = PixelMixture(means, tf.zeros([2, 1, 1, 1]), [0.09**2, 0.11**2])
+    shares = mixture.score(tf.zeros([1, 1, 3])).mask_posterior()
+    ratio = np.ravel(shares[0] / shares[1])
+    np.testing.assert_allclose(np.log(ratio), 3 * np.log(11 / 9), rtol=1e-5)

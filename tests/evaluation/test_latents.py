@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.stats import norm
 
-from tests.models import tiny_dvip
+from tests.models.tiny import tiny_dvip
 from tfdecomp.evaluation import latents as latents_lib
 from tfdecomp.evaluation.clips import wanted_frames
 from tfdecomp.evaluation.latents import Latents

@@ -56,6 +56,8 @@ def test_conditions_apply_to_the_training_sets_they_name():
         ({"velocity": True}, "set num_predicted"),
         ({"skip_frames": 4, "num_frames": 4}, "leaves none of 4"),
         ({"centres": "mass"}, "centres must be"),
+        ({"places": "boxes"}, "places must be 'locations' or 'masks', got 'b"),
+        ({"apart_distance": 0.0}, "apart_distance must be above 0, got 0.0"),
         ({"bound_samples": -1}, "bound_samples must be at least 0"),
         ({"mi_samples": -1}, "mi_samples must be at least 0"),
         ({"mi_neighbours": 0}, "mi_neighbours must be at least 1"),
@@ -241,6 +243,10 @@ def test_table_protocols_ask_what_the_paper_asks():
     (velocity,) = named("velocity").expand(f"{BALLS}/color4")
     assert (velocity.num_frames, velocity.num_predicted) == (10, 5)
     assert velocity.velocity
+    for name, frames in (("ddpae", 10), ("ddpae_quick", 5)):
+        (ddpae,) = named(name).expand("moving_digits/mnist_gray")
+        assert (ddpae.num_frames, ddpae.num_predicted) == (frames, 10)
+        assert (ddpae.places, ddpae.velocity_shift) == ("locations", 2)
     (dvip,) = named("dvip").expand("moving_digits/mnist")
     assert (dvip.split, dvip.num_frames) == ("test", None)
     assert (dvip.mi_samples, dvip.mi_neighbours) == (1000, 3)

@@ -1,5 +1,7 @@
 """The runner on a model whose answers are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -262,6 +264,79 @@ def test_velocities_of_a_frozen_prediction_are_not_counted():
     # From the last observed to the first predicted frame nothing moves.
     assert result["velocity_cosine"] is None
     assert result["velocity_pairs"] == 0
+
+
+class Placed(Oracle):
+    """Says where the squares are, off by some pixels, and has no masks.
+
+    Slot 1 is green, slot 2 red; in clips of an odd number both are red.
+    """
+
+    background_slot = 0
+
+    def __init__(self, off=1.0):
+        super().__init__(with_masks=False)
+        self.off = off
+
+    def __call__(self, inputs, training=False, num_slots=None):
+        outputs = super().__call__(inputs)
+        video = tf.cast(inputs["video"], tf.float32)[..., :2]
+        line = tf.range(SIZE, dtype=tf.float32) + 0.5
+        mass = tf.reduce_sum(video, [2, 3])  # [B, T, 2], red and green
+        y = tf.einsum("bthwk,h->btk", video, line) / mass
+        x = tf.einsum("bthwk,w->btk", video, line) / mass
+        red, green = tf.unstack(tf.stack([y, x], -1) + [0.0, self.off], axis=2)
+        odd = inputs["seed"][:, 1, None, None] % 2 == 1
+        slots = [tf.zeros_like(red), tf.where(odd, red, green), red]
+        locations = tf.stack(slots, 2)
+        presence = tf.ones_like(locations[..., 0])
+        return {**outputs, "locations": locations, "presence": presence}
+
+
+@pytest.mark.parametrize("num_predicted", [0, 3])
+def test_clips_are_apart_where_each_object_has_a_slot(num_predicted):
+    protocol = Protocol(
+        num_frames=4,
+        num_predicted=num_predicted,
+        places="locations",
+        apart_distance=1.5,
+    )
+    options = {"labels": (*LABELS, "position")}
+    result = _evaluate(Placed(), protocol, **options)
+    if not num_predicted:  # one pass over the longest serves all
+        lengths = [{"num_frames": n} for n in (2, 4)]
+        protocol = dataclasses.replace(protocol, conditions=lengths)
+    even = [float(n % 2 == 0) for n in range(CLIPS)]
+    for part in result.get("conditions", [result]):
+        assert part["per_clip"]["apart"] == even
+    assert result["apart"] == pytest.approx(np.mean(even))
+    assert _evaluate(Placed(off=2.0), protocol, **options)["apart"] == 0.0
+
+
+def test_velocities_may_be_of_a_models_own_places():
+    options = {"num_frames": 4, "num_predicted": 3, "velocity": True}
+    protocol = Protocol(**options, places="locations", num_clips=1)
+    result = _evaluate(Placed(), protocol, labels=(*LABELS, "position"))
+    assert result["per_frame"]["velocity_cosine"] == pytest.approx([1.0] * 3)
+    with pytest.raises(ValueError, match="needs masks; this model gives none"):
+        _evaluate(Placed(), Protocol(**options))
+    with pytest.raises(ValueError, match="needs locations; this model gives"):
+        _evaluate(ColorModel(), Protocol(**options, places="locations"))
+
+
+def test_predictions_stand_beside_the_last_frame_shown_again():
+    protocol = Protocol(num_frames=4, num_predicted=3)
+    result = _evaluate(ColorModel(), protocol)
+    video = _scenes()["video"] / 255
+    copied = np.square(video[:, 3:4] - video[:, 4:7]).mean((2, 3, 4))
+    assert result["mse_copied"] == pytest.approx(copied.mean())
+    found = result["per_frame"]["mse_copied"]
+    assert found == pytest.approx(copied.mean(0), abs=1e-6)
+    p = np.clip(0.5 * video[:, 3:4], 1e-4, 1 - 1e-4)
+    entropy = video[:, 4:7] * np.log(p) + (1 - video[:, 4:7]) * np.log(1 - p)
+    expected = -entropy.sum((2, 3, 4)).mean()
+    assert result["bce"] == pytest.approx(expected, rel=1e-4)
+    assert not {"mse_copied", "bce"} & set(result["observed"])
 
 
 def test_a_model_without_masks_gets_no_segmentation_scores():

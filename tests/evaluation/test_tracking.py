@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.metrics import track_scenes
-from tests.models import tiny_silot
+from tests.models.tiny import tiny_silot
 from tfdecomp.data import fake
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.runner import evaluate

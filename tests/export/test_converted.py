@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from export_models import SIZE, Silhouettes, tiny_provide
 
-from tests.models import tiny_dvip, tiny_lavae, tiny_vaes
+from tests.models.tiny import tiny_dvip, tiny_lavae, tiny_vaes
 from tfdecomp.exporting import converted, feed_forward, litert
 from tfdecomp.exporting.check import ExportError
 from tfdecomp.models.vae import VAE

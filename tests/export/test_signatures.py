@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from export_models import Silhouettes
 
-from tests.models import tiny_dvip, tiny_lavae
+from tests.models.tiny import tiny_dvip, tiny_lavae
 from tfdecomp.exporting import signatures as lib
 
 

@@ -174,7 +174,7 @@ def test_scoring_can_be_stopped_between_runs():
 
 @pytest.mark.slow
 def test_a_model_that_is_given_the_background_is_scored_with_it():
-    from tests.models import tiny_silot
+    from tests.models.tiny import tiny_silot
     from tfdecomp.prediction import stream
 
     size = (40, 48)

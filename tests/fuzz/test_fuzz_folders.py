@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.fuzz import limits
-from tests.stored_models import sign, write_run
+from tests.untrusted.stored_models import sign, write_run
 from tfdecomp.console import commands
 from tfdecomp.sharing import hub
 from tfdecomp.storage import configs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models import rnem_numpy
+from tests.models.oracles import rnem_numpy
 from tests.test_case import assert_close, check_layer
 from tfdecomp.layers.group_decoder import GroupDecoder, enlarged
 from tfdecomp.layers.pairwise_interaction import PairwiseInteraction, others

@@ -117,6 +117,42 @@ def test_shift_compares_longer_differences():
     np.testing.assert_allclose(two[0, 1:, 0], 1.0)
 
 
+def test_places_of_objects_are_those_of_the_slots_next_to_them():
+    rng = np.random.default_rng(0)
+    true = rng.uniform(0, 30, (5, 6, 3, 2))
+    order = np.array([rng.permutation(3) for _ in range(5)])
+    slots = np.take_along_axis(true, order[:, None, :, None], 2) + 0.1
+    slots = np.concatenate([np.zeros((5, 6, 1, 2)), slots], 2)
+    there = np.ones((5, 6, 3), bool)
+    places, found = dynamics.places_of_objects(
+        slots,
+        np.ones((5, 6, 4), bool),
+        true,
+        there,
+        3,
+        np.zeros(5, int),
+        (32,) * 2,
+    )
+    assert found.all()
+    np.testing.assert_allclose(places, true + 0.1)
+    distance = dynamics.object_distance(places, found, true, there)
+    np.testing.assert_allclose(distance, 0.1 * 2**0.5)
+    cosine = dynamics.place_cosine(places, found, true, there, 3, 2)
+    np.testing.assert_allclose(cosine, 1.0)
+
+
+def test_distances_are_means_of_frames_in_which_there_is_an_object():
+    places = np.zeros((1, 4, 3, 2))
+    true = np.array([3.0, 4.0]) * np.array([1, 2, 9, 9])[:, None, None]
+    true = np.broadcast_to(true, places.shape)
+    there = np.zeros((1, 4, 3), bool)
+    there[:, :2, :2] = True  # two frames of two objects
+    found = np.ones((1, 4, 3), bool)
+    found[:, 1, 1] = False  # the second one's slot is empty in one of them
+    distance = dynamics.object_distance(places, found, true, there)
+    np.testing.assert_array_equal(distance, [[7.5, np.inf, np.nan]])
+
+
 @pytest.mark.parametrize("shift, observed", [(0, 3), (4, 3), (1, 6)])
 def test_impossible_spans_are_refused(two_squares, shift, observed):
     with pytest.raises(ValueError, match="expected 1 <= shift"):

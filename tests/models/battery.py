@@ -15,10 +15,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tests.models import (
+from tests.models.tiny import (
+    tiny_ddpae,
     tiny_dvip,
     tiny_iodine,
     tiny_lavae,
+    tiny_monet,
     tiny_provide,
     tiny_rnem,
     tiny_silot,
@@ -27,9 +29,11 @@ from tests.models import (
 from tfdecomp.models.background_subtraction import BackgroundSubtraction
 from tfdecomp.models.connected_components import ConnectedComponents
 from tfdecomp.models.conv_vae import ConvVAE
+from tfdecomp.models.ddpae import DDPAE
 from tfdecomp.models.dvip import DVIP
 from tfdecomp.models.iodine import IODINE
 from tfdecomp.models.lavae import LAVAE
+from tfdecomp.models.monet import MONet
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.models.rnem import RNEM
 from tfdecomp.models.seq_iodine import SequentialIODINE
@@ -92,6 +96,7 @@ _LAVAE = functools.partial(
 _SILOT = functools.partial(
     tiny_silot.tiny, sample_in_evaluation=True, independent_propagation=False
 )
+_DDPAE = functools.partial(tiny_ddpae.tiny, sample_in_evaluation=True)
 _CONNECTED = functools.partial(
     ConnectedComponents, image_size=tiny_silot.SIZE, num_slots=5
 )
@@ -112,9 +117,11 @@ SYSTEMS = (
     System(IODINE, tiny_iodine.tiny, _three(tiny_iodine.video)),
     System(SequentialIODINE, _SEQ_IODINE, _three(tiny_iodine.video)),
     System(PROVIDE, tiny_provide.tiny, _three(tiny_provide.video)),
+    System(MONet, tiny_monet.tiny, _three(tiny_monet.video)),
     System(LAVAE, _LAVAE, tiny_lavae.clips),
     System(DVIP, tiny_dvip.tiny, _three(tiny_dvip.video)),
     System(RNEM, tiny_rnem.tiny, _three(tiny_rnem.video)),
+    System(DDPAE, _DDPAE, _three(tiny_ddpae.video)),
     System(SILOT, _SILOT, _CLIPS, idle=_blind),
     System(ConnectedComponents, _CONNECTED, _CLIPS),
     System(BackgroundSubtraction, _SUBTRACTION, _CLIPS, given=_BLACK),

@@ -138,7 +138,10 @@ def test_a_compiled_clip_of_bytes_gives_what_a_batch_of_fractions_gives(tiny):
 @each(SYSTEMS)
 def test_a_video_in_chunks_is_the_video_and_looks_not_ahead(tiny):
     found = tiny.read(0, 2, T)
-    for name in found.keys() - {"loss"}:
+    names = found.keys() - {"loss"}
+    if tiny.system.cls.looks_ahead:  # looks are those of all frames so far
+        names &= {"presence", "boxes", "locations", "track_ids"}
+    for name in names:
         assert_close(found[name], tiny.whole[name], 1e-4)
     for function in tiny.stream._compiled.values():  # so no graph grows with T
         assert function.experimental_get_tracing_count() == 1

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.models import tiny_vaes
-from tests.models.tiny_vaes import GRID_SIZE, L
+from tests.models.tiny import tiny_vaes
+from tests.models.tiny.tiny_vaes import GRID_SIZE, L
 from tfdecomp import training
 from tfdecomp.layers.grid_decoder import GridDecoder
 from tfdecomp.models.conv_vae import ConvVAE
@@ -24,12 +24,16 @@ def _repeated(picture, count):
 
 def _bound(model, inputs, num_samples):
     """Compiled: there are many clips."""
-    run = tf.function(lambda: model.log_likelihood_bound(inputs, num_samples))
+    run = tf.function(
+        lambda: model.log_likelihood_bound(inputs, num_samples), autograph=False
+    )
     return np.asarray(run())
 
 
 def _elbo(model, inputs):
-    return -np.asarray(tf.function(lambda: model(inputs)["loss"])())
+    return -np.asarray(
+        tf.function(lambda: model(inputs)["loss"], autograph=False)()
+    )
 
 
 def _parameters(model, video):

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.models import test_provide as provide
-from tests.models import tiny_iodine as iodine
+from tests.models.tiny import tiny_iodine as iodine
 from tests.test_case import assert_close
 from tfdecomp.layers.frame_features import FrameFeatures
 from tfdecomp.models.iodine import IODINE, PICTURE_INPUTS

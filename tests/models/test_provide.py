@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.tiny_provide import (
+from tests.models.tiny.tiny_provide import (
     REFERENCE,
     SIZE,
     WITH_FEATURES,

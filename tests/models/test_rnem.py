@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.models import rnem_numpy, tiny_rnem
-from tests.models.tiny_rnem import SIZE, B, D, K, T, clips, tiny
+from tests.models.oracles import rnem_numpy
+from tests.models.tiny import tiny_rnem
+from tests.models.tiny.tiny_rnem import SIZE, B, D, K, T, clips, tiny
 from tests.test_case import assert_close
 from tfdecomp.layers.group_decoder import GroupDecoder
 from tfdecomp.layers.pairwise_interaction import PairwiseInteraction

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.models import tiny_vaes
-from tests.models.tiny_vaes import SIZE, D
+from tests.models.tiny import tiny_vaes
+from tests.models.tiny.tiny_vaes import SIZE, D
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.deconv_decoder import DeconvDecoder
 from tfdecomp.models.vae import VAE

@@ -9,7 +9,7 @@ import pytest
 
 import tfdecomp
 from tests.data import video_files as files
-from tests.models import tiny_dvip, tiny_lavae
+from tests.models.tiny import tiny_dvip, tiny_lavae
 from tfdecomp.data import errors
 from tfdecomp.data.video import video_frames, video_io
 from tfdecomp.prediction import footage as footage_lib

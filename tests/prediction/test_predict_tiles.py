@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.models import tiny_silot
+from tests.models.tiny import tiny_silot
 from tfdecomp.prediction import runner, tiles
 from tfdecomp.prediction.stream import Stream
 from tfdecomp.sharing import hub

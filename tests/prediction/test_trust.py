@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tfdecomp
-from tests.models import tiny_lavae
+from tests.models.tiny import tiny_lavae
 from tfdecomp import builders
 from tfdecomp.motion.detections import FILLED, Linked
 from tfdecomp.prediction import runner, trust

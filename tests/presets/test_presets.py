@@ -10,7 +10,7 @@ import operator
 import pytest
 
 from tests.models.test_provide import WITH_FEATURES
-from tests.models.tiny_iodine import INPUTS_OF_THE_TEXT
+from tests.models.tiny.tiny_iodine import INPUTS_OF_THE_TEXT
 from tfdecomp import training
 from tfdecomp.storage import configs
 

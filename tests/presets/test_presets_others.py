@@ -1,4 +1,4 @@
-"""Presets of DVIP, LAVAE and CLEVR: `paper` is the text, `reference` the code.
+"""Presets of DVIP, LAVAE, DDPAE and CLEVR: the text, or the authors' code.
 
 SILOT's, PROVIDE's and IODINE's have tests of their own.
 """
@@ -48,6 +48,36 @@ SPRITES = {
     "papers/lavae_mnist_10k": 17,
     "papers/lavae_multi_dsprites": 21,
 }
+# As the authors' code has them, but for `kl_estimate`.
+DDPAE = {
+    "papers/ddpae_digits": {
+        "image_size": (64, 64),
+        "num_components": 2,
+        "units": 64,
+        "scale_prior": 2.0,
+    },
+    "papers/ddpae_balls": {
+        "image_size": (128, 128),
+        "num_components": 4,
+        "units": 128,
+        "scale_prior": 4.0,
+    },
+}
+DDPAE_BOTH = {
+    "num_input": 10,
+    "features": 256,
+    "content_dim": 128,
+    "scale_std": 0.2,
+    "shift_std": 1.0,
+    "increment_std": 0.1,
+    "deviation": 0.3,
+    "kl_weight": 1.0,
+    "kl_estimate": "exact",
+    "predicted_only": 0.0,
+    "independent_components": False,
+    "encoder.features": 256,
+    "object_encoder.features": 128,
+}
 # The settings that shipped weights were trained with.
 QUICK = {
     "quick/dvip": {
@@ -69,6 +99,18 @@ def own_config():
 def check(model, wanted):
     for name, value in wanted.items():
         assert operator.attrgetter(name)(model) == value, name
+
+
+@pytest.mark.parametrize("name", DDPAE)
+def test_ddpae_is_the_code(name):
+    configs.parse([name])
+    settings = training.build_settings()
+    check(settings.model, {**DDPAE_BOTH, **DDPAE[name]})
+    optimizer = settings.optimizer
+    assert (optimizer.beta_1, optimizer.beta_2) == (0.5, 0.999)
+    rates = [optimizer.learning_rate(step) for step in (99_999, 100_000)]
+    assert [float(rate) for rate in rates] == pytest.approx([1e-3, 1e-4])
+    assert settings.num_steps == 200_000 and settings.clip_norm is None
 
 
 @pytest.mark.slow

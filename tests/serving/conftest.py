@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.stored_models import write_run
+from tests.untrusted.stored_models import write_run
 from tfdecomp.data.video import video_io
 
 _CONFIG = "training.run.dataset = 'tfdecomp_bouncing_balls/color3_quick'\n"

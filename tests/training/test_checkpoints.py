@@ -47,14 +47,14 @@ def test_a_full_disk_in_training_leaves_the_last_checkpoint(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     fill_disk_at(saving.checkpoint_path(folder, 20))
-    tiny_model.parse()
+    tiny_model.parse(tiny_model.ONE_GRAPH)
     with pytest.raises(saving.CheckpointError, match="disk is full"):
         training.run(tmp_path)
     assert saving.checkpoint_steps(folder) == [0, 10]
     model, info = training.restore_model(tmp_path)
     assert info["step"] == 10 and model.built
     # With space again the same command goes on.
-    tiny_model.parse()
+    tiny_model.parse(tiny_model.ONE_GRAPH)
     assert training.run(tmp_path)["state"] == "finished"
 
 

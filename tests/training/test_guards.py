@@ -42,7 +42,7 @@ def folder(finished, tmp_path):
 
 
 def test_in_a_pipe_there_is_one_line_per_log(tmp_path, capsys):
-    tiny_model.parse("training.run.clip_lengths = ((0, 1),)")
+    tiny_model.parse(tiny_model.ONE_GRAPH)
     training.run(tmp_path)
     printed = lines(capsys.readouterr().out)
     assert len(printed) == 8
@@ -138,7 +138,9 @@ def test_a_file_is_no_work_directory(tmp_path):
 
 def test_skipped_steps_are_reported(tmp_path, capsys):
     # Clips 20 and 21 are in step 5 of batches of four.
-    tiny_model.parse("tests.tiny_dataset.bad_clips = (20, 21)")
+    tiny_model.parse(
+        "tests.tiny_dataset.bad_clips = (20, 21)", tiny_model.ONE_GRAPH
+    )
     assert training.run(tmp_path)["state"] == "finished"
     assert "skipped 1 of the last 5 steps" in capsys.readouterr().out
     rows = workdir.History(tmp_path / "train" / "scalars.jsonl").read()
@@ -151,6 +153,7 @@ def test_too_many_skipped_steps_stop_the_run(tmp_path):
     tiny_model.parse(
         f"tests.tiny_dataset.bad_clips = {bad}",
         "training.run.max_nonfinite = 4",
+        tiny_model.ONE_GRAPH,
     )
     with pytest.raises(callbacks.TrainingError) as error:
         training.run(tmp_path)

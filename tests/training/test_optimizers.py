@@ -73,6 +73,64 @@ def test_a_step_that_is_not_taken_changes_nothing():
         np.testing.assert_array_equal(a, b.numpy())
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("initial_size", [0.0, 1.0])
+def test_rmsprop_takes_the_steps_of_a_plain_loop(momentum, initial_size):
+    rng = np.random.default_rng(1)
+    start = [rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
+    weights = [tf.Variable(value) for value in start]
+    rmsprop = optimizers.RMSProp(
+        0.1, momentum=momentum, initial_size=initial_size
+    )
+    rmsprop.build(weights)
+    expected = [np.float64(value) for value in start]
+    sizes = [np.full(shape, initial_size) for shape in SHAPES]
+    changes = [np.zeros(shape) for shape in SHAPES]
+    for count in range(1, 6):
+        gradients = _gradients(count)
+        _update(rmsprop, weights, gradients, count)
+        for i, g in enumerate(gradients):
+            sizes[i] = 0.9 * sizes[i] + 0.1 * np.float64(g) ** 2
+            change = g / np.sqrt(sizes[i] + 1e-10)
+            changes[i] = momentum * changes[i] + change
+            expected[i] = expected[i] - 0.1 * changes[i]
+            np.testing.assert_allclose(weights[i], expected[i], rtol=1e-4)
+    assert all(np.any(a != b) for a, b in zip(weights, start))
+
+
+def test_rmsprop_takes_the_steps_of_keras():
+    weights, theirs = tf.Variable([1.0, 2.0]), keras.Variable([1.0, 2.0])
+    rmsprop = optimizers.RMSProp(0.1, epsilon=1e-7, initial_size=0.0)
+    rmsprop.build([weights])
+    oracle = keras.optimizers.RMSprop(0.1, rho=0.9, epsilon=1e-7)
+    oracle.build([theirs])
+    for count, gradient in enumerate(([3.0, -0.5], [0.1, 2.0]), 1):
+        _update(rmsprop, [weights], [gradient], count)
+        oracle.apply([tf.constant(gradient)], [theirs])
+        np.testing.assert_allclose(weights, theirs.numpy(), rtol=1e-5)
+
+
+def test_rmsprop_that_begins_with_a_size_of_one_begins_slowly():
+    weight = tf.Variable([1.0, 1.0])
+    rmsprop = optimizers.RMSProp(0.25)
+    rmsprop.build([weight])
+    _update(rmsprop, [weight], [[3.0, -0.01]], 1)
+    moved = [3.0 / np.sqrt(0.9 + 0.9), -0.01 / np.sqrt(0.9)]
+    expected = 1.0 - 0.25 * np.array(moved)
+    np.testing.assert_allclose(weight, expected, rtol=1e-4)
+
+
+def test_a_step_of_rmsprop_that_is_not_taken_changes_nothing():
+    weight = tf.Variable([1.0, 2.0])
+    rmsprop = optimizers.RMSProp(0.1, momentum=0.9)
+    rmsprop.build([weight])
+    _update(rmsprop, [weight], [[1.0, 1.0]], 1)
+    before = [v.numpy() for v in (weight, *rmsprop.variables)]
+    _update(rmsprop, [weight], [[np.nan, 1.0]], 2, is_taken=False)
+    for a, b in zip(before, (weight, *rmsprop.variables)):
+        np.testing.assert_array_equal(a, b.numpy())
+
+
 def _groups(paths, patterns=("*/where/*",)):
     weights = [tf.Variable([1.0, 1.0]) for _ in paths]
     groups = optimizers.Groups(

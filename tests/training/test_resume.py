@@ -159,7 +159,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path, capsys):
     bindings = (
         "training.run.num_steps = 400",
         "training.run.checkpoint_every = 1000",
-        "training.run.clip_lengths = ((0, 1),)",
+        tiny_model.ONE_GRAPH,
     )
     tiny_model.parse(*bindings)
     training.run(tmp_path / "whole")

@@ -126,6 +126,8 @@ BINDINGS = (
     "training.run.checkpoint_every = 10",
     "training.run.clip_lengths = ((0, 1), (20, 2))",
 )
+# For a run of which the length of clips is not what is looked at.
+ONE_GRAPH = "training.run.clip_lengths = ((0, 1),)"
 
 
 def parse(*bindings):

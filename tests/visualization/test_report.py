@@ -3,15 +3,14 @@
 import base64
 import csv
 import hashlib
-import html.parser
 import io
 import re
 import struct
-import zlib
 
 import numpy as np
 import pytest
 
+from tests.visualization import report_pages
 from tfdecomp.visualization import palette, report
 from tfdecomp.visualization.report import (
     report_counts,
@@ -23,131 +22,9 @@ from tfdecomp.visualization.report import (
     report_timeline,
 )
 
-VOID = {"meta", "br", "img", "input", "hr", "link"}
-FETCHES = {"src", "href", "xlink:href", "data", "action", "poster", "srcset"}
-
-
-class Page(html.parser.HTMLParser):
-    """Elements, texts and addresses of a page; tags must be closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.addresses, self.names = [], [], [], []
-        self.events, self.texts, self.attributes = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.handle_startendtag(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes.append((tag, dict(attrs)))
-        for name, value in attrs:
-            if name in FETCHES:
-                self.addresses.append(value)
-            if name == "id":
-                self.names.append(value)
-            if name.startswith("on"):
-                self.events.append((tag, name))
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, (tag, self.open[-3:])
-        self.open.pop()
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.texts.append(data)
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.texts).split())
-
-
-def _png(height, width):
-    """A grey picture, written by hand."""
-
-    def chunk(name, data):
-        body = name + data
-        return (
-            struct.pack(">I", len(data))
-            + body
-            + struct.pack(">I", zlib.crc32(body))
-        )
-
-    rows = b"".join(b"\0" + b"\x80" * width for _ in range(height))
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
-def _table(frames, ids, centres=None, filled=None, doubts=None, side=10.0):
-    frames, ids = np.array(frames, int), np.array(ids, int)
-    if centres is None:
-        centres = np.stack([20.0 + ids, 30.0 + frames], -1)
-    centres = np.reshape(centres, (-1, 2))
-    return report.TrackTable(
-        frames,
-        frames / 25,
-        ids,
-        np.concatenate([centres - side / 2, centres + side / 2], -1),
-        np.zeros(len(frames)) if doubts is None else doubts,
-        np.zeros(len(frames)) if filled is None else filled,
-    )
-
-
-def _grid(num_frames, num_ids):
-    """Every id in every frame."""
-    ids, frames = np.divmod(np.arange(num_frames * num_ids), num_frames)
-    return _table(frames, ids + 1)
-
-
-def _render(table, **changes):
-    arguments = dict(
-        facts=[],
-        table=table,
-        doubtful=[],
-        thumbnails={},
-        background=None,
-        num_frames=50,
-        rate=25,
-    )
-    return report.render("clip.mp4", **(arguments | changes))
-
-
-def _full(**changes):
-    """A page with all its parts."""
-    table = _grid(50, 2)
-    episodes = [
-        report.Doubtful(9, 14, 0.36, (1, 2), "crossing", 0.9, "They met."),
-        report.Doubtful(30, 30, 1.2, (2,), "jump", 0.4, "It jumped."),
-    ]
-    size = (60, 90)
-    wanted = report.thumbnail_plan(episodes, table, 50, size)
-    arguments = dict(
-        facts=[("slots", 8, "from the video")],
-        doubtful=episodes,
-        thumbnails={key: _png(12, 12 + i) for i, key in enumerate(wanted)},
-        background=_png(*size),
-        baseline=_table(np.r_[:20, 25:50], [1] * 20 + [2] * 25),
-        verdict={
-            "level": "doubtful",
-            "sentence": "Look at the crossings.",
-            "figures": [("found", "96 %", "of the foreground")],
-        },
-    )
-    return _render(table, **(arguments | changes))
-
 
 def test_a_page_with_all_its_parts_parses_and_has_them_in_order():
-    words = Page(_full()).words
+    words = report_pages.Page(report_pages.full()).words
     parts = [
         "clip.mp4",
         "Doubtful. Look at the crossings.",
@@ -167,8 +44,8 @@ def test_a_page_with_all_its_parts_parses_and_has_them_in_order():
 
 
 def test_the_page_fetches_nothing():
-    text = _full()
-    page = Page(text)
+    text = report_pages.full()
+    page = report_pages.Page(text)
     assert "://" not in re.sub(r"base64,[\w+/=]*", "", text)
     assert page.addresses
     for address in page.addresses:
@@ -178,14 +55,14 @@ def test_the_page_fetches_nothing():
 
 
 def test_what_is_referred_to_is_there_and_named_once():
-    page = Page(_full())
+    page = report_pages.Page(report_pages.full())
     used = {a[1:] for a in page.addresses if a.startswith("#")}
     assert used <= set(page.names)
     assert len(set(page.names)) == len(page.names)
 
 
 def test_the_browser_runs_no_script_but_the_pages_own():
-    text = _full()
+    text = report_pages.full()
     (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
     (policy,) = re.findall('Content-Security-Policy" content="(.*?)"', text)
@@ -215,12 +92,12 @@ def test_names_from_strangers_are_shown_and_never_obeyed(evil):
     )
     text = report.render(
         evil,
-        table=_grid(50, 1),
+        table=report_pages.grid(50, 1),
         thumbnails={},
         background=None,
         **changes,
     )
-    page = Page(text)
+    page = report_pages.Page(text)
     assert page.tags.count("script") == 1
     assert not page.events and "img" not in page.tags
     assert page.tags.count("b") == 1  # the verdict's own
@@ -275,7 +152,7 @@ def test_rows_of_the_timeline_say_what_the_table_says(seed):
     filled = rng.random(len(ids)) < 0.3
     doubts = rng.random(len(ids)) * 0.7
     episode = report.Doubtful(5, 19, 0.2, (1, 3), "crossing", 0.8, "")
-    table = _table(frames, ids, filled=filled, doubts=doubts)
+    table = report_pages.table(frames, ids, filled=filled, doubts=doubts)
     rows = report_timeline.rows(table, [episode])
     assert [row.id for row in rows] == [1, 2, 3]
     for row in rows:
@@ -300,8 +177,8 @@ def test_rows_of_the_timeline_say_what_the_table_says(seed):
 
 
 def test_the_drawn_spans_are_those_of_the_table():
-    table = _table([0, 1, 2, 7, 8, 20], [4] * 6)
-    text = _render(table)
+    table = report_pages.table([0, 1, 2, 7, 8, 20], [4] * 6)
+    text = report_pages.render(table)
     (path,) = re.findall(r'<path id="s4"[^>]* d="(.*?)"', text)
     drawn = re.findall(r"M(\d+) [\d.]+H(\d+)", path)
     assert drawn == [("0", "3"), ("7", "9"), ("20", "21")]
@@ -310,8 +187,10 @@ def test_the_drawn_spans_are_those_of_the_table():
 
 
 def test_a_track_has_the_colour_that_it_has_in_the_video():
-    table = _table([0, 0], [3, 27])
-    colors = re.findall(r'data-id="\d+" style="--c:(#\w+)"', _render(table))
+    table = report_pages.table([0, 0], [3, 27])
+    colors = re.findall(
+        r'data-id="\d+" style="--c:(#\w+)"', report_pages.render(table)
+    )
     expected = "#" + bytes(palette.id_colors()[3].tolist()).hex()
     assert colors[0] == expected
     assert report_text.color(27) == expected  # they repeat after two dozen
@@ -333,7 +212,7 @@ def test_the_step_line_reads_back_as_the_counts():
     present = np.random.default_rng(1).integers(0, 4, 50)
     frames = np.repeat(np.arange(50), present)
     ids = np.concatenate([np.arange(1, n + 1) for n in present])
-    text = report_counts.draw(_table(frames, ids), None, 50, 25)
+    text = report_counts.draw(report_pages.table(frames, ids), None, 50, 25)
     path = re.findall('class="line ours" d="(.*?)"', text)[-1]
     moves = re.findall(r"([MHV])([\d.]+)(?: ([\d.]+))?", path)
     heights, x = np.full(50, np.nan), 0
@@ -351,7 +230,9 @@ def test_the_step_line_reads_back_as_the_counts():
 
 def test_the_summary_counts_tracks_lengths_gaps_and_frames():
     frames = [0, 1, 2, 3, 0, 1, 5, 2]
-    table = _table(frames, [1, 1, 1, 1, 2, 2, 2, 9], filled=np.arange(8) < 2)
+    table = report_pages.table(
+        frames, [1, 1, 1, 1, 2, 2, 2, 9], filled=np.arange(8) < 2
+    )
     found = report_tables.summary(table, 6)
     assert (found.num_tracks, found.median_length) == (3, 3)
     assert (found.num_gaps, found.filled) == (1, 0.25)
@@ -416,7 +297,9 @@ def test_episodes_are_shown_by_doubt_and_the_rest_is_counted():
         report.Doubtful(i, i, i / 25, (1,), "jump", d, f"Episode {i}.")
         for i, d in enumerate(doubts)
     ]
-    words = Page(_render(_grid(50, 1), doubtful=episodes)).words
+    words = report_pages.Page(
+        report_pages.render(report_pages.grid(50, 1), doubtful=episodes)
+    ).words
     order = [int(i) for i in re.findall(r"Episode (\d+)\.", words)]
     assert order == np.argsort(-doubts)[: len(order)].tolist()
     assert len(order) == 24 and "the other 16 are in doubtful.csv" in words
@@ -443,7 +326,7 @@ def test_the_table_of_doubtful_frames_reads_back():
 
 
 def test_thumbnails_show_before_during_and_after_around_the_tracks():
-    table = _grid(50, 2)
+    table = report_pages.grid(50, 2)
     episode = report.Doubtful(10, 19, 0.4, (1, 2), "crossing", 0.9, "")
     frames = report_doubtful.episode_frames(episode, 50)
     assert frames[0] < 10 <= frames[1] <= 19 < frames[2]
@@ -470,11 +353,14 @@ def test_whole_frames_serve_as_thumbnails_and_are_written_once():
         report.Doubtful(9, 11, 0.36, (1,), "jump", d, "") for d in (0.9, 0.8)
     ]
     frames = report_doubtful.episode_frames(episodes[0], 50)
-    pictures = {frame: _png(12, 20 + frame) for frame in frames}
-    text = _render(
-        _grid(50, 1), doubtful=episodes, thumbnails=pictures, size=(60, 90)
+    pictures = {frame: report_pages.png(12, 20 + frame) for frame in frames}
+    text = report_pages.render(
+        report_pages.grid(50, 1),
+        doubtful=episodes,
+        thumbnails=pictures,
+        size=(60, 90),
     )
-    page = Page(text)
+    page = report_pages.Page(text)
     assert page.tags.count("image") == 3
     assert text.count('class="thumb"') == 6
     sizes = {
@@ -486,8 +372,8 @@ def test_whole_frames_serve_as_thumbnails_and_are_written_once():
 
 
 def test_a_picture_is_read_back_from_the_page():
-    picture = _png(60, 90)
-    text = _render(_grid(50, 1), background=picture)
+    picture = report_pages.png(60, 90)
+    text = report_pages.render(report_pages.grid(50, 1), background=picture)
     (data,) = re.findall('data:image/png;base64,([^"]*)', text)
     assert base64.b64decode(data) == picture
     assert 'viewBox="0 0 90 60"' in text
@@ -495,25 +381,27 @@ def test_a_picture_is_read_back_from_the_page():
 
 def test_pictures_that_are_too_large_are_left_out_with_a_word():
     noise = np.random.default_rng(0).bytes(1_100_000)
-    large = _png(60, 90) + noise
+    large = report_pages.png(60, 90) + noise
     episodes = [
         report.Doubtful(5 * i, 5 * i, 0.0, (1,), "jump", 0.5, "")
         for i in range(9)
     ]
-    wanted = report.thumbnail_plan(episodes, _grid(50, 1), 50, (60, 90))
-    text = _render(
-        _grid(50, 1),
+    wanted = report.thumbnail_plan(
+        episodes, report_pages.grid(50, 1), 50, (60, 90)
+    )
+    text = report_pages.render(
+        report_pages.grid(50, 1),
         background=large,
         doubtful=episodes,
         thumbnails={key: large for key in wanted},
     )
-    words = Page(text).words
+    words = report_pages.Page(text).words
     assert len(text) < 5e6
     assert "too large to be shown" in words and "left out" in words
 
 
 def test_the_size_of_pictures_is_read_from_their_headers():
-    assert report_images.size(_png(7, 9)) == (7, 9)
+    assert report_images.size(report_pages.png(7, 9)) == (7, 9)
     segment = b"\xff\xe0" + struct.pack(">H", 16) + b"J" * 14
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, 480, 640, 3) + b"\0" * 9
     jpeg = b"\xff\xd8" + segment + b"\xff" + frame
@@ -528,9 +416,9 @@ def test_the_size_of_pictures_is_read_from_their_headers():
 
 @pytest.mark.parametrize("with_baseline", [False, True])
 def test_a_video_without_objects_says_so(with_baseline):
-    empty = _table([], [])
-    text = _render(empty, baseline=empty if with_baseline else None)
-    words = Page(text).words
+    empty = report_pages.table([], [])
+    text = report_pages.render(empty, baseline=empty if with_baseline else None)
+    words = report_pages.Page(text).words
     assert "No object was found" in words
     assert "No frame was found doubtful" in words
     assert "0 tracks in 50 frames" in words
@@ -539,18 +427,18 @@ def test_a_video_without_objects_says_so(with_baseline):
 
 @pytest.mark.parametrize("rate", [25, None])
 def test_a_single_picture_has_a_report(rate):
-    table = _grid(1, 3)
+    table = report_pages.grid(1, 3)
     episode = report.Doubtful(0, 0, 0.0, (1, 2), "crossing", 0.5, "Close.")
-    text = _render(
+    text = report_pages.render(
         table, doubtful=[episode], baseline=table, num_frames=1, rate=rate
     )
-    words = Page(text).words
+    words = report_pages.Page(text).words
     assert "3 tracks in 1 frame" in words
     assert "nan" not in text
 
 
 def test_without_a_rate_no_time_is_shown():
-    page = Page(_full(rate=None))
+    page = report_pages.Page(report_pages.full(rate=None))
     shown = page.words[: page.words.index("Columns of tracks.csv")]
     assert not re.search(r"\d s\b|\d:\d\d", shown)
 
@@ -561,7 +449,7 @@ def _flicker(num_frames, num_ids, seed=0):
     present = rng.random((num_ids, num_frames)) < 0.9
     ids, frames = np.nonzero(present)
     steps = rng.normal(0, 3, (num_ids, num_frames, 2)).cumsum(1)
-    return _table(
+    return report_pages.table(
         frames,
         ids + 1,
         500 + steps[ids, frames],
@@ -572,8 +460,8 @@ def _flicker(num_frames, num_ids, seed=0):
 
 def test_two_hundred_broken_tracks_make_a_page_of_bounded_size():
     table = _flicker(500, 200)
-    text = _render(table, num_frames=500, size=(1000, 1000))
-    Page(text)
+    text = report_pages.render(table, num_frames=500, size=(1000, 1000))
+    report_pages.Page(text)
     assert len(text) < 5e6
     assert text.count('class="span" stroke-width') == 200
     assert "are not shown: there are too many to draw" in text
@@ -582,23 +470,25 @@ def test_two_hundred_broken_tracks_make_a_page_of_bounded_size():
 @pytest.mark.slow
 def test_a_long_video_with_two_hundred_tracks_fits_in_five_megabytes():
     table = _flicker(20_000, 200)
-    text = _render(table, num_frames=20_000, baseline=table, size=(1000, 1000))
+    text = report_pages.render(
+        table, num_frames=20_000, baseline=table, size=(1000, 1000)
+    )
     assert len(text) < 5e6
 
 
 def test_more_tracks_than_rows_leave_the_shortest_out_and_say_so():
     num = report_timeline.MAX_ROWS + 7
-    table = _table(
+    table = report_pages.table(
         np.r_[np.zeros(num), np.ones(num - 7)],
         np.r_[np.arange(1, num + 1), np.arange(8, num + 1)],
     )
-    text = _render(table)
+    text = report_pages.render(table)
     assert "7 shorter ones are in tracks.csv" in text
     assert '<path id="s7"' not in text and '<path id="s8"' in text
 
 
 def test_spans_are_joined_only_as_far_as_it_takes():
-    table = _table(np.r_[0:100:2, 200:205], np.ones(55))
+    table = report_pages.table(np.r_[0:100:2, 200:205], np.ones(55))
     rows = report_timeline.rows(table, [])
     same, bridge = report_timeline.coarsen(rows, most=60)
     assert bridge == 0 and len(same[0].seen) == 51
@@ -635,10 +525,16 @@ def test_other_arguments_are_refused():
     with pytest.raises(ValueError, match="expected columns of one length"):
         report.TrackTable([0], [0.0], [1], np.zeros((2, 4)), [0], [0])
     with pytest.raises(ValueError, match="frames of table from 0 to 4, got 0"):
-        _render(_grid(50, 1), num_frames=5)
+        report_pages.render(report_pages.grid(50, 1), num_frames=5)
     with pytest.raises(ValueError, match="frames of baseline"):
-        _render(_grid(5, 1), baseline=_grid(50, 1), num_frames=5)
+        report_pages.render(
+            report_pages.grid(5, 1),
+            baseline=report_pages.grid(50, 1),
+            num_frames=5,
+        )
     with pytest.raises(ValueError, match="num_frames of at least 1"):
-        _render(_table([], []), num_frames=0)
+        report_pages.render(report_pages.table([], []), num_frames=0)
     with pytest.raises(ValueError, match="expected a level of"):
-        _render(_grid(5, 1), verdict={"level": "fine", "sentence": ""})
+        report_pages.render(
+            report_pages.grid(5, 1), verdict={"level": "fine", "sentence": ""}
+        )

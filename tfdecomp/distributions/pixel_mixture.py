@@ -4,7 +4,8 @@
 
 with `i` a pixel and a channel (`granularity="channel"`, PROVIDE) or a pixel
 whose channels belong together (`"pixel"`, IODINE). N is a normal density, or
-a logistic one of the same variance (IODINE's code). The gradients that
+a logistic one of the same variance (IODINE's code); s may be a number for
+each slot (MONet). The gradients that
 iterative inference feeds to its refinement network have closed forms
 (spec of PROVIDE, 5.3), so nothing here is differentiated to get them.
 """
@@ -63,7 +64,8 @@ class PixelMixture(Distribution):
     Args:
         means: `[..., K, H, W, C]`, mu.
         logits: `[..., K, H, W, 1]`; masks are their softmax over `K`.
-        variance: Scalar s.
+        variance: Scalar s, or `[K]`, that of each slot. What is left out of
+            densities is then the last slot's constant.
         granularity: `"channel"` or `"pixel"`.
         component: `"normal"` or `"logistic"`.
         name: Of the distribution.
@@ -107,7 +109,10 @@ class PixelMixture(Distribution):
         self.component = component
         self.means = as_float(means)
         self.logits = as_float(logits)
-        self.pixel_variance = variance
+        self.slot_variance = self.pixel_variance = variance
+        if as_float(variance).shape.rank:
+            self.slot_variance = as_float(variance)[:, None, None, None]
+            self.pixel_variance = as_float(variance)[-1]
         self.granularity = granularity
         self.log_masks = self.logits - log_sum(self.logits)
         self.masks = tf.exp(self.log_masks)
@@ -117,6 +122,11 @@ class PixelMixture(Distribution):
     def _parameter_properties(cls, dtype, num_classes=None):
         del dtype, num_classes
         return {"means": parameter(4), "logits": parameter(4)}
+
+    @property
+    def has_variances(self):
+        """Whether slots have variances of their own."""
+        return self.slot_variance is not self.pixel_variance
 
     def _event_shape(self):
         return self.means.shape[-3:]
@@ -130,7 +140,7 @@ class PixelMixture(Distribution):
 
     def _variance(self):
         """Of every value by itself."""
-        squares = tf.square(self.means) + self.pixel_variance
+        squares = tf.square(self.means) + self.slot_variance
         second = tf.reduce_sum(self.masks * squares, axis=_SLOTS)
         return second - tf.square(self._mean())
 
@@ -165,17 +175,21 @@ class PixelMixture(Distribution):
         axis = chosen.shape.rank - len(_PICTURE)  # none from the end here
         is_chosen = tf.one_hot(chosen, num_slots, axis=axis)
         means = tf.reduce_sum(is_chosen * self.means, axis=_SLOTS)
+        variance = self.pixel_variance
+        if self.has_variances:
+            variance = tf.reduce_sum(is_chosen * self.slot_variance, _SLOTS)
         # A gradient that passed the means alone would be no derivative.
-        return tf.stop_gradient(means + self._deviate(shape, seeds[1]))
+        noise = self._deviate(shape, seeds[1], variance)
+        return tf.stop_gradient(means + noise)
 
-    def _deviate(self, shape, seed):
+    def _deviate(self, shape, seed, variance):
         """Noise of a component around its mean."""
         if self.component == "normal":
             noise = tf.random.stateless_normal(shape, seed)
-            return tf.sqrt(as_float(self.pixel_variance)) * noise
+            return tf.sqrt(as_float(variance)) * noise
         uniform = tf.random.stateless_uniform(shape, seed, minval=1e-30)
         noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
-        return logistic_scale(self.pixel_variance) * noise
+        return logistic_scale(variance) * noise
 
     def score(self, frames):
         """How the mixture explains pictures, with gradients in closed form.
@@ -258,19 +272,26 @@ class Score:
         return attach(self.mixture.means, self.mixture.logits)
 
     def _log_density(self):
-        """log p(x_c | mu_kc) over its value at the mode."""
+        """log p(x_c | mu_kc) over its value at the mode of the last slot."""
         mixture = self.mixture
         if mixture.component == "normal":
-            return -0.5 * tf.square(self._error) / mixture.pixel_variance
-        distance = tf.abs(self._error) / logistic_scale(mixture.pixel_variance)
-        return 2.0 * math.log(2.0) - distance - 2.0 * tf.nn.softplus(-distance)
+            log_density = -0.5 * tf.square(self._error) / mixture.slot_variance
+        else:
+            scale = logistic_scale(mixture.slot_variance)
+            distance = tf.abs(self._error) / scale
+            log_density = 2.0 * math.log(2.0) - distance
+            log_density -= 2.0 * tf.nn.softplus(-distance)
+        if not mixture.has_variances:
+            return log_density
+        ratio = mixture.slot_variance / mixture.pixel_variance
+        return log_density - 0.5 * tf.math.log(ratio)
 
     def _slope(self):
         """d log p(x_c | mu_kc) / d mu_kc, `[..., K, H, W, C]`."""
         mixture = self.mixture
         if mixture.component == "normal":
-            return self._error / mixture.pixel_variance
-        scale = logistic_scale(mixture.pixel_variance)
+            return self._error / mixture.slot_variance
+        scale = logistic_scale(mixture.slot_variance)
         return tf.tanh(0.5 * self._error / scale) / scale
 
     @property
@@ -399,6 +420,27 @@ def log_sum_of_others(values, total):
     others = log_sum(others)
     rest = total + tf.math.log1p(-tf.minimum(share, 0.5))
     return tf.where(has_most, others, rest)
+
+
+def mask_divergence(log_masks, others):
+    """sum_i KL(m_i || m'_i), of a pixel's shares, nats per picture `[...]`.
+
+        sum_i sum_k m_ik (log m_ik - log m'_ik)
+
+    Args:
+        log_masks: `[..., K, H, W, 1]`, log m; exp of it sums to 1 over `K`.
+        others: `[..., K, H, W, 1]`, log m'.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from tfdecomp.distributions.pixel_mixture import mask_divergence
+        >>> one = tf.math.log([0.75, 0.25])[:, None, None, None]
+        >>> half = tf.math.log([0.5, 0.5])[:, None, None, None]
+        >>> round(float(mask_divergence(one, half)), 4)
+        0.1308
+    """
+    terms = tf.exp(log_masks) * (log_masks - others)
+    return tf.reduce_sum(terms, axis=[_SLOTS, *_PICTURE])
 
 
 def mask_entropy(masks):

@@ -218,7 +218,7 @@ def _labels(condition, source):
         "entities" in source.labels
     ):
         labels.append("entities")
-    if condition.velocity:
+    if condition.velocity or condition.apart_distance:
         _check_velocity(condition, source)
     return tuple(labels)
 
@@ -234,7 +234,7 @@ def _check_velocity(condition, source):
         )
     if not has_places and "segmentation" not in source.labels:
         raise ValueError(
-            f"protocol {condition.name!r} compares velocities, but "
+            f"protocol {condition.name!r} compares places, but "
             f"{condition.dataset} has neither positions nor a segmentation"
         )
 

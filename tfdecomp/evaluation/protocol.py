@@ -16,6 +16,11 @@ RULES = {
     "ari, f_ari": "per frame, mean over frames, then over clips",
     "ari_clip, f_ari_clip": "a clip's pixels as one partition",
     "mse": "all pixels and channels, pictures in [0, 1]",
+    "mse_copied": "the error of the last observed frame, shown again",
+    "bce": "cross entropy of predicted frames, nats per frame, predictions "
+    "kept within 1e-4 and 1 - 1e-4",
+    "apart": "share of clips in which slots, matched one to one with objects "
+    "on the observed frames, are on average within apart_distance pixels",
     "ignore_id": IGNORE_ID,
     "overlap": "arg max over slots, ties to the lower slot",
     "zero_by_zero": 1,
@@ -80,6 +85,11 @@ class Protocol:
         num_refinements: `R`; by default the model's.
         velocity: Whether to compare velocities in the predicted frames.
         velocity_shift: Frames between the two ends of a velocity.
+        apart_distance: Whether to score the share of clips that are taken
+            apart: pixels within which, on average, each object then has a slot
+            of its own in the observed frames. By default none.
+        places: Where a model's places come from, for these two: its own
+            "locations", or boxes around its "masks".
         centres: Where true places come from: the dataset's "position", the
             boxes around its "segmentation", or "auto" for the first of the
             two that the set has.
@@ -136,6 +146,8 @@ class Protocol:
     num_refinements: int | None = None
     velocity: bool = False
     velocity_shift: int = 1
+    apart_distance: float | None = None
+    places: str = "masks"
     centres: str = "auto"
     bound_samples: int | None = None
     mi_samples: int = 1000
@@ -212,6 +224,16 @@ class Protocol:
             raise ValueError(
                 f"protocol {self.name!r} compares velocities in predicted "
                 "frames; set num_predicted"
+            )
+        if self.apart_distance is not None and self.apart_distance <= 0:
+            raise ValueError(
+                f"protocol {self.name!r}: apart_distance must be above 0, got "
+                f"{self.apart_distance}; leave it out for no such score"
+            )
+        if self.places not in ("locations", "masks"):
+            raise ValueError(
+                f"protocol {self.name!r}: places must be 'locations' or "
+                f"'masks', got {self.places!r}"
             )
         if self.bound_samples and self.num_predicted:
             raise ValueError(

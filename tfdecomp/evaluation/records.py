@@ -5,6 +5,7 @@ import numpy as np
 from tfdecomp.evaluation import latents as latents_lib
 from tfdecomp.evaluation import scores as scores_lib
 from tfdecomp.evaluation import tracking as tracking_lib
+from tfdecomp.metrics import dynamics
 
 _DIGITS = 6  # of stored per-clip and per-frame values
 _OBJECTS = ("num_objects", "visibility", "position", "boxes")
@@ -92,6 +93,11 @@ class Record:
         if not condition.num_predicted:
             frames = slice(condition.skip_frames, count)
             self._add_tracks(scores, summary, kept, frames, summary)
+            # A longer condition's pass may serve this one.
+            observed = {
+                n: v[:, :count] for n, v in summary.items() if v.ndim > 1
+            }
+            self._add_places(scores, [observed], kept, count)
         (self.observed if condition.num_predicted else self.scored).append(
             scores
         )
@@ -127,33 +133,51 @@ class Record:
             summaries["observed"],
             first=count,
         )
+        predicted = {n: v[:, :more] for n, v in summary.items() if v.ndim > 1}
+        parts = [summaries["observed"], predicted]
+        self._add_places(scores, parts, kept, count)
         self.scored.append(scores)
-        if not condition.velocity:
+
+    def _add_places(self, scores, parts, kept, count):
+        """Adds what places tell: velocities, and who was taken apart.
+
+        Args:
+            scores: Of the clips.
+            parts: What `scores.summarize` returned of the `count` observed
+                frames and, if some are predicted, of these.
+            kept: Labels.
+            count: Observed frames.
+        """
+        condition = self.condition
+        if not (condition.velocity or condition.apart_distance):
             return
-        if "pred_ids" not in summary:
-            raise ValueError(
-                "the protocol compares velocities, which needs masks; this "
-                "model gives none"
-            )
-        places = ("position", "visibility")
+        names = ("position", "visibility")
         by_position = condition.centres != "segmentation"
-        by_position = by_position and all(name in kept for name in places)
-        cosine = scores_lib.velocity_scores(
-            summaries["observed"]["pred_ids"],
-            summary["pred_ids"][:, :more],
-            {
-                name: kept[name][:, : count + more]
-                for name in (places if by_position else ("segmentation",))
-            },
-            self.shape["num_slots"],
-            condition.velocity_shift,
-        )
-        usable = ~np.isnan(cosine)
-        # Batches may differ in the number of objects: keep sums and counts.
-        self.cosines.append(
-            [np.where(usable, cosine, 0.0).sum(2), usable.sum(2)]
+        by_position = by_position and all(name in kept for name in names)
+        names = names if by_position else ("segmentation",)
+        total = count + condition.num_predicted
+        found = scores_lib.object_places(
+            parts,
+            {name: kept[name][:, :total] for name in names},
+            self.shape.get("num_slots"),
+            self.shape["image_size"],
+            condition.places,
         )
         self.shape["centres"] = "position" if by_position else "segmentation"
+        if condition.apart_distance:
+            observed = [each[:, :count] for each in found]
+            scores["per_clip"]["apart"] = scores_lib.is_apart(
+                *observed, condition.apart_distance
+            )
+        if condition.velocity:
+            cosine = dynamics.place_cosine(
+                *found, count, condition.velocity_shift
+            )
+            usable = ~np.isnan(cosine)
+            # Batches may differ in the number of objects: keep sums, counts.
+            self.cosines.append(
+                [np.where(usable, cosine, 0.0).sum(2), usable.sum(2)]
+            )
 
     def _add_tracks(self, scores, summary, kept, frames, observed, first=0):
         """Adds scores of tracks; the summary's first frame is `first`."""

@@ -257,8 +257,8 @@ def compile_forward(model, condition):
         parts = {"observed": scores_lib.summarize(inputs["video"], outputs)}
         if condition.num_predicted:
             outputs = predict(model, inputs, outputs, condition.num_predicted)
-            future = inputs["future"]
-            parts["predicted"] = scores_lib.summarize(future, outputs)
+            future, last = inputs["future"], inputs["video"][:, -1:]
+            parts["predicted"] = scores_lib.summarize(future, outputs, last)
         if "masks" in outputs:
             parts["num_slots"] = tf.shape(outputs["masks"])[2]
         return parts

@@ -28,19 +28,24 @@ TERMS = (
     "entropy",
     "elbo",
 )
+_FLOOR = 1e-4  # of probabilities in `cross_entropy`, as DDPAE's authors have it
 # What a model says of its objects, slot by slot.
 OBJECTS = ("presence", "boxes", "locations")
+# Of frames: of all, and of predicted ones.
+ERRORS = ("mse", "mse_copied", "bce")
 
 
-def summarize(video, outputs) -> dict:
+def summarize(video, outputs, last=None) -> dict:
     """Reduces a decomposition on the device to what scores need.
 
     Args:
         video: `[B, T, H, W, C]`, uint8 or floating point in `[0, 1]`.
         outputs: A `Decomposition` of the same frames.
+        last: `[B, 1, H, W, C]`, the frame before them, if they are predicted:
+            who says that nothing moves has the error `mse_copied`.
 
     Returns:
-        What the outputs allow of `pred_ids` `[B, T, H, W]` int32, `mse`
+        What the outputs allow of `pred_ids` `[B, T, H, W]` int32, `ERRORS`
         `[B, T]`, the `TERMS` `[B]`, where there is a presence the
         `OBJECTS` `[B, T, K, ...]`, `track_ids` `[B, T, K]` int32, and where
         there are samples of factors `latents.READ` `[B, T, k, d]`.
@@ -51,11 +56,13 @@ def summarize(video, outputs) -> dict:
         if name in outputs
     }
     if "recon" in outputs:
-        video = tf.convert_to_tensor(video)
-        if video.dtype.is_integer:
-            video = tf.cast(video, tf.float32) / 255.0
-        error = tf.cast(outputs["recon"], tf.float32) - video
-        summary["mse"] = tf.reduce_mean(tf.square(error), axis=[2, 3, 4])
+        video = _fractions(video)
+        recon = tf.cast(outputs["recon"], tf.float32)
+        summary["mse"] = tf.reduce_mean(tf.square(recon - video), [2, 3, 4])
+        if last is not None:
+            off = _fractions(last) - video
+            summary["mse_copied"] = tf.reduce_mean(tf.square(off), [2, 3, 4])
+            summary["bce"] = cross_entropy(video, recon)
     if "masks" in outputs:
         summary["pred_ids"] = slot_ids(outputs["masks"])
     if "presence" in outputs:
@@ -73,6 +80,26 @@ def summarize(video, outputs) -> dict:
             if name in outputs
         }
     return summary
+
+
+def cross_entropy(video, recon):
+    """Of each frame, nats `[B, T]`; predictions are kept off 0 and 1.
+
+    Args:
+        video: `[B, T, H, W, C]` in `[0, 1]`, grey values being probabilities.
+        recon: `[B, T, H, W, C]`.
+    """
+    p = tf.clip_by_value(recon, _FLOOR, 1.0 - _FLOOR)
+    terms = video * tf.math.log(p) + (1.0 - video) * tf.math.log(1.0 - p)
+    return -tf.reduce_sum(terms, axis=[2, 3, 4])
+
+
+def _fractions(video):
+    """Pixels in `[0, 1]`, float32."""
+    video = tf.convert_to_tensor(video)
+    if video.dtype.is_integer:
+        return tf.cast(video, tf.float32) / 255.0
+    return tf.cast(video, tf.float32)
 
 
 def slot_ids(masks) -> tf.Tensor:
@@ -121,9 +148,10 @@ def clip_scores(
         per_clip |= {name: v.mean(1) for name, v in overlaps.items()}
         per_frame["ari"] = rand_index.ari_of_table(table)
         per_frame["f_ari"] = rand_index.ari_of_table(table, True)
-    if "mse" in summary:
-        per_frame["mse"] = np.asarray(summary["mse"], np.float64)[:, frames]
-        per_clip["mse"] = per_frame["mse"].mean(1)
+    for name in ERRORS:
+        if name in summary:
+            errors = np.asarray(summary[name], np.float64)[:, frames]
+            per_frame[name], per_clip[name] = errors, errors.mean(1)
     if "presence" in summary and objects:
         of_clips, of_frames = object_scores(
             {n: summary[n][:, frames] for n in OBJECTS if n in summary},
@@ -183,35 +211,78 @@ def _present(labels):
     return np.broadcast_to(exists[:, None], places.shape[:3])
 
 
-def velocity_scores(observed_ids, predicted_ids, batch, num_slots, shift):
-    """Velocity cosine of each pair of predicted frame and object.
+def object_places(parts, batch, num_slots, image_size, source="masks"):
+    """Where objects are, and where the slots are that were matched with them.
 
     Args:
-        observed_ids: `[B, T, H, W]` slots of the observed frames.
-        predicted_ids: `[B, P, H, W]` slots of the predicted frames.
-        batch: Has `position` `[B, T + P, L, 2]` and `visibility`
-            `[B, T + P, L]`, or else `segmentation`, whose boxes' centres
-            then are the true places.
-        num_slots: `K`.
-        shift: Frames between the two ends of a velocity.
+        parts: What `summarize` returned of the observed frames and, if some
+            are predicted, of these.
+        batch: Has `position` `[B, T, L, 2]` and `visibility` `[B, T, L]`, or
+            else `segmentation`, whose boxes' centres then are the true places.
+        num_slots: `K`; what is of locations needs none.
+        image_size: `(H, W)`.
+        source: Where slots are: at their "locations", or at the centres of
+            the boxes around their "masks".
 
     Returns:
-        `[B, P, L]`, NaN where a pair is skipped.
+        `(places, found, true places, true presence)`, `[B, T, L, 2]` and
+        `[B, T, L]` each.
+
+    Raises:
+        ValueError: If the model does not say where its slots are.
+    """
+    name = "locations" if source == "locations" else "pred_ids"
+    if name not in parts[0]:
+        raise ValueError(
+            f"the protocol compares places, which needs {source}; this model "
+            "gives none"
+        )
+    observed = parts[0][name]
+    whole = np.concatenate([part[name] for part in parts], 1)
+    if source == "locations":
+        presence = np.concatenate([part["presence"] for part in parts], 1)
+        centres, present = whole, presence > 0.5
+        background = np.zeros(len(whole), int)  # of models with locations
+    else:
+        centres, present = dynamics.box_centres(whole, num_slots)
+        background = dynamics.largest_slot(observed, num_slots)
+    true = true_places(batch)
+    places = dynamics.places_of_objects(
+        centres, present, *true, observed.shape[1], background, image_size
+    )
+    return (*places, *true)
+
+
+def is_apart(places, found, true, present, distance):
+    """Whether each object of a clip has a slot of its own near it.
+
+    Args:
+        places: `[B, T, L, 2]`, with the rest as `object_places` has it.
+        found: `[B, T, L]`.
+        true: `[B, T, L, 2]`.
+        present: `[B, T, L]`.
+        distance: Pixels below which the mean over frames and objects counts.
+
+    Returns:
+        `[B]`, 1 or 0; NaN where a clip has no object.
+    """
+    each = dynamics.object_distance(places, found, true, present)
+    exists = ~np.isnan(each)
+    count = exists.sum(1)
+    mean = np.where(exists, each, 0.0).sum(1) / np.maximum(count, 1)
+    return np.where(count > 0, np.float64(mean < distance), np.nan)
+
+
+def true_places(batch):
+    """`(places, present)` of objects, `[B, T, L, 2]` and `[B, T, L]`.
+
+    Args:
+        batch: As for `object_places`.
     """
     if "position" in batch:
-        places = np.asarray(batch["position"])
-        present = np.asarray(batch["visibility"]) > 0
-    else:
-        ids = np.asarray(batch["segmentation"])[..., 0]
-        labels = ids[ids != IGNORE_ID]
-        count = 1 + int(labels.max(initial=0))
-        places, present = dynamics.box_centres(ids, count)
-        places, present = places[:, :, 1:], present[:, :, 1:]
-    return dynamics.velocity_cosine(
-        np.concatenate([observed_ids, predicted_ids], 1),
-        places,
-        present,
-        num_slots,
-        num_observed=observed_ids.shape[1],
-        shift=shift,
-    )
+        return np.asarray(batch["position"]), batch["visibility"] > 0
+    ids = np.asarray(batch["segmentation"])[..., 0]
+    labels = ids[ids != IGNORE_ID]
+    count = 1 + int(labels.max(initial=0))
+    places, present = dynamics.box_centres(ids, count)
+    return places[:, :, 1:], present[:, :, 1:]

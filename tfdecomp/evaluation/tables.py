@@ -12,6 +12,8 @@ from tfdecomp.evaluation.protocol import Protocol
 SCORES = {"ari": "ARI", "f_ari": "F-ARI", "mse": "MSE"}
 OTHER_SCORES = {
     **SCORES,
+    "mse_copied": "MSE, copied",
+    "apart": "clips apart",
     "velocity_cosine": "velocity cosine",
     "count_accuracy": "count accuracy",
     "count_error": "count error",

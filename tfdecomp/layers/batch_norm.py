@@ -17,6 +17,7 @@ class BatchNorm(keras.layers.Layer):
     Args:
         momentum: Share of the moving statistics that a batch keeps.
         epsilon: Added to the variance.
+        scale_deviation: Deviation of the initial scales around 1.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -38,10 +39,13 @@ class BatchNorm(keras.layers.Layer):
         Ioffe and Szegedy, Batch Normalization. ICML 2015.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, momentum=0.9, epsilon=1e-5, scale_deviation=0.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
+        self.scale_deviation = scale_deviation
 
     def build(self, input_shape):
         options = {
@@ -49,8 +53,11 @@ class BatchNorm(keras.layers.Layer):
             "dtype": "float32",
             "autocast": False,
         }
+        scales = "ones"
+        if self.scale_deviation:
+            scales = keras.initializers.RandomNormal(1.0, self.scale_deviation)
         self.gamma = self.add_weight(
-            name="gamma", initializer="ones", **options
+            name="gamma", initializer=scales, **options
         )
         self.beta = self.add_weight(name="beta", initializer="zeros", **options)
         # Every replica keeps its own and a reader gets the mean; so nothing
@@ -109,4 +116,5 @@ class BatchNorm(keras.layers.Layer):
             **super().get_config(),
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "scale_deviation": self.scale_deviation,
         }

@@ -73,6 +73,8 @@ class BroadcastDecoder(keras.layers.Layer):
         channels: Colour channels `C`.
         dense: Widths of the dense layers in front; empty for none.
         mean_activation: `"sigmoid"` (PROVIDE) or `"linear"` (IODINE).
+        padding: `"same"`, or `"valid"` (MONet): the canvas is larger by what
+            the convolutions take away, so that no pixel sees its border.
         upsample: The convolutions run on a grid smaller by this factor and
             the last one draws a block of `upsample x upsample` pixels.
         activation: Hidden activation.
@@ -125,6 +127,7 @@ class BroadcastDecoder(keras.layers.Layer):
         channels=3,
         dense=(64, 64),
         mean_activation="sigmoid",
+        padding="same",
         upsample=1,
         activation="elu",
         initializer="fan_in_uniform",
@@ -144,6 +147,7 @@ class BroadcastDecoder(keras.layers.Layer):
         self.channels = channels
         self.dense = tuple(dense)
         self.mean_activation = mean_activation
+        self.padding = padding
         self.upsample = upsample
         self.activation = activation
         self.initializer = initializer
@@ -158,12 +162,13 @@ class BroadcastDecoder(keras.layers.Layer):
             "dtype": self.dtype_policy,
             **initial_values(initializer),
         }
+        conv_options = {**options, "padding": padding}
         self.dense_layers = [
             Dense(width, name=f"dense_{i}", **options)
             for i, width in enumerate(self.dense)
         ]
         self.convs = [
-            Conv2D(width, size, name=f"conv_{i}", **options)
+            Conv2D(width, size, name=f"conv_{i}", **conv_options)
             for i, (width, size) in enumerate(
                 zip(self.filters, self.kernel_sizes[:-1])
             )
@@ -171,6 +176,7 @@ class BroadcastDecoder(keras.layers.Layer):
         self.head = Conv2D(
             (channels + 1) * upsample**2,
             self.kernel_sizes[-1],
+            padding=padding,
             dtype=self.dtype_policy,
             name="head",
             **initial_values(head_initializer),
@@ -209,11 +215,23 @@ class BroadcastDecoder(keras.layers.Layer):
                 'mean_activation must be "sigmoid" or "linear", got '
                 f"{self.mean_activation!r}"
             )
+        if self.padding not in ("same", "valid"):
+            raise ValueError(
+                f'padding must be "same" or "valid", got {self.padding!r}'
+            )
 
     @property
     def grid_size(self):
-        """`(H, W)` on which the convolutions run."""
+        """`(H, W)` of what the convolutions draw."""
         return tuple(side // self.upsample for side in self.image_size)
+
+    @property
+    def canvas_size(self):
+        """`(H, W)` of what the first convolution reads."""
+        lost = 0
+        if self.padding == "valid":
+            lost = sum(self.kernel_sizes) - len(self.kernel_sizes)
+        return tuple(side + lost for side in self.grid_size)
 
     def build(self, vectors_shape):
         width = vectors_shape[-1]
@@ -224,12 +242,14 @@ class BroadcastDecoder(keras.layers.Layer):
         for layer in self.canvas_layers:
             layer.build((None, drawn))
             drawn = layer.units
-        shape = (None, *self.grid_size, width + 2)
+        shape = (None, *self.canvas_size, width + 2)
         self._set_scales(self.convs[0])
         for conv in [*self.convs, self.head]:
             conv.build(shape)
             shape = (*shape[:-1], conv.filters)
-        self.plan = first_layer.plan(*self.grid_size, self.kernel_sizes[0])
+        self.plan = first_layer.plan(
+            *self.canvas_size, self.kernel_sizes[0], self.padding
+        )
 
     def _set_scales(self, conv):
         """Initial values of the first convolution, by kind of input."""
@@ -272,7 +292,7 @@ class BroadcastDecoder(keras.layers.Layer):
                 vectors, conv.kernel, conv.bias, self.plan
             )
             return conv.activation(outputs)
-        return conv(broadcast_with_coordinates(vectors, self.grid_size))
+        return conv(broadcast_with_coordinates(vectors, self.canvas_size))
 
     def flops(self):
         """Floating-point operations per vector, as the papers write it.
@@ -281,9 +301,12 @@ class BroadcastDecoder(keras.layers.Layer):
         """
         layers = [*self.dense_layers, *self.canvas_layers]
         dense = sum(2 * math.prod(d.kernel.shape) for d in layers)
-        convs = [*self.convs, self.head]
-        per_pixel = sum(2 * math.prod(c.kernel.shape) for c in convs)
-        return dense + per_pixel * math.prod(self.grid_size)
+        size, total = self.canvas_size, dense
+        for conv in (*self.convs, self.head):
+            if self.padding == "valid":
+                size = tuple(side - conv.kernel_size[0] + 1 for side in size)
+            total += 2 * math.prod((*size, *conv.kernel.shape))
+        return total
 
     def get_config(self):
         return {
@@ -294,6 +317,7 @@ class BroadcastDecoder(keras.layers.Layer):
             "channels": self.channels,
             "dense": self.dense,
             "mean_activation": self.mean_activation,
+            "padding": self.padding,
             "upsample": self.upsample,
             "activation": self.activation,
             "initializer": self.initializer,

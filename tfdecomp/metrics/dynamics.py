@@ -129,31 +129,125 @@ def velocity_cosine(
         )
     if background is None:
         background = largest_slot(pred_ids[:, :num_observed], num_slots)
-    centres, present = box_centres(pred_ids, num_slots)
-    true_present = np.asarray(true_present, bool)
-    true_centres = np.asarray(true_centres, np.float64)
+    centres, present = places_of_objects(
+        *box_centres(pred_ids, num_slots),
+        true_centres,
+        true_present,
+        num_observed,
+        background,
+        pred_ids.shape[2:],
+    )
+    return place_cosine(
+        centres, present, true_centres, true_present, num_observed, shift
+    )
+
+
+def places_of_objects(
+    centres,
+    present,
+    true_centres,
+    true_present,
+    num_observed,
+    background,
+    image_size,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the slots are that were matched with objects (`match_slots`).
+
+    Args:
+        centres: `[B, T, K, 2]`, observed frames first.
+        present: `[B, T, K]` bool.
+        true_centres: `[B, T, L, 2]`.
+        true_present: `[B, T, L]` bool.
+        num_observed: Frames that slots are matched on.
+        background: `[B]` slot that is matched to nothing.
+        image_size: `(H, W)`; an empty slot counts as far as the diagonal.
+
+    Returns:
+        `(places, found)`, `[B, T, L, 2]` and `[B, T, L]` bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import places_of_objects
+        >>> centres = np.array([[[[9.0, 9.0], [0.0, 0.0], [4.0, 4.0]]]])
+        >>> true, there = np.array([[[[4.0, 5.0]]]]), np.ones([1, 1, 1], bool)
+        >>> used = np.ones([1, 1, 3], bool)
+        >>> places_of_objects(centres, used, true, there, 1, [0], (9, 9))[0]
+        array([[[[4., 4.]]]])
+    """
     slot_of = match_slots(
         centres[:, :num_observed],
         present[:, :num_observed],
-        true_centres[:, :num_observed],
-        true_present[:, :num_observed],
+        np.asarray(true_centres, np.float64)[:, :num_observed],
+        np.asarray(true_present, bool)[:, :num_observed],
         background,
-        far=float(np.sum(np.square(pred_ids.shape[2:]))),
+        far=float(np.sum(np.square(image_size))),
     )  # [B, L], -1 without a slot
     index = np.maximum(slot_of, 0)[:, None, :]
     found = np.take_along_axis(present, index, 2) & (slot_of >= 0)[:, None]
-    centres = np.take_along_axis(centres, index[..., None], 2)
+    return np.take_along_axis(centres, index[..., None], 2), found
+
+
+def place_cosine(
+    places, found, true_centres, true_present, num_observed, shift=1
+) -> np.ndarray:
+    """`velocity_cosine` of places of objects.
+
+    Args:
+        places: `[B, T, L, 2]`, observed frames first.
+        found: `[B, T, L]` bool.
+        true_centres: `[B, T, L, 2]`.
+        true_present: `[B, T, L]` bool.
+        num_observed: Number of observed frames, at least `shift`.
+        shift: Frames between the two ends of a velocity.
+
+    Returns:
+        `[B, T - num_observed, L]` float64, NaN where a pair is skipped.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import place_cosine
+        >>> right, there = [[[[0.0, 0.0]], [[0.0, 2.0]]]], np.ones([1, 2, 1])
+        >>> down = [[[[5.0, 5.0]], [[6.0, 5.0]]]]
+        >>> place_cosine(np.array(right), there, np.array(down), there, 1)
+        array([[[0.]]])
+    """
     now = slice(num_observed, None)
     before = slice(num_observed - shift, -shift)
-    usable = found & true_present
+    usable = np.asarray(found, bool) & np.asarray(true_present, bool)
     usable = usable[:, now] & usable[:, before]
+    first, second = (
+        np.asarray(each, np.float64) for each in (places, true_centres)
+    )
+    first, second = (each[:, now] - each[:, before] for each in (first, second))
+    return _cosine(first, second, usable)
 
-    def velocity(places):
-        return (
-            places[:, num_observed:] - places[:, num_observed - shift : -shift]
-        )
 
-    return _cosine(velocity(centres), velocity(true_centres), usable)
+def object_distance(places, found, true_centres, true_present) -> np.ndarray:
+    """How far from an object its slot is, on average over frames.
+
+    Args:
+        places: `[B, T, L, 2]`.
+        found: `[B, T, L]` bool.
+        true_centres: `[B, T, L, 2]`.
+        true_present: `[B, T, L]` bool; the other frames do not count.
+
+    Returns:
+        `[B, L]` in pixels; infinite where a slot is missing in a frame, NaN
+        where there is no object.
+
+    Examples:
+        >>> import numpy as np
+        >>> from tfdecomp.metrics.dynamics import object_distance
+        >>> places, true = np.array([[[[0.0, 0.0]]]]), np.array([[[[3.0, 4]]]])
+        >>> there = np.ones([1, 1, 1], bool)
+        >>> object_distance(places, there, true, there)
+        array([[5.]])
+    """
+    offsets = np.asarray(places, np.float64) - true_centres
+    distance = np.where(found, np.linalg.norm(offsets, axis=-1), np.inf)
+    there = np.asarray(true_present, bool)
+    total, count = np.where(there, distance, 0.0).sum(1), there.sum(1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def match_slots(

@@ -12,6 +12,8 @@ the distance to the border: `k` cases along each side for a `k x k` kernel, so
 9 cases for 3x3 and 25 for 5x5. In each case the output is affine in
 `(1, row, col)`; a product with a constant `[H * W, 3 k^2]` matrix spreads the
 cases over the picture. The `[N, H, W, D + 2]` input is never built.
+
+Without padding all taps are inside everywhere: one case, on the inner pixels.
 """
 
 import dataclasses
@@ -27,11 +29,13 @@ class Plan:
     """Constants of `broadcast_convolution` for one grid and kernel.
 
     Attributes:
-        spread: `[H * W, 3 k^2]`: case indicators, times 1, row and column.
-        inside: `[k, k]`: whether a tap is inside in a case, per side.
+        spread: `[H * W, 3 k^2]`: case indicators, times 1, row and column;
+            `[h * w, 3]` without padding.
+        inside: `[k, k]`: whether a tap is inside in a case, per side; `[1,
+            k]` without padding.
         offsets: `[k]`: position of each tap relative to the pixel.
         steps: `(s_r, s_c)`, distance of neighbouring coordinates.
-        grid_size: `(H, W)`.
+        grid_size: `(H, W)` of the output.
 
     Examples:
         >>> from tfdecomp.ops.first_layer import Plan, plan
@@ -47,13 +51,16 @@ class Plan:
     grid_size: tuple[int, int]
 
 
-def plan(height: int, width: int, kernel_size: int) -> Plan:
+def plan(
+    height: int, width: int, kernel_size: int, padding: str = "same"
+) -> Plan:
     """Prepares `broadcast_convolution`.
 
     Args:
         height: `H`.
         width: `W`.
         kernel_size: Odd side `k` of the kernel.
+        padding: `"same"`, or `"valid"` for the inner pixels alone.
 
     Raises:
         ValueError: If the kernel's side is even or larger than the picture.
@@ -70,6 +77,9 @@ def plan(height: int, width: int, kernel_size: int) -> Plan:
         )
     reach = kernel_size // 2
     offsets = np.arange(-reach, reach + 1)
+    steps = (2.0 / max(height - 1, 1), 2.0 / max(width - 1, 1))
+    if padding == "valid":
+        return _inner_plan(height, width, offsets, steps)
     case = np.arange(kernel_size)
     # Case i < reach is the i-th row from the top, i > reach the
     # (k - 1 - i)-th from the bottom, i = reach the interior.
@@ -88,8 +98,24 @@ def plan(height: int, width: int, kernel_size: int) -> Plan:
         spread.astype(np.float32),
         inside.astype(np.float32),
         offsets.astype(np.float32),
-        (2.0 / max(height - 1, 1), 2.0 / max(width - 1, 1)),
+        steps,
         (height, width),
+    )
+
+
+def _inner_plan(height, width, offsets, steps):
+    """`plan` of pixels that are as far from the border as the taps reach."""
+    reach = len(offsets) // 2
+    grid = coords.pixel_grid(height, width)
+    grid = grid[reach : height - reach, reach : width - reach]
+    size = grid.shape[:2]
+    grid = grid.reshape(-1, 2)
+    return Plan(
+        np.concatenate([np.ones_like(grid[:, :1]), grid], axis=1),
+        np.ones((1, len(offsets)), np.float32),
+        offsets.astype(np.float32),
+        steps,
+        size,
     )
 
 
@@ -109,8 +135,8 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
         plan: What `plan(H, W, k)` returned.
 
     Returns:
-        `[N, H, W, F]`, equal to the "same" convolution of the broadcast
-        vectors plus the bias.
+        `[N, H, W, F]`, equal to the convolution of the broadcast vectors plus
+        the bias; `(H, W)` is the plan's `grid_size`.
 
     Examples:
         >>> import tensorflow as tf
@@ -120,16 +146,16 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
         >>> broadcast_convolution(vectors, kernel, bias, of_grid).shape
         TensorShape([5, 16, 24, 4])
     """
-    side, width = kernel.shape[0], kernel.shape[-1]
+    count_cases, width = len(plan.inside) ** 2, kernel.shape[-1]
     dtype = kernel.dtype
-    if side == 1:
+    if kernel.shape[0] == 1:
         return _pixelwise(vectors, kernel[0, 0], bias, plan)
     inside = tf.constant(plan.inside, dtype)
     shifted = tf.constant(plan.inside * plan.offsets, dtype)
 
     def cases(weights, down, across):  # [k, k, I, F] -> [k * k, I, F]
         sums = tf.einsum("ia,jb,abdf->ijdf", down, across, weights)
-        return tf.reshape(sums, [side**2, -1, width])
+        return tf.reshape(sums, [count_cases, -1, width])
 
     slopes = cases(kernel[:, :, :2], inside, inside)  # [k^2, 2, F]
     constant = (
@@ -138,10 +164,11 @@ def broadcast_convolution(vectors, kernel, bias, plan: Plan) -> tf.Tensor:
     )[:, 0] + bias  # [k^2, F]
     weights = cases(kernel[:, :, 2:], inside, inside)  # [k^2, D, F]
     weights = tf.reshape(
-        tf.transpose(weights, [1, 0, 2]), [-1, side**2 * width]
+        tf.transpose(weights, [1, 0, 2]), [-1, count_cases * width]
     )
     count = tf.shape(vectors)[0]
-    values = tf.reshape(tf.matmul(vectors, weights), [-1, side**2, width])
+    values = tf.matmul(vectors, weights)
+    values = tf.reshape(values, [-1, count_cases, width])
     slopes = tf.reshape(tf.transpose(slopes, [1, 0, 2]), [1, -1, width])
     table = tf.concat(
         [values + constant, tf.tile(slopes, [count, 1, 1])], axis=1

@@ -4,6 +4,7 @@ import re
 
 # The first one that a model has is shown in lists.
 _MAIN_SCORES = {
+    "apart": "clips apart",
     "mota": "MOTA",
     "count_accuracy": "count accuracy",
     "f_ari": "F-ARI",

@@ -17,6 +17,7 @@ SCORES = (
     "f_ari_clip",
     "ari_clip",
     "mse",
+    "apart",
     "count_accuracy",
     "location_accuracy",
     "mota",

@@ -170,6 +170,61 @@ class NoisyAdam(Adam):
 
 
 @gin.register(module="training")
+class RMSProp(Moments):
+    """RMSProp; see `Moments`.
+
+        size = decay size + (1 - decay) g^2
+        mean = momentum mean + g / sqrt(size + epsilon)
+        weight = weight - rate mean
+
+    Args:
+        learning_rate: A number or a schedule of the step.
+        decay: Of the mean squared gradient.
+        momentum: Of the change.
+        epsilon: Added to the mean squared gradient, within the root.
+        initial_size: Mean squared gradient at the start. TensorFlow 1 begins
+            with 1, which makes first steps small; 0 makes the first step
+            larger than the rate, by 1 / sqrt(1 - decay).
+
+    References:
+        Tieleman and Hinton, Neural Networks for Machine Learning, lecture
+        6.5. 2012.
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-4,
+        decay=0.9,
+        momentum=0.0,
+        epsilon=1e-10,
+        initial_size=1.0,
+    ):
+        super().__init__(learning_rate, momentum, decay, epsilon)
+        self.initial_size = initial_size
+
+    def build(self, weights, paths=None):
+        super().build(weights, paths)
+        for variable in self.variables[1::2]:
+            variable.assign(tf.fill(variable.shape, float(self.initial_size)))
+
+    def corrected(self, rate, count):
+        """No correction: the start of the size stands in for one."""
+        del count
+        return rate, self.epsilon
+
+    def _update_one(
+        self, weight, mean, size, gradient, noise, factor, rate, epsilon, take
+    ):
+        gradient = factor * tf.cast(gradient, tf.float32) + noise
+        new_size = size + (1.0 - self.beta_2) * (gradient**2 - size)
+        change = gradient * tf.math.rsqrt(new_size + epsilon)
+        new_mean = self.beta_1 * mean + change
+        mean.assign(tf.where(take, new_mean, mean))
+        size.assign(tf.where(take, new_size, size))
+        weight.assign(tf.where(take, weight - rate * new_mean, weight))
+
+
+@gin.register(module="training")
 class Adamax(Moments):
     """Adam with the largest decayed gradient as its size; see `Moments`.
 

@@ -1,5 +1,6 @@
 """Videos of moving digits as they are stored and handed out."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -76,6 +77,33 @@ def test_published_sizes_and_names():
     assert (quick.num_frames, quick.height, quick.cell) == (20, 32, 14)
     assert quick.pool_split == "disjoint"
     assert BUILDER.DEFAULT_BUILDER_CONFIG_NAME == "digits"
+
+
+@pytest.mark.parametrize(
+    "name, source",
+    [
+        ("digits_gray", "digits"),
+        ("strokes_gray", "strokes"),
+        ("mnist_gray", "mnist"),
+        ("gray_quick", "digits_quick"),
+    ],
+)
+def test_grey_configs_show_the_scenes_of_coloured_ones(name, source):
+    grey, coloured = (BUILDER.builder_configs[n] for n in (name, source))
+    assert (grey.channels, coloured.channels) == (1, 3)
+    assert grey.stream == coloured.stream == source
+    assert grey.look() == dataclasses.replace(coloured.look(), channels=1)
+    few = BUILDER.builder_configs[f"{name}_tiny"]
+    assert (few.channels, few.stream) == (1, source)
+
+
+def test_three_digits_are_refused():
+    with pytest.raises(ValueError, match="max_objects must be 2, not 3"):
+        builders.make(
+            "moving_digits",
+            None,
+            json.dumps({"name": "own", "base": "digits", "max_objects": 3}),
+        )
 
 
 def _from_json(tmp_path, **fields):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import av
 import numpy as np
 
 from tests.data import dataset_scripts
@@ -11,6 +12,10 @@ from tfdecomp.data.building import builder_base
 from tfdecomp.data.formats.clevrer import clevrer_layout, clevrer_videos
 from tfdecomp.simulation.rays import clevr_scenes
 
+VIDEO = clevrer_layout.video("validation", 10_000)
+ANNOTATION = clevrer_layout.annotation("validation", 10_000)
+PROPOSALS = clevrer_layout.proposals("derender_proposals", 10_000)
+MASKS = clevrer_layout.author_masks(4, 10_000)
 SCRIPT = dataset_scripts.load("clevrer")
 CONFIGS = builders.builder_cls("clevrer").builder_configs
 FRAMES = 128
@@ -93,3 +98,18 @@ def change(path, edit):
     tree = json.loads(path.read_text())
     edit(tree)
     SCRIPT.write_json(path, tree)
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return np.stack(
+            [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        )
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def colour(tree):
+    tree["object_property"][1]["color"] = "orange"

@@ -4,18 +4,23 @@ import json
 import shutil
 import types
 
-import av
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from scipy import ndimage
 
 from tests.data.formats.clevrer_files import (
+    ANNOTATION,
     CONFIGS,
     FRAMES,
+    MASKS,
+    PROPOSALS,
     SCRIPT,
+    VIDEO,
     change,
-    film,
+    colour,
+    cut,
+    decoded,
     reader,
 )
 from tfdecomp import builders, data
@@ -27,32 +32,14 @@ from tfdecomp.data.formats.clevrer import (
     clevrer_layout,
     clevrer_proposals,
 )
-from tfdecomp.data.video import video_io
 from tfdecomp.simulation.rays import slide_scenes
 
-VIDEO = clevrer_layout.video("validation", 10_000)
-ANNOTATION = clevrer_layout.annotation("validation", 10_000)
-PROPOSALS = clevrer_layout.proposals("derender_proposals", 10_000)
-MASKS = clevrer_layout.author_masks(4, 10_000)
 RED, BLUE = ("red", "metal", "cube"), ("blue", "rubber", "sphere")
 
 
-@pytest.fixture(name="made", scope="module")
-def _fixture_made():
-    """Four discs, all in view in the frames 20 to 64."""
-    return film(4, 20, 65)
-
-
-@pytest.fixture(name="original", scope="module")
-def _fixture_original(made, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clevrer")
-    SCRIPT.write(folder, "validation", 10_000, made)
-    return folder
-
-
 @pytest.fixture(name="folder")
-def _fixture_folder(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "manual")
+def _fixture_folder(discs_folder, tmp_path):
+    return shutil.copytree(discs_folder, tmp_path / "manual")
 
 
 def _copy_video(folder, number):
@@ -104,13 +91,6 @@ def _describe(folder, number, count, first=20, last=65):
         change(folder / place, edit)
 
 
-def _decoded(path):
-    with av.open(str(path)) as container:
-        return np.stack(
-            [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-        )
-
-
 def test_the_published_parts_and_sizes():
     train, few, six = (CONFIGS[n] for n in ("train", "slices345", "slices6"))
     assert (train.first_video, train.num_videos) == (0, 10_000)
@@ -149,20 +129,22 @@ def test_windows_begin_with_all_objects_and_end_before_one_leaves():
         assert count == (rest.index(False) if False in rest else len(rest))
 
 
-def test_a_clip_shows_the_middle_of_the_video_and_who_is_where(original, made):
-    videos = reader(original)
+def test_a_clip_shows_the_middle_of_the_video_and_who_is_where(
+    discs_folder, discs
+):
+    videos = reader(discs_folder)
     (clip,), excluded, _ = videos.check()
     assert (clip.begin, clip.length, excluded) == (20, 45, {})
     example = videos.example(clip)
     np.testing.assert_array_equal(example["frame_index"], np.arange(20, 60))
-    frames = _decoded(original / VIDEO)[20:60, :, 80:400]
+    frames = decoded(discs_folder / VIDEO)[20:60, :, 80:400]
     blurred = ndimage.gaussian_filter(
         frames[::9].astype(float), (0, 2, 2, 0), mode="mirror"
     )
     np.testing.assert_allclose(
         example["video"][::9], blurred[:, 2::5, 2::5], atol=0.51
     )
-    ids = made["segmentation"][20:60, 2::5, 82:400:5]
+    ids = discs["segmentation"][20:60, 2::5, 82:400:5]
     np.testing.assert_array_equal(example["segmentation"], ids)
     assert (example["num_objects"], example["index"]) == (4, 10_000)
     for t, k in ((0, 0), (39, 3)):
@@ -177,10 +159,10 @@ def test_a_clip_shows_the_middle_of_the_video_and_who_is_where(original, made):
     assert example["visibility"].sum(0).tolist() == [40] * 4 + [0, 0]
     factors = example["factors"]
     for name in ("shape", "material", "color"):
-        assert factors[name].tolist() == [*made["factors"][name], 0, 0]
+        assert factors[name].tolist() == [*discs["factors"][name], 0, 0]
     for name in ("location_3d", "inside_camera_view", "collision"):
         np.testing.assert_allclose(
-            factors[name][:, :4], made["factors"][name][20:60]
+            factors[name][:, :4], discs["factors"][name][20:60]
         )
         assert not factors[name][:, 4:].any()
     np.testing.assert_allclose(factors["velocity_3d"][5, 0], [0, 1, 0])
@@ -223,11 +205,11 @@ def test_training_videos_need_no_labels(folder):
     assert "segmentation" not in example and "factors" not in example
 
 
-def test_masks_of_the_authors_are_labels_in_some_order(original, made):
-    videos = reader(original, mask_source="author_masks")
+def test_masks_of_the_authors_are_labels_in_some_order(discs_folder, discs):
+    videos = reader(discs_folder, mask_source="author_masks")
     (clip,), *_ = videos.check()
     example = videos.example(clip)
-    truth = made["segmentation"][20:60, 2::5, 82:400:5]
+    truth = discs["segmentation"][20:60, 2::5, 82:400:5]
     found = example["segmentation"]
     assert "factors" not in example
     for label in range(5):
@@ -369,212 +351,6 @@ def test_two_objects_of_one_kind_keep_their_ids_while_they_move(tmp_path):
     assert proposals.share_missing(annotation, slice(0, 6)) == 1 / 12
 
 
-def _name(tree):
-    tree["video_filename"] = "video_10001.mp4"
-
-
-def _fewer_entries(tree):
-    del tree["motion_trajectory"][-1]
-
-
-def _ids(tree):
-    tree["object_property"][0]["object_id"] = 7
-
-
-def _colour(tree):
-    tree["object_property"][1]["color"] = "orange"
-
-
-def _material(tree):
-    tree["object_property"][1]["material"] = "wood"
-
-
-def _shape(tree):
-    tree["object_property"][1]["shape"] = "cone"
-
-
-def _field(tree):
-    del tree["motion_trajectory"][5]["objects"][0]["inside_camera_view"]
-
-
-def _frame_number(tree):
-    tree["motion_trajectory"][5]["frame_id"] = 6
-
-
-def _stranger(tree):
-    tree["motion_trajectory"][5]["objects"][0]["object_id"] = 4
-
-
-def _place(tree):
-    tree["motion_trajectory"][5]["objects"][0]["location"] = [1, 2]
-
-
-BAD_ANNOTATIONS = {
-    "another video": (_name, "video_filename .*video_10000.*video_10001"),
-    "fewer frames": (_fewer_entries, "motion_trajectory .*128 .*127"),
-    "ids with gaps": (_ids, r"object_id .*\[0, 1, 2, 3\], got \[7, 1, 2, 3\]"),
-    "unknown colour": (_colour, "color .*gray.*got 'orange'"),
-    "unknown material": (_material, "material .*rubber.*got 'wood'"),
-    "unknown shape": (_shape, "shape .*cube.*got 'cone'"),
-    "no field": (_field, "inside_camera_view"),
-    "frames out of order": (_frame_number, r"\[5\].frame_id .* 5, got 6"),
-    "unknown object": (_stranger, r"\[5\].object_id .*0 to 3, got 4"),
-    "place of two numbers": (_place, r"\[5\].location .*3 numbers"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_ANNOTATIONS)
-def test_bad_annotations_are_named_before_anything_is_written(case, folder):
-    edit, words = BAD_ANNOTATIONS[case]
-    change(folder / ANNOTATION, edit)
-    with pytest.raises(errors.AnnotationError, match=words) as caught:
-        reader(folder).check()
-    for word in (str(folder / ANNOTATION), clevrer_layout.LAYOUT):
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("path", [ANNOTATION, PROPOSALS])
-def test_json_that_was_cut_is_named(path, folder):
-    text = (folder / path).read_bytes()
-    (folder / path).write_bytes(text[:1000])
-    with pytest.raises(errors.AnnotationError, match="1,000 bytes") as caught:
-        reader(folder).check()
-    assert str(folder / path) in str(caught.value)
-
-
-def _size(mask):
-    mask["size"] = [480, 320]
-
-
-def _runs(mask):
-    mask["counts"] += "1"
-
-
-def _character(mask):
-    mask["counts"] = "!" + mask["counts"]
-
-
-def _no_counts(mask):
-    del mask["counts"]
-
-
-BAD_MASKS = {
-    "size": (_size, r"frames\[20\].*size .*\[320, 480\], got \[480, 320\]"),
-    "runs": (_runs, r"frames\[20\].*counts .*expected 153600"),
-    "character": (_character, r"frames\[20\].*character 0 is no number"),
-    "nothing": (_no_counts, r"frames\[20\].*counts"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_MASKS)
-def test_bad_masks_are_named_with_the_frame(case, folder):
-    edit, words = BAD_MASKS[case]
-    change(
-        folder / PROPOSALS,
-        lambda tree: edit(tree["frames"][20]["objects"][0]["mask"]),
-    )
-    videos = reader(folder)
-    (clip,), *_ = videos.check()
-    with pytest.raises(errors.AnnotationError, match=words) as caught:
-        videos.example(clip)
-    for word in (str(folder / PROPOSALS), clevrer_layout.LAYOUT):
-        assert word in str(caught.value)
-
-
-def test_proposals_without_frames_are_refused(folder):
-    change(folder / PROPOSALS, lambda tree: tree.pop("frames"))
-    with pytest.raises(errors.AnnotationError, match="frames is wrong"):
-        reader(folder).check()
-
-
-def _write(shape):
-    def damage(path):
-        video_io.write_video(path, np.full((*shape, 3), 90, np.uint8), 25)
-
-    return damage
-
-
-def _cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-BAD_VIDEOS = {
-    "fewer frames": (
-        _write((12, 320, 480)),
-        errors.TruncatedError,
-        "expected 128 frames, got 12",
-    ),
-    "cut": (_cut, errors.TruncatedError, "expected 128 frames, got "),
-    "smaller": (
-        _write((FRAMES, 32, 48)),
-        errors.ResolutionError,
-        "frames of 48x32 pixels, expected 480x320",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_VIDEOS)
-def test_bad_videos_are_named(case, folder):
-    damage, kind, words = BAD_VIDEOS[case]
-    damage(folder / VIDEO)
-    videos = reader(folder)
-    (clip,), *_ = videos.check()
-    with pytest.raises(kind, match=words) as caught:
-        videos.block("test", [clip])
-    for word in (str(folder / VIDEO), clevrer_layout.LAYOUT):
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("path", [VIDEO, ANNOTATION, PROPOSALS])
-def test_empty_and_missing_files_are_named_before_anything(path, folder):
-    (folder / path).write_bytes(b"")
-    with pytest.raises(errors.TruncatedError, match="0 bytes") as caught:
-        reader(folder).check()
-    assert str(folder / path) in str(caught.value)
-    (folder / path).rename((folder / path).with_stem(f"{path.stem} (1)"))
-    with pytest.raises(errors.MissingFileError, match="1 of 1 files") as caught:
-        reader(folder).check()
-    text = str(caught.value)
-    for word in (
-        str(path),
-        f"similar names there: ['{path.stem} (1)",
-        "'raycast/clevrer_like_slices345'",
-        clevrer_layout.LAYOUT,
-    ):
-        assert word in text
-
-
-def test_a_folder_that_was_not_unpacked_is_named(tmp_path):
-    (tmp_path / "video_train.zip").touch()
-    with pytest.raises(errors.MissingFileError) as caught:
-        reader(tmp_path, "train", num_videos=4).check()
-    text = str(caught.value)
-    assert "4 of 4 files are missing" in text
-    assert "similar names there: ['video_train.zip']" in text
-
-
-def test_proposals_may_lie_in_a_folder_of_another_name(folder):
-    (folder / "derender_proposals").rename(folder / "processed_proposals")
-    assert len(reader(folder).check()[0]) == 1
-
-
-@pytest.mark.slow
-def test_masks_of_the_authors_must_be_there_and_fit(folder):
-    videos = reader(folder, mask_source="author_masks")
-    (clip,), *_ = videos.check()
-    colours = _decoded(folder / MASKS)
-    video_io.write_video(folder / MASKS, colours[:40], 25)
-    with pytest.raises(errors.TruncatedError, match="expected 45 .* got 40"):
-        videos.example(clip)
-    colours[:, 150:] = 0  # the lowest disc is gone
-    video_io.write_video(folder / MASKS, colours, 25)
-    with pytest.raises(errors.AnnotationError, match="3 colours .*4 objects"):
-        videos.example(clip)
-    (folder / MASKS).unlink()
-    with pytest.raises(errors.MissingFileError, match=str(MASKS)):
-        videos.check()
-
-
 def _prepare(folder, tmp_path, **fields):
     base = "slices345_proposals"
     fields = {"name": "few", "base": base, "num_videos": 1, **fields}
@@ -589,8 +365,8 @@ def _prepare(folder, tmp_path, **fields):
     )
 
 
-def test_prepared_clips_are_read_by_name(original, tmp_path):
-    builder = _prepare(original, tmp_path)
+def test_prepared_clips_are_read_by_name(discs_folder, tmp_path):
+    builder = _prepare(discs_folder, tmp_path)
     metadata = builder.info.metadata
     assert metadata["excluded"] == metadata["skipped"] == {}
     assert metadata["value_names"]["color"]["gray"] == 1
@@ -617,9 +393,9 @@ def test_prepared_clips_are_read_by_name(original, tmp_path):
 def test_bad_files_may_be_skipped_but_not_too_many(folder, tmp_path):
     for number in (10_001, 10_002):
         _describe(folder, number, 3)
-    _cut(folder / clevrer_layout.video("validation", 10_001))
+    cut(folder / clevrer_layout.video("validation", 10_001))
     path = clevrer_layout.annotation("validation", 10_002)
-    change(folder / path, _colour)
+    change(folder / path, colour)
     fields = {"num_videos": 3, "on_error": "skip"}
     with pytest.raises(errors.DatasetInputError, match="more than 1.0%"):
         _prepare(folder, tmp_path, **fields)
@@ -642,10 +418,10 @@ def test_another_number_of_clips_than_published_is_warned_of(caplog):
     assert "{'short': 3}" in caplog.text
 
 
-def test_other_processes_can_read_the_same(original):
+def test_other_processes_can_read_the_same(discs_folder):
     import pickle
 
-    videos = reader(original)
+    videos = reader(discs_folder)
     clips, *_ = videos.check()
     copy = pickle.loads(pickle.dumps(videos))
     assert isinstance(videos.config, types.SimpleNamespace)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models import plane_dvip, tiny_dvip
+from tests.models.tiny import plane_dvip, tiny_dvip
 from tests.test_case import eagerly
 from tfdecomp import builders
 from tfdecomp.data.video import video_io

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models import tiny_lavae
+from tests.models.tiny import tiny_lavae
 from tfdecomp import builders
 from tfdecomp.evaluation import clips, studies
 from tfdecomp.evaluation.protocol import Protocol

@@ -1,5 +1,6 @@
 """What every video of two moving digits and its labels must satisfy."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -148,6 +149,22 @@ def _crc32(data):
     return value ^ 0xFFFFFFFF
 
 
+@pytest.mark.parametrize(
+    "look, load", [(QUICK, DIGITS), (PUBLISHED, STROKES)], ids=["32", "64"]
+)
+def test_grey_is_the_larger_plane_of_the_same_scene(look, load):
+    grey = dataclasses.replace(look, channels=1)
+    for one, other in zip(
+        _make(look=grey, load=load), _make(look=look, load=load)
+    ):
+        expected = np.maximum(other["video"][..., 0], other["video"][..., 1])
+        np.testing.assert_array_equal(one["video"][..., 0], expected)
+        assert one["video"].shape[-1] == 1 and expected.any()
+        rest = {name: one[name] for name in one if name != "video"}
+        rest["video"] = other["video"]
+        assert battery.digest([rest]) == battery.digest([other])
+
+
 def test_a_step_by_hand():
     position, velocity = moving_digits.bounce(
         np.array([[0.25, 0.75]]), np.array([[-0.5, 0.125]]), 4
@@ -283,6 +300,7 @@ def test_blocks_across_the_end_of_the_pool_are_the_same():
         ({"speed_range": (0.2,)}, "speed_range is .low, high"),
         ({"pool_split": "all"}, "pool_split is one of"),
         ({"pool_size": -3}, "pool_size must be at least 0"),
+        ({"channels": 2}, "channels must be 3, .* or 1 for grey, not 2"),
     ],
 )
 def test_what_cannot_be_made_is_refused(fields, message):

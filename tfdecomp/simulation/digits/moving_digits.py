@@ -1,4 +1,7 @@
-"""Videos of two digits that bounce, each on a colour plane of its own."""
+"""Videos of two digits that bounce, each on a colour plane of its own.
+
+Or in grey: the larger of both planes.
+"""
 
 import dataclasses
 import functools
@@ -10,7 +13,7 @@ from tfdecomp.simulation.digits import digit_banks
 
 DATASET = "moving_digits"
 NUM_DIGITS = 2  # red and green; the blue plane is empty
-CHANNELS = 3
+CHANNELS = 3  # of colours; 1 is grey
 SHARED_ID = 255  # label of pixels that both digits have
 
 
@@ -29,6 +32,8 @@ class MovingDigits:
         speed_range: Instead of `speed`: `(low, high)`, drawn per digit.
         pool_size: Digits that are shown; 0: all of the bank.
         pool_split: Who shows which of them, see `digit_banks.pools`.
+        channels: 3: each digit has a plane of its own; 1: the larger value of
+            both, by which nothing tells them apart.
     """
 
     num_frames: int = 20
@@ -38,8 +43,14 @@ class MovingDigits:
     speed_range: tuple | None = None
     pool_size: int = 0
     pool_split: str = "shared"
+    channels: int = CHANNELS
 
     def __post_init__(self):
+        if self.channels not in (1, CHANNELS):
+            raise ValueError(
+                f"channels must be {CHANNELS}, a plane for each digit, or 1 "
+                f"for grey, not {self.channels}"
+            )
         if not 1 <= self.cell < self.size:
             raise ValueError(
                 f"cell is {self.cell}, but must be at least 1 and less than "
@@ -181,14 +192,17 @@ def _film(look, pool, picked, position, velocity):
     room = look.size - look.cell
     # Rounded, so that whole pixels are the same on every machine.
     corner = np.floor(np.round(room * position, 9)).astype(int)
-    video = _draw(look, pool.cells[picked], corner)
+    planes = _draw(look, pool.cells[picked], corner)
+    video = planes
+    if look.channels == 1:
+        video = planes.max(-1, keepdims=True)
     factors = {
         "position": (corner + look.cell / 2).astype(np.float32),
         "velocity": (room * velocity).astype(np.float32),
         "label": pool.labels[picked].astype(np.int32),
         "source_index": pool.source_index[picked].astype(np.int32),
     }
-    arrays = {"video": video, **_labels(video)}
+    arrays = {"video": video, **_labels(planes)}
     return [
         {
             **{name: array[n] for name, array in arrays.items()},
@@ -210,9 +224,9 @@ def _draw(look, cells, corner):
     return video
 
 
-def _labels(video):
+def _labels(planes):
     """Labels of every frame: a digit is what is lit on its plane."""
-    masks = np.moveaxis(video[..., :NUM_DIGITS] > 0, -1, 2)
+    masks = np.moveaxis(planes[..., :NUM_DIGITS] > 0, -1, 2)
     lead, size = masks.shape[:2], masks.shape[3:]  # (N, T), (H, W)
     layers = stills.stack(masks.reshape(-1, NUM_DIGITS, *size), SHARED_ID)
     visible, own = layers.visible_pixels, layers.own_pixels

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.refinement_encoder import RefinementEncoder
-from tfdecomp.models.iodine import IODINE
+from tfdecomp.models.iodine import IODINE, PICTURE_INPUTS
 
 B, K, R, SIZE, Z, UNITS = 2, 3, 3, 8, 4, 6
 # Those of IODINE's appendix C, in its order; PROVIDE's "mirror" them.
@@ -22,6 +22,8 @@ INPUTS_OF_THE_TEXT = (
     "leave_one_out_likelihood",
     "coordinates",
 )
+REFERENCE_INPUTS = ("constant", *PICTURE_INPUTS)  # those of the public code
+COSINE_INPUTS = (*REFERENCE_INPUTS[:-1], "cosine_coordinates")
 
 
 def tiny(cls=IODINE, seed=0, filters=(5,), **options):
@@ -90,6 +92,34 @@ def gradients(model, inputs):
         [v.value for v in model.trainable_variables],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
+
+
+def run(model, **inputs):
+    """The outputs of the tiny pictures, whatever else is given."""
+    return model({"video": video(), "noise": noise(), **inputs})
+
+
+def loss_gradients(model, **inputs):
+    """`gradients` of the tiny pictures."""
+    return gradients(model, {"video": video(), "noise": noise(), **inputs})
+
+
+def loose_cell(slots=K):
+    """A cell away from every special value, and lambda."""
+    rng = np.random.default_rng(3)
+    cell = {
+        "frame": tf.constant(video()[:, 0]),
+        "noise": tf.constant(noise(slots=slots)[:, 0, 0]),
+        "is_first": tf.constant(1.0),
+        "variance": tf.constant(0.3),
+        "reconstruction_weight": tf.constant(1.0),
+        "kl_weight": tf.constant(1.0),
+        "entropy_weight": tf.constant(0.0),
+        "prior_mean": tf.zeros([B, slots, Z]),
+        "prior_log_variance": tf.zeros([B, slots, Z]),
+    }
+    parameters = rng.standard_normal((B, slots, 2 * Z))
+    return cell, tf.constant(parameters, tf.float32)
 
 
 class Recorder:

@@ -16,13 +16,13 @@ import time
 import zipfile
 
 import gin
-import h5py
 import keras
 import numpy as np
 import pytest
 
 import tfdecomp
-from tests.stored_models import sign, write_run
+from tests.untrusted import damaged_weights
+from tests.untrusted.stored_models import sign, write_run
 from tfdecomp.console import commands
 from tfdecomp.sharing import hub
 from tfdecomp.storage import catalogue, configs, saving
@@ -155,81 +155,6 @@ def sparse(name, size):
             file.truncate(size)
 
     return damage
-
-
-def hdf5(change):
-    def damage(folder):
-        with h5py.File(folder / "weights.weights.h5", "r+") as file:
-            names = []
-            file.visititems(
-                lambda name, item: (
-                    names.append(name)
-                    if isinstance(item, h5py.Dataset) and item.ndim == 2
-                    else None
-                )
-            )
-            change(file, names[0])
-
-    return damage
-
-
-def _huge_lazy(file, name):
-    del file[name]
-    file.create_dataset(name, (2**22, 2**22), "f4", chunks=(1024, 1024))
-
-
-def _bomb(file, name):
-    del file[name]
-    file.create_dataset(
-        name, data=np.zeros((2**13, 2**13), "f4"), compression="gzip"
-    )
-
-
-def _external_link(file, name):
-    del file[name]
-    file[name] = h5py.ExternalLink("/etc/hostname", "/x")
-
-
-def _external_data(file, name):
-    shape = file[name].shape
-    del file[name]
-    file.create_dataset(name, shape, "u1", external=[("/etc/passwd", 0, 4096)])
-
-
-def _soft_link(file, name):
-    del file[name]
-    file[name] = h5py.SoftLink("/")
-
-
-def _virtual(file, name):
-    shape = file[name].shape
-    del file[name]
-    layout = h5py.VirtualLayout(shape, "f4")
-    layout[:] = h5py.VirtualSource("/tmp/other.h5", "x", shape)
-    file.create_virtual_dataset(name, layout)
-
-
-def _not_finite(file, name):
-    file[name][0, 0] = np.nan
-
-
-def _text(file, name):
-    del file[name]
-    file[name] = [["a", "b"]]
-
-
-def _missing(file, name):
-    del file[name]
-
-
-def _another_shape(file, name):
-    del file[name]
-    file[name] = np.zeros((3, 5), "f4")
-
-
-def _circle(file, name):
-    file["again"] = file["/"]
-    del file[name]
 
 
 def nested(depth, inner="1"):
@@ -409,17 +334,23 @@ CASES = {
     # What the weights file holds.
     "weights that are none": (raw("weights.weights.h5", b"x" * 99), "readable"),
     "no weights": (raw("weights.weights.h5", b""), "readable"),
-    "claims of terabytes": (hdf5(_huge_lazy), "claims to hold"),
-    "packed zeros": (hdf5(_bomb), "claims to hold"),
-    "a link to another file": (hdf5(_external_link), "elsewhere"),
-    "data of another file": (hdf5(_external_data), "another file"),
-    "a link within": (hdf5(_soft_link), "elsewhere"),
-    "virtual data": (hdf5(_virtual), "another file"),
-    "a weight that is no number": (hdf5(_not_finite), "no finite numbers"),
-    "words for weights": (hdf5(_text), "else than numbers"),
-    "a missing weight": (hdf5(_missing), "does not hold the weights"),
-    "a weight of another shape": (hdf5(_another_shape), "does not hold"),
-    "a circle of groups": (hdf5(_circle), "does not hold the weights"),
+    "claims of terabytes": (damaged_weights.huge_lazy, "claims to hold"),
+    "packed zeros": (damaged_weights.bomb, "claims to hold"),
+    "a link to another file": (damaged_weights.external_link, "elsewhere"),
+    "data of another file": (damaged_weights.external_data, "another file"),
+    "a link within": (damaged_weights.soft_link, "elsewhere"),
+    "virtual data": (damaged_weights.virtual, "another file"),
+    "a weight that is no number": (
+        damaged_weights.not_finite,
+        "no finite numbers",
+    ),
+    "words for weights": (damaged_weights.text, "else than numbers"),
+    "a missing weight": (damaged_weights.missing, "does not hold the weights"),
+    "a weight of another shape": (
+        damaged_weights.another_shape,
+        "does not hold",
+    ),
+    "a circle of groups": (damaged_weights.circle, "does not hold the weights"),
 }
 
 
@@ -494,31 +425,38 @@ def npy(array):
     return scratch.getvalue()
 
 
+# Made when it is their turn: one of them packs much.
 CHECKPOINTS = {
-    "packed zeros": archive(
+    "packed zeros": lambda: archive(
         {"model/0000.npy": npy(np.zeros(2**25, "f4"))}, zipfile.ZIP_DEFLATED
     ),
-    "claims of terabytes": archive({"model/0000.npy": header((10**12,))}),
-    "claims beyond all numbers": archive(
+    "claims of terabytes": lambda: archive(
+        {"model/0000.npy": header((10**12,))}
+    ),
+    "claims beyond all numbers": lambda: archive(
         {"model/0000.npy": header((10**18, 10**18))}
     ),
-    "objects": archive({"model/0000.npy": header((1,), "|O") + b"\x80\x04N."}),
-    "no archive": b"x" * 1000,
-    "nothing": b"",
-    "half an archive": archive({"a.npy": npy(np.zeros(99))})[:-30],
-    "no arrays": archive({"readme.txt": b"hello"}),
-    "no description": archive({"model/0000.npy": npy(np.zeros(3))}),
-    "a description that is no text": archive(
+    "objects": lambda: archive(
+        {"model/0000.npy": header((1,), "|O") + b"\x80\x04N."}
+    ),
+    "no archive": lambda: b"x" * 1000,
+    "nothing": lambda: b"",
+    "half an archive": lambda: archive({"a.npy": npy(np.zeros(99))})[:-30],
+    "no arrays": lambda: archive({"readme.txt": b"hello"}),
+    "no description": lambda: archive({"model/0000.npy": npy(np.zeros(3))}),
+    "a description that is no text": lambda: archive(
         {"meta.npy": npy(np.full(9, 255, np.uint8))}
     ),
-    "a path out of the folder": archive({"../../x.npy": npy(np.zeros(3))}),
+    "a path out of the folder": lambda: archive(
+        {"../../x.npy": npy(np.zeros(3))}
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CHECKPOINTS)
 def test_a_hostile_checkpoint_is_refused(case, workdir):
     path = saving.checkpoint_path(workdir / "checkpoints", 7)
-    path.write_bytes(CHECKPOINTS[case])
+    path.write_bytes(CHECKPOINTS[case]())
     assert "checkpoint" in refusal(workdir)
     assert path.exists()
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.models.tiny_lavae import seeded
+from tests.models.tiny.tiny_lavae import seeded
 from tfdecomp.layers.frame_encoder import FrameEncoder
 from tfdecomp.layers.frame_generator import FrameGenerator
 from tfdecomp.layers.independent_dynamics import IndependentDynamics

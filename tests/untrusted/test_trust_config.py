@@ -6,7 +6,7 @@ import sys
 import gin
 import pytest
 
-from tests.stored_models import write_run
+from tests.untrusted.stored_models import write_run
 from tfdecomp.storage import configs
 
 MODULE = "tfdecomp_of_my_own"

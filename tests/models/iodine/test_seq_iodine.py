@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.tiny_iodine import (
+from tests.models.tiny.tiny_iodine import (
     SIZE,
     B,
     K,

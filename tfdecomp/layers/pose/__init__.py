@@ -1,0 +1,1 @@
+"""Layers of systems whose objects have a pose."""
