@@ -92,8 +92,8 @@ class DDPAE(PosedVideos):
         content_dim: Latents of a component's look, `Z`.
         units: `H` of the recurrences.
         scale_prior: s0, by how much an object's window is smaller than a frame.
-        scale_std: Prior deviation of the first pose's scale,
-        shift_std: and of its place.
+        scale_std: Prior deviation of the first pose's scale.
+        shift_std: Prior deviation of the first pose's place.
         increment_std: Prior deviation of increments.
         deviation: Of a pixel.
         kl_weight: Weight of all divergences.

@@ -28,6 +28,17 @@ SUMS = {
             "4afb6439468079c1c7feb657c34fb05e6932f53b234f4f3a7432e5eb113c85a7"
         ),
     },
+    "ddpae_digits_quick": {
+        "config.gin": (
+            "7b3585141bde4d089780e4810dc4be10a303e3a7df88bafdacfba9a0b589c836"
+        ),
+        "model.json": (
+            "134e022560e58e19b3686915e8a31066f010956225419a592e5915794e94743f"
+        ),
+        "weights.weights.h5": (
+            "463d8855c4abe003506fb3e4f63c8367d5c0f3098c62c303f7c693fa9f8615a6"
+        ),
+    },
     "dvip_digits_quick": {
         "config.gin": (
             "b9def496a0200eb620c015c4119905a4110faa2c9994fce85443113144948457"
