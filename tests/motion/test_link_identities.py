@@ -235,6 +235,9 @@ def test_animals_with_looks_keep_their_numbers_where_motion_mixes_them(
     assert result["idf1"] >= 0.99
     assert album.outcome["meetings"] >= album.outcome["changed"] > 0
     assert album.outcome["unsure"] == 0
+    album.outcome.clear()
+    moved = link(found, album=album, mode="motion", **settings)
+    assert animals.score(moved, scene.places) == plain and not album.outcome
 
 
 @pytest.mark.parametrize("seed", [1, 4])

@@ -287,7 +287,7 @@ def test_a_crossing_is_an_episode_of_those_who_cross():
 
 
 def test_a_mode_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match="online, offline"):
+    with pytest.raises(ValueError, match="online, motion, offline"):
         link([], mode="later")
     with pytest.raises(ValueError, match="at least 1"):
         link([], num_objects=0)

@@ -241,6 +241,12 @@ def test_a_stop_while_looks_are_learned_writes_all_that_was_found(
     assert record["num_frames"] == 60 and "identities" not in record
 
 
+def test_motion_alone_takes_no_portraits(subtraction, tmp_path):
+    video = animals_in_colours()[0][:80]
+    subtraction.predict(video, tmp_path / "out", objects=3, link="motion")
+    assert "identities" not in _record(tmp_path / "out")
+
+
 def animals_in_colours(frames=300, seed=6):
     """A video of three animals of three greys, and where they are."""
     scene = animals.Scene.walking(3, frames, seed=seed, pull=0.08)

@@ -38,9 +38,10 @@ _MAX_AREA = flags.DEFINE_float("max_area", None, "Most pixels of an object.")
 _LINK = flags.DEFINE_enum(
     "link",
     None,
-    ["model", "online", "offline"],
+    ["model", "online", "motion", "offline"],
     "Who decides identities: the model itself, matching from frame to frame, "
-    "or matching over the whole video. By default offline for models that "
+    "matching over the whole video by motion alone, or, with --objects, by "
+    "what animals look like, too. By default offline for models that "
     "follow what moves.",
 )
 

@@ -13,7 +13,7 @@ from tfdecomp.prediction.files import kinds
 from tfdecomp.prediction.fit import CROPS
 from tfdecomp.prediction.footage import SOURCE_FPS, Footage
 
-LINKS = ("model", "online", "offline")
+LINKS = ("model", "online", "motion", "offline")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _MOST_OBJECTS = 1000  # each is a slot, with a mask of its own
 _MOST_REFINEMENTS = 1000
@@ -72,9 +72,10 @@ class Options:
         objects: How many objects there are, none born and none lost.
         object_size: Length of an object in pixels.
         link: Who decides identities: the `"model"`; `"online"`: matching
-            frame by frame; `"offline"`: over the whole video. None: offline
-            for models that follow what moves, else the model. The model
-            alone knows nothing of the six options before this one.
+            frame by frame; `"motion"`: over the whole video; `"offline"`: the
+            same, and by what animals look like where their number is known.
+            None: offline for models that follow what moves, else the model.
+            The model alone knows nothing of the six options before this one.
         write: What is written into a folder: `"all"`, or names of
             `files.kinds.FILES`; the rest is not computed.
         precision: Numbers that the model computes with: `"float32"`,
@@ -155,7 +156,7 @@ class Options:
     @property
     def asks_for_tracks(self):
         """Whether anything is asked for that needs a second pass."""
-        return bool(self._asked()) or self.link in ("online", "offline")
+        return bool(self._asked()) or self.link in LINKS[1:]
 
     def _asked(self):
         """Names of what was said that needs a second pass."""

@@ -20,7 +20,7 @@ from tfdecomp.motion.linking.link_unknown import tracks_of_unknown
 
 __all__ = ["Linker", "episodes", "link"]
 
-MODES = ("online", "offline")
+MODES = ("online", "motion", "offline")
 DART = 1.5  # sizes that one who cannot have left may jump in a frame
 
 
@@ -40,8 +40,9 @@ def link(
         detections: One `Detections` per frame, possibly empty ones.
         num_objects: How many identities there are, if that is known: each of
             them is then in every frame. None where objects come and go.
-        mode: `"offline"` decides once more over the whole video; `"online"`
-            frame by frame, from the past only.
+        mode: `"offline"` decides once more over the whole video, `"motion"`
+            does so without the album; `"online"` decides frame by frame, from
+            the past only.
         foreground: `t -> (mask [h, w] bool, scale)`: what differs from the
             background in frame `t`, and how many pixels of the frame one of
             the mask is. Called for the frames in which it is needed.
@@ -72,6 +73,8 @@ def link(
         linker = Linker(num_objects, max_gap=max_gap, frame_size=frame_size)
         seen = _lookup(foreground)
         return [linker.step(d, seen(t)) for t, d in enumerate(detections)]
+    if mode == "motion":
+        album = None
     return _offline(
         detections, num_objects, foreground, frame_size, max_gap, album
     )
