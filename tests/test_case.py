@@ -108,3 +108,13 @@ def assert_close(actual, expected, tolerance):
         a, e = (np.asarray(tf.cast(v, tf.float32)) for v in (a, e))
         scale = max(np.abs(e).max(), 1e-6)
         np.testing.assert_allclose(a / scale, e / scale, atol=tolerance)
+
+
+def graph_size(model, shape):
+    """Operations of a model's masks of a video of that shape."""
+    function = tf.function(
+        lambda x: model({"video": x})["masks"], autograph=False
+    )
+    graph = function.get_concrete_function(tf.TensorSpec(shape)).graph
+    inner = sum(len(f.node_def) for f in graph.as_graph_def().library.function)
+    return inner + len(graph.get_operations())

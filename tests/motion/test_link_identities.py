@@ -11,7 +11,7 @@ from tfdecomp.motion.linking.link_fill import Tracks
 from tfdecomp.motion.linking.link_identities import merged, reconsider
 from tfdecomp.motion.linking.link_meetings import Decision
 from tfdecomp.motion.linking.link_orders import Meetings
-from tfdecomp.motion.linking.link_stretches import Looks, Stretches
+from tfdecomp.motion.linking.link_stretches import Stretches, StretchLooks
 from tfdecomp.motion.portraits import Album
 
 FRAMES = 120
@@ -115,7 +115,7 @@ def test_the_orders_are_the_best_of_all_there_are(seed):
     )
     orders, margins = reconsider(decisions, tracks, rows, lambda _: features)
     stretches = Stretches.of(decisions, tracks, rows)
-    looks = Looks(features, stretches, 3)
+    looks = StretchLooks(features, stretches, 3)
 
     def energy(choice):
         names = names_by_walking(decisions, stretches, choice)
@@ -149,7 +149,7 @@ def test_totals_of_looks_are_those_of_a_loop():
     decisions = [decision(40, 44, [0, 1], UNSURE)]
     tracks, rows, features = video(decisions, [[1, 0]], count=2)
     stretches = Stretches.of(decisions, tracks, rows)
-    looks = Looks(features, stretches, 2)
+    looks = StretchLooks(features, stretches, 2)
     names = np.array([[0, 1, 1, 0], [0, 0, 1, 1]])
     off = looks._off(names[0])
     weights = looks.counts / (looks.counts + 20)

@@ -28,6 +28,7 @@ from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
     check_slots,
+    sample_scenes,
     scheduled_refinements,
     sweep,
 )
@@ -270,15 +271,7 @@ class IODINE(UpdateNetwork):
         Returns:
             As `decode`, with `slots` `[N, K, Z]`.
         """
-        num_slots = check_slots(num_slots, self.num_slots)
-        noise = tf.random.stateless_normal(
-            [num_samples, num_slots, self.latent_dim], seed
-        )
-        latents = self.prior().from_noise(noise)
-        outputs = self.decode(latents)
-        for name in ("recon", "components"):
-            outputs[name] = tf.clip_by_value(outputs[name], 0.0, 1.0)
-        return {**outputs, "slots": latents}
+        return sample_scenes(self, num_samples, seed, num_slots)
 
     # ---- refinement --------------------------------------------------------
 

@@ -455,3 +455,20 @@ def sweep(latents, slot, dim, values):
         tf.where(here, tf.cast(v, latents.dtype), latents) for v in values
     ]
     return tf.concat(copies, axis=0)
+
+
+def sample_scenes(model, num_samples, seed, num_slots=None):
+    """What `model` decodes of slots from its prior, colours in [0, 1].
+
+    Returns:
+        As its `decode`, with `slots` `[N, K, Z]`.
+    """
+    num_slots = check_slots(num_slots, model.num_slots)
+    noise = tf.random.stateless_normal(
+        [num_samples, num_slots, model.latent_dim], seed
+    )
+    latents = model.prior().from_noise(noise)
+    outputs = model.decode(latents)
+    for name in ("recon", "components"):
+        outputs[name] = tf.clip_by_value(outputs[name], 0.0, 1.0)
+    return {**outputs, "slots": latents}

@@ -38,7 +38,11 @@ from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.conv import Dense, initial_values
 from tfdecomp.models import base
 from tfdecomp.models.frames import frame_noise, split_frames
-from tfdecomp.models.iterative import check_slots, sweep
+from tfdecomp.models.iterative import (
+    check_slots,
+    sample_scenes,
+    sweep,
+)
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 tfd = tfp.distributions
@@ -413,15 +417,7 @@ class MONet(base.DecompositionModel):
         Returns:
             As `decode`, with `slots` `[N, K, Z]`.
         """
-        num_slots = check_slots(num_slots, self.num_slots)
-        noise = tf.random.stateless_normal(
-            [num_samples, num_slots, self.latent_dim], seed
-        )
-        latents = self.prior().from_noise(noise)
-        outputs = self.decode(latents)
-        for name in ("recon", "components"):
-            outputs[name] = tf.clip_by_value(outputs[name], 0.0, 1.0)
-        return {**outputs, "slots": latents}
+        return sample_scenes(self, num_samples, seed, num_slots)
 
     def traverse(self, inputs, slot=0, dims=None, values=None):
         """Sweeps latents of a slot of the last frame; masks follow them.

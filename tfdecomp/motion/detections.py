@@ -55,6 +55,18 @@ class Detections:
         return Detections(**{n: getattr(self, n)[chosen] for n in fields})
 
 
+def stand_apart(boxes, margin):
+    """`[n]` bool, which of boxes `[n, 4]` meet no other one.
+
+    Args:
+        boxes: `(ymin, xmin, ymax, xmax)`.
+        margin: Pixels between two that do not meet.
+    """
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    return (high - low > -margin).all(-1).sum(1) == 1
+
+
 @dataclasses.dataclass
 class Linked:
     """The tracks of one frame.

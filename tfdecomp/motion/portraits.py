@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from tfdecomp.motion.detections import stand_apart
+
 SHAPE = 48, 32  # rows along the body, columns across
 _SPAN = 1.5  # lengths of a typical object that the rows cover
 _RIM = 0.1  # lengths around what moves that are shown, too
@@ -82,9 +84,12 @@ class Portraitist:
         chosen, portraits = [], []
         if number % self.every == 0:
             alone = _alone(owner, labels)
+            parts = ndimage.find_objects(labels)
             for index, slot in enumerate(np.asarray(slots).tolist()):
                 if slot in alone:
-                    portrait = self._one(frame, labels, alone[slot])
+                    thing = alone[slot]
+                    part = parts[thing - 1]
+                    portrait = self._one(frame, labels, thing, part)
                     if portrait is not None:
                         chosen.append(index)
                         portraits.append(portrait)
@@ -93,22 +98,20 @@ class Portraitist:
         return (
             np.array(portraits, np.int8).reshape(shape),
             chosen,
-            _clear(boxes, _APART * self.length)[chosen],
+            stand_apart(boxes, _APART * self.length)[chosen],
         )
 
-    def _one(self, frame, labels, thing):
+    def _one(self, frame, labels, thing, part):
         unit = frame.shape[0] / labels.shape[0]
         reach = max(1, round(_RIM * self.length / unit))
-        y, x = np.nonzero(labels == thing)
-        if len(y) < _LEAST:
-            return None
-        low = np.maximum(np.array([y.min(), x.min()]) - reach, 0)
+        low = np.maximum([side.start - reach for side in part], 0)
         near = tuple(
-            slice(start, values.max() + 1 + reach)
-            for start, values in zip(low, (y, x))
+            slice(start, side.stop + reach) for start, side in zip(low, part)
         )
         own = labels[near] == thing
-        pixels = (np.stack([y, x], -1) + 0.5) * unit
+        pixels = (np.argwhere(own) + low + 0.5) * unit
+        if len(pixels) < _LEAST:
+            return None
         middle, body = pixels.mean(0), _direction(pixels)
         across = np.array([-body[1], body[0]])
         step = _SPAN * self.length / SHAPE[0]
@@ -134,20 +137,14 @@ def _alone(owner, labels):
     slots, things = owner[seen].astype(np.int64), labels[seen]
     if not len(slots):
         return {}
-    table = np.zeros((slots.max() + 1, things.max() + 1), np.int64)
-    np.add.at(table, (slots, things), 1)
+    shape = slots.max() + 1, things.max() + 1
+    joint = np.bincount(slots * shape[1] + things, minlength=np.prod(shape))
+    table = joint.reshape(shape)
     most = table.argmax(1)
     own = table[np.arange(len(table)), most]
     alone = (own > 0) & (own >= _WHOLE * table.sum(1))
     alone &= own >= _WHOLE * table.sum(0)[most]
     return {slot: int(most[slot]) for slot in np.flatnonzero(alone).tolist()}
-
-
-def _clear(boxes, margin):
-    """`[n]` bool, whether a box meets no other one."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    return (high - low > -margin).all(-1).sum(1) == 1
 
 
 def _direction(pixels):

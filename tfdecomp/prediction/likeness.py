@@ -114,11 +114,11 @@ def album(found, seed=0, should_stop=None):
     rows, pictures, times = [], [], []
     kept = _chosen(found)
     for number, chosen in enumerate(kept):
-        numbers = found.maps.get(number, "portrayed")
-        here = enumerate(numbers[chosen] if len(chosen) else [], len(times))
-        rows.append({int(n): k for k, n in here})
-        times.extend([number] * len(chosen))
+        rows.append({})
         if len(chosen):
+            numbers = found.maps.get(number, "portrayed")[chosen]
+            rows[-1] = {int(n): len(times) + k for k, n in enumerate(numbers)}
+            times.extend([number] * len(chosen))
             pictures.append(found.maps.get(number, "portraits")[chosen])
     if not pictures:
         return None

@@ -21,7 +21,7 @@ from tests.models.tiny.tiny_iodine import (
     tiny,
     video,
 )
-from tests.test_case import assert_close
+from tests.test_case import assert_close, graph_size
 from tfdecomp.models.iodine import PICTURE_INPUTS, VECTOR_INPUTS
 
 # ---- options ---------------------------------------------------------------
@@ -324,15 +324,7 @@ def test_graph_does_not_grow_with_frames_and_refinements():
     sizes = []
     for frames, budget in ((1, 1), (9, 5)):
         model = tiny(num_refinements=budget)
-        function = tf.function(
-            lambda x, m=model: m({"video": x})["masks"], autograph=False
-        )
-        graph = function.get_concrete_function(
-            tf.TensorSpec([1, frames, SIZE, SIZE, 3])
-        ).graph
-        library = graph.as_graph_def().library.function
-        total = sum(len(f.node_def) for f in library)
-        sizes.append(total + len(graph.get_operations()))
+        sizes.append(graph_size(model, [1, frames, SIZE, SIZE, 3]))
     assert sizes[1] <= 1.02 * sizes[0]
 
 

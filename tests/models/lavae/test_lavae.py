@@ -22,29 +22,6 @@ from tfdecomp.models import lavae
 from tfdecomp.storage import configs
 from tfdecomp.training import loop, optimizers
 
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_lavae.tiny()
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """Its statistics move with every test that takes it."""
-    return tiny_lavae.tiny()
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return seeded(tiny_lavae.pictures())
-
-
-@pytest.fixture(scope="module")
-def outputs(model, inputs):
-    found = model(inputs)
-    return {name: np.asarray(value) for name, value in found.items()}
-
-
 # ---- counting --------------------------------------------------------------
 
 

@@ -22,28 +22,6 @@ from tfdecomp.training import optimizers
 tfd = tfp.distributions
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_lavae.tiny()
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """Its statistics move with every test that takes it."""
-    return tiny_lavae.tiny()
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return seeded(tiny_lavae.pictures())
-
-
-@pytest.fixture(scope="module")
-def outputs(model, inputs):
-    found = model(inputs)
-    return {name: np.asarray(value) for name, value in found.items()}
-
-
 class GivenNoise:
     """Stands in for `FrameNoise`, with arrays of the test's choice."""
 

@@ -19,22 +19,6 @@ from tfdecomp.ops import schedules
 tfd = tfp.distributions
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_silot.tiny()
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return seeded(tiny_silot.clips(frames=2))
-
-
-@pytest.fixture(scope="module")
-def outputs(model, inputs):
-    found = model(inputs)
-    return tf.nest.map_structure(np.asarray, found)
-
-
 # ---- the objective ---------------------------------------------------------
 
 

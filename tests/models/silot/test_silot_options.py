@@ -24,11 +24,6 @@ from tfdecomp.layers.objects.object_renderer import ObjectRenderer
 from tfdecomp.storage import saving
 
 
-@pytest.fixture(scope="module")
-def inputs():
-    return seeded(tiny_silot.clips(frames=2))
-
-
 def test_others_see_an_object_s_place_in_the_scene_or_not():
     """What the object knows of itself stays as it is."""
     widths = {}

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tfdecomp.motion import bodies
+from tfdecomp.motion.detections import stand_apart
 from tfdecomp.motion.linking.link_measure import BLOB, Scale, bulks
 
 REMEMBERED = 64  # frames of pixels
@@ -107,11 +108,7 @@ class Shapes:
 def _alone(tracks, time, margin):
     """Identities whose boxes meet no other in this frame."""
     here = np.flatnonzero(tracks.sources[time] >= 0)
-    boxes = tracks.boxes[time, here]
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    meets = (high - low > -margin).all(-1)
-    return here[meets.sum(1) == 1]
+    return here[stand_apart(tracks.boxes[time, here], margin)]
 
 
 def not_owned(found, sources):

@@ -19,7 +19,7 @@ from tfdecomp.motion.linking.link_meetings import (
 )
 from tfdecomp.motion.linking.link_orders import Meetings
 from tfdecomp.motion.linking.link_paths import doubt
-from tfdecomp.motion.linking.link_stretches import Looks, Stretches
+from tfdecomp.motion.linking.link_stretches import Stretches, StretchLooks
 
 TURNS = 12  # of the repetition, at most
 BATCH = 64  # ways that are weighed at once
@@ -49,7 +49,7 @@ def reconsider(decisions, tracks, shown, describe):
     features = describe(stretches.of_rows(number))
     if features is None:
         return None
-    looks = Looks(features, stretches, count)
+    looks = StretchLooks(features, stretches, count)
     meetings = Meetings(decisions, stretches, count)
     unchanged = [np.arange(len(d.members)) for d in decisions]
     found = [
@@ -147,7 +147,7 @@ def _turns(meetings, looks, names):
     best = None
     for _ in range(TURNS):
         costs = looks.costs(names)
-        orders = meetings.best(costs, meetings.starts(costs))
+        orders = meetings.best(costs)
         later = meetings.names(orders)
         energy = _energy(meetings, looks, orders)
         if best is None or energy < best[1]:

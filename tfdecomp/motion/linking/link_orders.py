@@ -25,30 +25,25 @@ class Meetings:
     """
 
     def __init__(self, decisions, stretches: Stretches, count):
-        self.decisions, self.stretches, self.count = (
-            decisions,
-            stretches,
-            count,
-        )
+        self.decisions = decisions
+        self.stretches, self.count = stretches, count
         self.orders = [_orders(d.cost) for d in decisions]
         self.ending = [
             np.flatnonzero(stretches.before == n)
             for n in range(len(decisions) + 1)
         ]
 
-    def best(self, looks, starts=None):
+    def best(self, looks):
         """The likeliest orders.
 
         Args:
             looks: `[S, N]` costs of a stretch being of each animal.
-            starts: `[m, N]` names that tracks may have at first; None: their
-                own.
 
         Returns:
             `[D]` list of orders: the animal that is in the place of
             `members[i]` after it is that of `members[order[i]]` before.
         """
-        names = np.arange(self.count)[None] if starts is None else starts
+        names = self._starts(looks)
         cost = np.zeros(len(names))
         history = []
         for number, decision in enumerate(self.decisions):
@@ -81,7 +76,7 @@ class Meetings:
             state = int(parent[state])
         return result[::-1]
 
-    def starts(self, looks):
+    def _starts(self, looks):
         """`[m, N]` names that tracks may have at first, all different."""
         first = np.flatnonzero(self.stretches.after < 0)
         own = np.arange(self.count)

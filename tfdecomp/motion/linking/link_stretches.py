@@ -77,7 +77,7 @@ class Stretches:
         return result
 
 
-class Looks:
+class StretchLooks:
     """What stretches look like.
 
     Args:
@@ -94,6 +94,11 @@ class Looks:
         for number in np.flatnonzero(self.used):
             self.means[number] = features[stretches.rows[number]].mean(0)
         self.dim = _dimension(self.means[self.used])
+        # Long stretches say more, but not without end.
+        self.weights = self.counts / (self.counts + FULL) * self.used
+        # What an animal looks like that is in no other stretch.
+        total = max(self.weights.sum(), 1e-9)
+        self.anyone = self.weights @ self.means / total
 
     def costs(self, names):
         """`[S, N]` costs of each stretch being of each animal.
@@ -111,7 +116,7 @@ class Looks:
         Args:
             names: `[B, S]`.
         """
-        weights = self._weights()
+        weights = self.weights
         weighted = weights[:, None] * self.means
         mass = np.zeros((len(names), self.num_names))
         sums = np.zeros((*mass.shape, self.means.shape[1]))
@@ -121,20 +126,10 @@ class Looks:
         batch = np.arange(len(names))[:, None]
         left = mass[batch, names] - weights
         rest = sums[batch, names] - weighted
-        prototypes = (rest + FAINT * self._anyone()) / (left + FAINT)[..., None]
-        off = ((self.means - prototypes) ** 2).mean(-1)
+        off = ((self.means - self._prototypes(rest, left)) ** 2).mean(-1)
         spread = np.stack([self._spread(o) for o in off])
         cost = self._surprise(off, spread) + 0.5 * self.dim * np.log(spread)
         return cost @ self.used
-
-    def _weights(self):
-        """Long stretches say more, but not without end."""
-        return self.counts / (self.counts + FULL) * self.used
-
-    def _anyone(self):
-        """What an animal looks like that is in no other stretch."""
-        weights = self._weights()
-        return weights @ self.means / max(weights.sum(), 1e-9)
 
     def _off(self, names):
         """`[S, N]` mean squared distances to prototypes.
@@ -142,12 +137,14 @@ class Looks:
         Prototypes are means over stretches of a name, in which the stretch
         itself does not count: a stretch is not what tells what it is.
         """
-        weights = self._weights()
-        chosen = np.eye(self.num_names)[names] * weights[:, None]
+        chosen = np.eye(self.num_names)[names] * self.weights[:, None]
         left = chosen.sum(0) - chosen
         rest = chosen.T @ self.means - chosen[..., None] * self.means[:, None]
-        prototypes = (rest + FAINT * self._anyone()) / (left + FAINT)[..., None]
+        prototypes = self._prototypes(rest, left)
         return ((self.means[:, None] - prototypes) ** 2).mean(-1)
+
+    def _prototypes(self, sums, mass):
+        return (sums + FAINT * self.anyone) / (mass + FAINT)[..., None]
 
     def _surprise(self, off, spread):
         """Of Student's t, of squared distances."""
