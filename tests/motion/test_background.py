@@ -154,6 +154,21 @@ def test_water_is_noisy_where_it_moves_and_only_there():
     assert np.median(error_of(found)[:, : half - 8]) < 8
 
 
+def test_the_noise_of_a_busy_road_is_not_that_of_its_traffic():
+    # Of each frame a third of the lane is covered, by dark and bright cars.
+    rng = np.random.default_rng(2)
+    frames = film(np.zeros((80, 0, 2)), noise=3.0, channels=3)
+    for frame in frames:
+        for left in rng.uniform(-36, 0) + np.arange(0, SIZE[1] + 36, 36):
+            car = slice(max(0, int(left)), max(0, int(left) + 12))
+            frame[25:35, car] = frame[25:35, car] + rng.choice([-45, 45])
+    found = background.estimate(frames)
+    road, beside = found.noise[26:34, 5:-5], found.noise[:20]
+    assert np.median(road) < 1.3 * np.median(beside)
+    assert np.quantile(road, 0.95) < 2 * np.median(beside)
+    assert error_of(found, 3)[26:34].mean() < 3
+
+
 def test_frames_of_another_light_do_not_spoil_it():
     gains = np.where(np.arange(50) % 5 == 0, 0.3, 1.0)
     found = background.estimate(film(places(50, 2), gains=gains))

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 
+from tfdecomp.motion import blobs
 from tfdecomp.prediction import finding
 
 
@@ -31,6 +32,45 @@ def test_two_in_one_thing_both_keep_their_part_of_it():
 def test_a_picture_in_which_nothing_moves_has_no_owners():
     nothing = np.zeros((3, 4), int)
     assert not finding._parted(nothing, nothing).any()
+
+
+def things(*places, size=(40, 60)):
+    """`Blobs` of full boxes `(ymin, xmin, ymax, xmax)`."""
+    mask = np.zeros(size, bool)
+    for top, left, bottom, right in places:
+        mask[top:bottom, left:right] = True
+    return blobs.find(mask)
+
+
+def test_two_things_far_apart_are_not_both_in_one_slot():
+    moving = things((2, 2, 12, 20), (20, 30, 28, 44))
+    owner = 7 * (moving.labels > 0)
+    released = finding._released(owner, moving)
+    assert (released[moving.labels == 1] == 7).all()
+    assert not released[moving.labels == 2].any()
+    again, extra = finding._unexplained(released, moving, 9)
+    assert extra == 1 and (again[moving.labels == 2] == 9).all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(2, 23, 12, 40), (15, 2, 25, 18)],
+    ids=["behind a pole", "behind a fence"],
+)
+def test_parts_beside_each_other_stay_in_one_slot(other):
+    moving = things((2, 2, 12, 20), other)
+    owner = 7 * (moving.labels > 0)
+    assert finding._released(owner, moving) is owner
+
+
+def test_a_slot_that_leaks_onto_a_thing_far_away_keeps_what_is_another_s():
+    moving = things((2, 2, 12, 20), (20, 30, 28, 44))
+    owner = 7 * (moving.labels == 1) + 3 * (moving.labels == 2)
+    owner[20:28, 30:34] = 7
+    assert finding._released(owner, moving) is owner
+    assert not finding._released(0 * owner, moving).any()
+    nothing = things()
+    assert not finding._released(np.zeros((40, 60), int), nothing).any()
 
 
 def test_a_slot_on_nothing_that_moves_is_no_object():

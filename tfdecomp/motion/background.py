@@ -18,10 +18,12 @@ import numpy as np
 from scipy import ndimage
 
 from tfdecomp.motion import light as light_lib
+from tfdecomp.motion import passing
 from tfdecomp.motion.light import PIXELS, SIGMA, STEP
 
 _BAND = 2**24  # numbers that estimate works on at a time
 _BRIEF = 0.25  # share of the time that an object at most takes to pass
+_LITTLE = 0.3  # share of the time in which hardly anything passes
 _APART = 4.0  # deviations between two modes; one normal cut in two has 2.7
 
 
@@ -187,28 +189,45 @@ def estimate(frames) -> Background:
     gains = gains[chosen]
     colour = _colour(sample[chosen] / gains[:, None, None])
     cells, light = light_lib.local_light(frames[chosen], gains, colour.noise)
-    size, channels = frames.shape[1:3], frames.shape[3]
-    result = _Modes(
-        np.empty((*size, channels), np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.zeros((*size, channels), np.float32),
-        np.zeros(size, np.float32),
-    )
-    height = max(1, _BAND // (len(gains) * size[1] * channels))
-    for top in range(0, size[0], height):
-        rows = slice(top, top + height)
-        band = frames[chosen, rows] / gains[:, None, None, None]
-        if cells:
-            band /= np.stack(
-                [light_lib.smooth_light(one, size, rows) for one in light]
-            )
-        for whole, part in zip(result, _modes(band, colour)):
-            whole[rows] = part
+    sample = _Sample(frames[chosen], gains, light if cells else None)
+    modes = _all_modes(sample, colour)
     if not colour.polarity:
-        _prefer_what_goes_on(result)
-    noise, tail = _measured(result)
-    return Background(result.picture, noise, colour.polarity, tail, cells)
+        _prefer_what_goes_on(modes)
+    _forget_what_passes(sample, modes)
+    noise, tail = _measured(modes)
+    return Background(modes.picture, noise, colour.polarity, tail, cells)
+
+
+@dataclasses.dataclass
+class _Sample:
+    """Sampled frames, in one light.
+
+    Attributes:
+        frames: `[N, H, W, C]` uint8.
+        gains: `[N]` light of each.
+        light: `[N, ...]` light of its cells, None where it is even.
+    """
+
+    frames: np.ndarray
+    gains: np.ndarray
+    light: np.ndarray | None
+
+    @property
+    def bands(self):
+        """Slices of rows that are worked on at a time."""
+        number, height, width, channels = self.frames.shape
+        rows = max(1, _BAND // (number * width * channels))
+        return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+
+    def rows(self, rows):
+        """`[N, h, W, C]` float32."""
+        band = self.frames[:, rows] / self.gains[:, None, None, None]
+        if self.light is not None:
+            size = self.frames.shape[1:3]
+            band /= np.stack(
+                [light_lib.smooth_light(one, size, rows) for one in self.light]
+            )
+        return band
 
 
 def _some_pixels(frames):
@@ -271,6 +290,8 @@ class _Modes:
     Attributes:
         picture: `[H, W, C]`.
         noise: `[H, W]` robust deviation from the picture.
+        low: `[H, W]` distance from it that is not exceeded in `_LITTLE` of
+            the time.
         peak: `[H, W]` largest distance from it, without other modes.
         other: `[H, W, C]` the other mode, where there is one.
         share: `[H, W]` of the time that it shows, or 0.
@@ -278,12 +299,19 @@ class _Modes:
 
     picture: np.ndarray
     noise: np.ndarray
+    low: np.ndarray
     peak: np.ndarray
     other: np.ndarray
     share: np.ndarray
 
     def __iter__(self):
         return (getattr(self, f.name) for f in dataclasses.fields(self))
+
+
+def _all_modes(sample, colour):
+    """`_Modes` of a `_Sample`."""
+    parts = [list(_modes(sample.rows(b), colour)) for b in sample.bands]
+    return _Modes(*(np.concatenate(part) for part in zip(*parts)))
 
 
 def _modes(band, colour):
@@ -298,13 +326,13 @@ def _modes(band, colour):
     members = ~is_double | ((along >= cut) == take_upper)
     (picture,) = _quantiles(band, members, [0.5])
     size = np.abs(band - picture).max(-1)
-    noise = _deviation(size, members)
+    noise, low = _deviation(size, members)
     peak = np.where(members, size, 0).max(0)
     other = np.zeros_like(picture)
     double = np.flatnonzero(is_double)
     other[double] = _quantiles(band[:, double], ~members[:, double], [0.5])[0]
     share = np.where(is_double, 1 - members.mean(0), 0)
-    parts = picture, noise, peak, other, share
+    parts = picture, noise, low, peak, other, share
     return _Modes(*(p.reshape(*shape, *p.shape[1:]) for p in parts))
 
 
@@ -345,12 +373,36 @@ def _split(along, noise):
 
 
 def _deviation(size, members):
-    """`[P]` robust deviation of distances `[N, P]` of members."""
-    middle, large = _quantiles(size[..., None], members, [0.5, 0.8])[..., 0]
+    """`[P]` robust deviation of distances `[N, P]` of members, and low ones."""
+    shares = [_LITTLE, 0.5, 0.8]
+    low, middle, large = _quantiles(size[..., None], members, shares)[..., 0]
     middle = np.maximum(SIGMA * middle, STEP)
     # Compressed video is still most of the time, and then it jumps. More than
     # thrice the middle may be objects that pass.
-    return np.clip(large / 1.28, middle, 3 * middle)
+    deviation = np.clip(large / 1.28, middle, 3 * middle)
+    return deviation, np.maximum(low, 0.5 * STEP)
+
+
+def _forget_what_passes(sample, modes):
+    """Measures noise anew from what does not pass, in place."""
+    expected = passing.expected_noise(modes.picture, modes.noise, modes.low)
+    height = len(expected)
+    for rows in sample.bands:
+        wide = slice(
+            max(0, rows.start - passing.MARGIN),
+            min(height, rows.stop + passing.MARGIN),
+        )
+        band = sample.rows(wide)
+        size = np.abs(band - modes.picture[wide]).max(-1)
+        other = np.abs(band - modes.other[wide]).max(-1)
+        member = (size <= other) | (modes.share[wide] == 0)
+        member &= ~passing.passes(size, expected[wide])
+        member[:, ~member.any(0)] = True
+        inner = slice(rows.start - wide.start, rows.stop - wide.start)
+        size, member = size[:, inner], member[:, inner]
+        flat = len(size), -1
+        noise, _ = _deviation(size.reshape(flat), member.reshape(flat))
+        modes.noise[rows] = noise.reshape(size.shape[1:])
 
 
 def _quantiles(values, members, shares):

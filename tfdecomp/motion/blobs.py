@@ -131,6 +131,19 @@ def _closed(mask, radius, outside=False):
     return padded[radius:-radius, radius:-radius]
 
 
+def measured(labels, count, difference):
+    """`Blobs` of a map of numbers.
+
+    Args:
+        labels: `[H, W]` int32, 0 or one of 1 to `count`, each somewhere.
+        count: How many.
+        difference: `[H, W]`, as of `find`.
+    """
+    places = np.flatnonzero(labels)
+    numbers = labels.ravel()[places] - 1
+    return _measure(labels, places, numbers, count, difference)
+
+
 def _measure(labels, places, numbers, count, difference):
     """Blobs of these pixels; `numbers` says whose each is, from 0."""
     y, x = np.divmod(places, labels.shape[1])

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from tfdecomp.motion import background as background_lib
-from tfdecomp.motion import blobs, light
+from tfdecomp.motion import blobs, bridges, light
 
 FILE_NAME = "scene.npz"
 _LARGEST = 2**26  # pixels of a scene that is read
@@ -39,6 +39,8 @@ class Scene:
             others; None: not known.
         region: `[h, w]` bool, where to look; None: everywhere.
         follows_light: Whether frames are brought to the background's light.
+        cuts_bridges: Whether what only something faint joins is cut apart,
+            see `bridges.cut`: where nobody says how many there are.
     """
 
     background: background_lib.Background
@@ -50,6 +52,7 @@ class Scene:
     large_area: float | None = None
     region: np.ndarray | None = None
     follows_light: bool = False
+    cuts_bridges: bool = False
 
     def __post_init__(self):
         self._threshold = np.maximum(
@@ -121,7 +124,7 @@ class Scene:
 
     def blobs(self, difference):
         """The same of what `difference` gave."""
-        return blobs.find(
+        found = blobs.find(
             difference,
             self._threshold,
             min_area=self.min_area,
@@ -129,6 +132,9 @@ class Scene:
             width=self.width,
             region=self.region,
         )
+        if self.cuts_bridges:
+            return bridges.cut(found, difference, self.min_area, self.width)
+        return found
 
     def picture(self, difference):
         """`[h, w, 3]` uint8 grey: black ground, bright objects."""
@@ -191,6 +197,7 @@ class Scene:
             tail=self.background.tail,
             cells=self.background.cells,
             follows_light=self.follows_light,
+            cuts_bridges=self.cuts_bridges,
             **fields,
         )
         path = pathlib.Path(path)
@@ -223,11 +230,12 @@ def load(path) -> Scene:
             int(content.pop("cells", 0)),  # older ones have none
         )
         region = content.pop("region", None)
-        follows = bool(content.pop("follows_light"))
+        flags = {
+            "follows_light": bool(content.pop("follows_light")),
+            "cuts_bridges": bool(content.pop("cuts_bridges", False)),
+        }
         numbers = {name: float(value) for name, value in content.items()}
-        return Scene(
-            background, region=region, follows_light=follows, **numbers
-        )
+        return Scene(background, region=region, **flags, **numbers)
     except Exception as error:  # a changed byte may raise any of a dozen kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(

@@ -215,6 +215,7 @@ def _fitting(survey, background, glance, region, asked):
         large_area=_LARGE * survey.area[2] * factor**2,
         region=looked,
         follows_light=True,
+        cuts_bridges=asked.objects is None,
     )
 
 

@@ -16,6 +16,7 @@ WEAK = 0.1  # presence from which on a slot may continue a track
 UNEXPLAINED = 0.6
 # Share of its box that one thing fills; several that touch leave more free.
 _FULL, _FULLER = 0.5, 0.6
+_TOGETHER = 0.75  # share of the box around them that parts of one thing fill
 _KNOWN = 3  # frames by itself after which a track is one of a thing
 _EXPLAINED = 0.3  # share of a blob that objects own where it is explained
 _CHUNK_BYTES = 2**29  # of masks that a model makes at once
@@ -142,6 +143,7 @@ class Finder:
         presence[0] = 0  # the background
         self._judge(picture, foreground, owner, outputs)
         if moving is not None and self.joins:
+            owner = _released(owner, moving)
             owner, presence = self._joined(
                 owner, presence, moving, outputs["track_ids"]
             )
@@ -294,6 +296,33 @@ def _parted(owner, labels):
         return owner
     table[stray] = np.broadcast_to(heir[:, None], table.shape)[stray]
     return table.ravel()[joint].astype(owner.dtype)
+
+
+def _released(owner, moving):
+    """Takes from every slot things that lie far apart from its largest one.
+
+    Parts of an object that something hides lie close together: their boxes
+    fill the box around them. Those of two objects that one slot took leave
+    much of it free; nobody has those then, so that they are objects.
+    """
+    labels, count = moving.labels, len(moving)
+    slots = int(owner.max()) + 1
+    joint = labels.astype(np.int64) * slots + owner
+    counts = np.bincount(joint.ravel(), minlength=slots * (count + 1))
+    counts = counts.reshape(count + 1, slots)[1:]
+    mostly = counts > 0.5 * moving.areas[:, None]
+    gone = np.zeros((count + 1, slots), bool)
+    for slot in 1 + np.flatnonzero(mostly[:, 1:].sum(0) > 1):
+        things = np.flatnonzero(mostly[:, slot])
+        home = things[counts[things, slot].argmax()]
+        for other in things[things != home]:
+            boxes = moving.boxes[[home, other]]
+            around = boxes[:, 2:].max(0) - boxes[:, :2].min(0)
+            filled = (boxes[:, 2:] - boxes[:, :2]).prod(-1).sum()
+            gone[other + 1, slot] = filled < _TOGETHER * around.prod()
+    if not gone.any():
+        return owner
+    return np.where(gone.ravel()[joint], 0, owner)
 
 
 def _of_what_moves(owner, presence):

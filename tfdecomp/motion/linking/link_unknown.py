@@ -11,6 +11,7 @@ from tfdecomp.motion.linking.link_parts import join_parts
 
 SHORTEST = 3  # frames of a track that is believed
 RARE = 0.4  # of its frames: seen less, it is a chain of accidents
+ROOM = 10  # frames between two tracks in a column, into which both may grow
 STILL = 0.25  # of its own size: moves less, and is not seen to travel
 
 
@@ -112,12 +113,13 @@ def _crosses(boxes, velocities, frame_size):
 def _columns(spans):
     """`[(column, first, last)]`: tracks share a column one after the other.
 
-    Thousands of short tracks in a long video would not fit otherwise.
+    Thousands of short tracks in a long video would not fit otherwise. Ends
+    may still be found to be later, see `link_ends`, so there is room between.
     """
     free, result = [], []
     for first, last in spans:
         column = next(
-            (c for c, end in enumerate(free) if end < first), len(free)
+            (c for c, end in enumerate(free) if end + ROOM < first), len(free)
         )
         if column == len(free):
             free.append(last)
