@@ -83,6 +83,16 @@ def test_a_slot_on_nothing_that_moves_is_no_object():
     assert not finding._of_what_moves(0 * owner, presence).any()
 
 
+def test_what_has_a_thing_to_itself_is_as_sure_as_what_nobody_explains():
+    moving = things((2, 0, 12, 3), (20, 30, 28, 44))
+    owner = 1 * (moving.labels == 1) + 2 * (moving.labels == 2)
+    owner[20:28, 40:44] = 3
+    presence = np.array([0, 0.15, 0.9, 0.2, 0.1])
+    found = finding._of_own_things(owner, moving, presence)
+    # The third has a part of another's thing, the fourth nothing.
+    assert found.tolist() == [0, finding.UNEXPLAINED, 0.9, 0.2, 0.1]
+
+
 @pytest.mark.parametrize(
     "joins, difference, size",
     [(True, True, 0), (True, False, 3), (False, True, 3)],

@@ -18,6 +18,7 @@ UNEXPLAINED = 0.6
 _FULL, _FULLER = 0.5, 0.6
 _TOGETHER = 0.75  # share of the box around them that parts of one thing fill
 _KNOWN = 3  # frames by itself after which a track is one of a thing
+_ALONE = 0.8  # share of a blob that a slot owns which has it to itself
 _EXPLAINED = 0.3  # share of a blob that objects own where it is explained
 _CHUNK_BYTES = 2**29  # of masks that a model makes at once
 _COPIES = 24  # bytes for each pixel of each mask: several floats
@@ -148,6 +149,7 @@ class Finder:
                 owner, presence, moving, outputs["track_ids"]
             )
             presence = _of_what_moves(owner, presence)
+            presence = _of_own_things(owner, moving, presence)
         found.full.append(bool((presence[1:] > 0.5).all()))
         (slots,) = np.nonzero(presence > WEAK)
         if moving is not None:
@@ -338,6 +340,26 @@ def _of_what_moves(owner, presence):
     """
     owned = np.bincount(owner.ravel(), minlength=len(presence)) > 0
     return np.where(owned, presence, 0)
+
+
+def _of_own_things(owner, moving, presence):
+    """Presences, of what has a thing to itself at least `UNEXPLAINED`.
+
+    What is only just in view is hardly present to a model; it is no less sure
+    than if no slot had explained it.
+
+    Args:
+        owner: `[h, w]` slots, 0 for none.
+        moving: `Blobs`.
+        presence: `[K]` of slots.
+    """
+    size = len(presence)
+    joint = moving.labels.astype(np.int64) * size + owner
+    counts = np.bincount(joint.ravel(), minlength=size * (len(moving) + 1))
+    counts = counts.reshape(-1, size)[1:]
+    alone = (counts > _ALONE * moving.areas[:, None]).any(0)
+    alone[0] = False
+    return np.where(alone, np.maximum(presence, UNEXPLAINED), presence)
 
 
 def _unexplained(owner, moving, num_slots):
