@@ -8,7 +8,8 @@
     python -m tfdecomp.benchmark --renderer
     python -m tfdecomp.benchmark --renderer --gin_file=gin/silot.gin \\
         --gin_param="BATCH_SIZE = 2"
-    python -m tfdecomp.benchmark --gin_file=gin/papers/silot_shapes_full.gin \\
+    python -m tfdecomp.benchmark \\
+        --gin_file=gin/papers/silot/silot_shapes_full.gin \\
         --gin_param="BATCH_SIZE = 1" --frame_sizes=48,96,192,384
     python -m tfdecomp.benchmark --all_models
     python -m tfdecomp.benchmark --all_models --models=silot_motion \\

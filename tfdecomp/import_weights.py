@@ -9,9 +9,9 @@
 
 Reads PROVIDE's state dictionaries of PyTorch, which is not needed for it, and
 IODINE's and SILOT's checkpoints of TensorFlow 1. The folder holds the model of
-gin/papers/*_reference.gin with these weights; `tfdecomp.load` and all commands
-with --model take it. No code of a file is run: one that asks for it is refused,
-as is anything else than a whole checkpoint of that system.
+gin/papers/*/*_reference.gin with these weights; `tfdecomp.load` and all
+commands with --model take it. No code of a file is run: one that asks for it is
+refused, as is anything else than a whole checkpoint of that system.
 
 The weights keep their authors' licence, which the folder's README.md states:
 CC BY-NC-SA 4.0 (PROVIDE), Apache-2.0 (IODINE), MIT (SILOT).
@@ -51,7 +51,8 @@ _NAME = flags.DEFINE_string(
 _PRESET = flags.DEFINE_string(
     "preset",
     None,
-    "Config of the model, such as gin/papers/provide_clevrer_reference.gin. "
+    "Config of the model, such as "
+    "gin/papers/provide/provide_clevrer_reference.gin. "
     "By default the one that fits the checkpoint.",
 )
 

@@ -83,6 +83,29 @@ _CONFIGS = {
 }
 _QUICK = {"num_train": 10_000, "num_validation": 500, "num_test": 1_000}
 _CONFIGS["digits_quick"] = {**_QUICK, "num_objects": (1, 6)}
+# The two digits at most that SQAIR was published with.
+_CONFIGS["mnist_2"] = {
+    **_SOURCES["mnist"],
+    "num_frames": 10,
+    "height": 50,
+    "width": 50,
+    "cell": 28,
+    "num_train": 60_000,
+    "num_test": 10_000,
+    "num_objects": (0, 2),
+    "max_objects": 2,
+    "max_overlap": 0.0,
+}
+# Few and small: SQAIR takes them one after the other.
+_CONFIGS["digits_3_quick"] = {
+    **_QUICK,
+    "height": 32,
+    "width": 32,
+    "cell": 10,
+    "num_objects": (1, 3),
+    "max_objects": 3,
+    "max_overlap": 0.0,
+}
 _CONFIGS["digits_quick_more"] = {"num_test": 1_000, "num_objects": (7, 12)}
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from tfdecomp.benchmarks import measure_placement
 
@@ -35,3 +36,14 @@ def test_every_kind_is_measured_with_every_number_of_channels():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind must be one of"):
         measure_placement.measure("sharp", **TINY)
+
+
+def test_a_rival_that_the_machine_cannot_do_is_left_out_and_nothing_else():
+    def fails():
+        raise tf.errors.InvalidArgumentError(None, None, "no such gradient")
+
+    runs = {"placement": lambda: 1, "depthwise": lambda: 2, "grouped": fails}
+    found = measure_placement._results(runs)
+    assert found == {"placement": 1, "depthwise": 2}
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        measure_placement._results({"placement": fails})

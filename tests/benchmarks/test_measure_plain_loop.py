@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.test_case import set_seed
 from tfdecomp import training
 from tfdecomp.benchmarks import measure, measure_plain_loop
 from tfdecomp.models.base import as_float
@@ -28,7 +28,7 @@ TINY = ["smoke/dvip.gin"]
 )
 def test_the_plain_loop_has_the_same_loss(bindings, frames, is_training):
     configs.parse(TINY, bindings)
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = training.build_settings().model
     rng = np.random.default_rng(0)
     for weight in model.weights:

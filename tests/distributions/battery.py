@@ -27,6 +27,8 @@ from tfdecomp.distributions.locations import (
 )
 from tfdecomp.distributions.object_count import ObjectCount
 from tfdecomp.distributions.pixel_mixture import PixelMixture
+from tfdecomp.distributions.triangular_gaussian import TriangularGaussian
+from tfdecomp.distributions.truncated_count import TruncatedCount
 
 tfd = tfp.distributions
 
@@ -210,6 +212,25 @@ def count_log_prob(num_variables):
         return count * np.log(rate) - np.log(total) - np.log(choose)
 
     return log_prob
+
+
+def category_log_prob(parameters, values):
+    log_probs = scipy.special.log_softmax(parameters["logits"], axis=-1)
+    return log_probs[:, values.astype(int)].T
+
+
+def triangular_log_prob(parameters, values):
+    low = np.tril(parameters["mix"], -1) + np.eye(2)
+    result = []
+    for loc, deviation in zip(parameters["loc"], parameters["deviation"]):
+        factor = np.diag(deviation) @ low
+        scaled = np.linalg.solve(factor, (values - loc).T)
+        result.append(
+            -0.5 * np.sum(scaled**2, 0)
+            - np.sum(np.log(deviation))
+            - np.log(2 * np.pi)
+        )
+    return np.stack(result, 1)
 
 
 def sequence_log_prob(parameters, values):
@@ -415,6 +436,38 @@ def counts():
         extremes=({"log_rate": np.float32(-30.0)}, every[0]),
     )
 
+    # With room for all; what there is no room for has a test of its own.
+    yield Entry(
+        name="truncated-count",
+        make=lambda logits: TruncatedCount(logits, 3.0),
+        parameters={"logits": draw(3, 4)},
+        batch_shape=(3,),
+        event_shape=(),
+        log_prob=category_log_prob,
+        support=cases(np.arange(4.0)),
+        other={"logits": draw(3, 4, seed=1)},
+        extremes=(
+            {"logits": np.float32([[0, 1e4, -1e4, 0]] * 3)},
+            np.float64([0.0, 3.0]),
+        ),
+    )
+
+
+def leaning():
+    yield Entry(
+        name="triangular-gaussian",
+        make=TriangularGaussian,
+        parameters={
+            "loc": draw(3, 2),
+            "deviation": np.float32([[0.7, 1.1], [1.5, 0.8], [0.9, 1.0]]),
+            "mix": np.float32([[0.0, 0.0], [0.8, 0.0]]),
+        },
+        batch_shape=(3,),
+        event_shape=(2,),
+        log_prob=triangular_log_prob,
+        support=grid((2,), -14, 14, 121),
+    )
+
 
 def locations():
     sequences = list(itertools.permutations(range(5), 3))
@@ -484,5 +537,6 @@ ENTRIES = (
     *mixtures(),
     *presences(),
     *counts(),
+    *leaning(),
     *locations(),
 )

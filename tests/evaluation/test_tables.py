@@ -385,10 +385,16 @@ def test_ours_stands_in_the_whole_table_too():
 @pytest.mark.parametrize(
     ("file", "row"),
     [
-        ("gin/papers/provide_ablation_base.gin", "base, published"),
-        ("gin/papers/provide_ablation_cpg.gin", "base, grid, CP+G, published"),
-        ("gin/papers/provide_binary_paper.gin", "CP+G, entropy, published"),
-        ("gin/papers/seq_iodine64.gin", None),
+        ("gin/papers/provide/provide_ablation_base.gin", "base, published"),
+        (
+            "gin/papers/provide/provide_ablation_cpg.gin",
+            "base, grid, CP+G, published",
+        ),
+        (
+            "gin/papers/provide/provide_binary_paper.gin",
+            "CP+G, entropy, published",
+        ),
+        ("gin/papers/iodine/seq_iodine64.gin", None),
         (None, None),
     ],
 )

@@ -1,10 +1,10 @@
 """Small models to export."""
 
-import keras
 import tensorflow as tf
 
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models import base
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.storage import saving
@@ -16,7 +16,7 @@ NUM_REFINEMENTS = 3
 
 def tiny_provide(**options):
     """A PROVIDE with weights large enough that all its parts matter."""
-    keras.utils.set_random_seed(5)
+    set_seed(5)
     model = PROVIDE(
         BroadcastDecoder((SIZE, SIZE), filters=(8, 8), dense=(8,)),
         RefinementEncoder(filters=(8, 8), units=(12,)),

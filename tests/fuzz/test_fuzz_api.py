@@ -4,13 +4,13 @@ import fractions
 import resource
 import warnings
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfdecomp
 from tests.fuzz import limits
+from tests.test_case import set_seed
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.prediction.options import Options
 from tfdecomp.sharing import hub
@@ -107,7 +107,7 @@ TYPES = (
 
 @pytest.fixture(scope="module")
 def models():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     small = PROVIDE(
         image_size=SIDE,
         num_slots=2,

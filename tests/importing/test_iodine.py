@@ -23,7 +23,10 @@ def test_iodines_decoder_draws_what_theirs_draws(preset, tmp_path):
     theirs = layouts.fill(layouts.iodine(preset))
     prefix = checkpoint_writer.write(tmp_path / "theirs", theirs)
     loaded, info = restated.imported("iodine", prefix, tmp_path)
-    assert info["imported"]["preset"] == f"papers/iodine_{preset}_reference.gin"
+    assert (
+        info["imported"]["preset"]
+        == f"papers/iodine/iodine_{preset}_reference.gin"
+    )
     assert info["licence"] == "Apache-2.0"
     model = loaded.model
     latents = np.random.default_rng(1).standard_normal(model.latent_dim)

@@ -171,7 +171,7 @@ def test_provides_preset_follows_the_folder_then_the_slots(
 
     arrays = layouts.provide_buffers(slots)
     found = provide.preset(arrays, tmp_path / folder / "latest_net.pth")
-    assert found == f"papers/provide_{wanted}_reference.gin"
+    assert found == f"papers/provide/provide_{wanted}_reference.gin"
 
 
 def test_provide_without_features_and_of_several_devices(tmp_path):

@@ -126,14 +126,16 @@ def test_moves_add_up_and_the_painting_stays():
     one, kl_one, between = layer(video[:, :2], noise=first)
     second = {**noise, "frames": noise["frames"][:, 2:]}
     two, kl_two, after = layer(video[:, 2:], between, second)
-    np.testing.assert_allclose(np.concatenate([one, two], 1), whole, atol=1e-5)
+    # Places agree to 1e-5 of half a painting, pixels by its slope there.
+    both = np.concatenate([one, two], 1)
+    np.testing.assert_allclose(both, whole, rtol=0, atol=5e-5)
     np.testing.assert_allclose(kl_one + kl_two, kl, rtol=1e-5)
     np.testing.assert_allclose(after["place"], state["place"], atol=1e-5)
     painting = layer.painting(state).numpy()
     assert painting.shape == (2, 60, 60, C)
     # Without a move, frames that nobody saw show the same window.
     still, _ = layer.predict(state, 2, (H, W))
-    np.testing.assert_allclose(still[:, 0], whole[:, -1], atol=1e-5)
+    np.testing.assert_allclose(still[:, 0], whole[:, -1], atol=5e-5)
     np.testing.assert_array_equal(still[:, 0], still[:, 1])
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.test_case import assert_close, check_layer
+from tests.test_case import assert_close, check_layer, set_seed
+from tfdecomp.layers.encoders.frame_encoder import FrameEncoder
 from tfdecomp.layers.filtering_head import FilteringHead
-from tfdecomp.layers.frame_encoder import FrameEncoder
 from tfdecomp.layers.frame_generator import FrameGenerator
 from tfdecomp.layers.independent_dynamics import IndependentDynamics, Stacked
 
@@ -125,7 +125,7 @@ def test_generator_doubles_a_map_of_four_by_four(filters, training):
 def test_output_activation_is_the_last_step():
     outputs = {}
     for name in ("linear", "relu", "sigmoid"):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         layer = FrameGenerator((8, 8), (4,), output_activation=name)
         layer = built(layer, (None, Z), shake=0.5)
         outputs[name] = np.asarray(layer(normal(4, Z)))
@@ -187,7 +187,7 @@ def test_the_output_starts_with_a_bias():
 def test_predictions_can_be_bent_as_hidden_layers_are():
     layers = {}
     for name in ("linear", "selu"):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         layer = IndependentDynamics(7, 2, output_activation=name)
         layers[name] = built(layer, (None, 3, 4), shake=0.5)
     factors = normal(5, 3, 4)
@@ -263,7 +263,7 @@ def test_published_sizes_of_a_transition(dim, parameters):
 
 
 def test_each_factor_starts_as_a_network_of_its_own():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layer = IndependentDynamics()
     layer.build((None, 8, 25))
     for kernel in map(np.asarray, layer.kernels):

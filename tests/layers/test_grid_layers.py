@@ -5,8 +5,12 @@ import pytest
 import tensorflow as tf
 
 from tests.test_case import assert_close, check_layer
-from tfdecomp.layers.grid_decoder import GridDecoder
-from tfdecomp.layers.grid_encoder import GridEncoder, grid_size, margins
+from tfdecomp.layers.decoders.grid_decoder import GridDecoder
+from tfdecomp.layers.encoders.grid_encoder import (
+    GridEncoder,
+    grid_size,
+    margins,
+)
 
 
 def normal(*shape, seed=0):

@@ -8,11 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.layers.values import check_truncated, normal
-from tests.test_case import assert_close, check_layer
-from tfdecomp.layers.broadcast_decoder import (
-    BroadcastDecoder,
-    broadcast_with_coordinates,
-)
+from tests.test_case import assert_close, check_layer, set_seed
 from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import (
     Conv2D,
@@ -21,9 +17,13 @@ from tfdecomp.layers.conv import (
     TruncatedFanInNormal,
     initial_values,
 )
-from tfdecomp.layers.deconv_decoder import DeconvDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import (
+    BroadcastDecoder,
+    broadcast_with_coordinates,
+)
+from tfdecomp.layers.decoders.deconv_decoder import DeconvDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.layers.frame_features import FrameFeatures
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
 
 
 def test_conv_passes_the_battery():
@@ -53,7 +53,7 @@ def test_initial_values_fill_the_interval_of_the_fan_in():
 
 
 def test_truncated_initial_values_follow_the_fan_in():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     rule = initial_values("truncated_normal")
     conv, dense = Conv2D(64, 3, **rule), Dense(200, **rule)
     conv.build((None, 8, 8, 20))
@@ -68,7 +68,7 @@ def test_truncated_initializer_survives_its_config():
     rule = TruncatedFanInNormal(7)
     again = keras.initializers.deserialize(keras.initializers.serialize(rule))
     assert again.fan_in == 7
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     check_truncated(again((90, 90)), 7)
 
 
@@ -86,7 +86,7 @@ def test_the_decoders_first_convolution_survives_its_config_alone():
         (8, 8), filters=(400,), dense=(), coordinate_scale=2.0, vector_scale=0.5
     )
     decoder.build((None, 30))
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     conv = reloaded(decoder.convs[0], (None, 8, 8, 32))
     kernel, bias = np.asarray(conv.kernel), np.asarray(conv.bias)
     assert kernel[:, :, :2].std() == pytest.approx(2.0, rel=0.05)
@@ -138,7 +138,7 @@ def test_decoder_passes_the_battery(upsample, kernel_sizes):
     "size, kernel", [((8, 9), 3), ((7, 6), 5), ((4, 5), 1)]
 )
 def test_factored_first_layer_equals_the_plain_one(size, kernel):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = BroadcastDecoder(size, filters=(6, 5), kernel_sizes=kernel)
     decoder.build((None, 4))
     vectors = tf.constant(normal(3, 4))
@@ -162,7 +162,7 @@ def test_broadcast_puts_coordinates_first():
 
 
 def test_coordinate_scale_changes_only_the_coordinates():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = BroadcastDecoder(
         (8, 8), filters=(400,), dense=(), coordinate_scale=2.0
     )
@@ -173,7 +173,7 @@ def test_coordinate_scale_changes_only_the_coordinates():
 
 
 def test_vector_scale_changes_only_the_vector():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = BroadcastDecoder(
         (8, 8), filters=(400,), dense=(), vector_scale=0.5
     )
@@ -202,7 +202,7 @@ def test_decoder_as_iodine_has_it_passes_the_battery():
 @pytest.mark.parametrize("make", ["broadcast", "deconvolution"])
 def test_linear_means_leave_the_unit_interval_and_sigmoid_ones_do_not(make):
     for activation, inside in (("linear", False), ("sigmoid", True)):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         decoder = {
             "broadcast": lambda **kw: BroadcastDecoder((8, 8), **kw),
             "deconvolution": lambda **kw: DeconvDecoder((8, 8), grid=4, **kw),
@@ -260,7 +260,7 @@ def test_deconvolution_decoder_doubles_its_grid():
 
 
 def test_deconvolutions_start_by_the_fan_in_of_their_input():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = DeconvDecoder((16, 16), dense=(), grid_channels=8)
     decoder.build((None, 4))
     check_truncated(decoder.deconvs[0].kernel, 5 * 5 * 8)
@@ -277,9 +277,9 @@ def test_deconvolution_decoder_counts_its_operations():
 
 def test_the_canvas_network_starts_from_zero_and_then_draws():
     options = {"filters": (5,), "dense": (), "kernel_sizes": 1, "upsample": 2}
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     plain = BroadcastDecoder((8, 8), **options)
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     drawing = BroadcastDecoder((8, 8), canvas_units=(6,), **options)
     for decoder in (plain, drawing):
         decoder.build((None, 3))

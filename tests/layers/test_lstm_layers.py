@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.layers.values import check_truncated, normal
-from tests.test_case import assert_close, check_layer
+from tests.test_case import assert_close, check_layer, set_seed
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
 from tfdecomp.layers.lstm_cell import LSTMCell
 
@@ -63,7 +63,7 @@ def test_three_biases_of_the_lstm_count_by_their_sum():
 
 
 def test_three_biases_of_the_lstm_start_by_the_fan_in_of_each():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layer = LSTM2DCell(128, separate_biases=True)
     layer.build((None, 384))
     names = [bias.name for bias in layer.biases]
@@ -143,7 +143,7 @@ def test_plain_lstm_equals_that_of_keras(offset):
 
 
 def test_plain_lstm_starts_as_published():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layer = LSTMCell(50)
     layer.build((None, 30))
     check_truncated(layer.kernel, 80)

@@ -9,7 +9,7 @@ from tests.test_case import assert_close, check_layer
 from tfdecomp.layers.attention.component_encoder import ComponentEncoder
 from tfdecomp.layers.attention.instance_norm import InstanceNorm
 from tfdecomp.layers.attention.scope_unet import ScopeUNet
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 
 
 def normal(*shape, seed=0):

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tests.test_case import assert_close, check_layer
 from tfdecomp.layers.batch_norm import BatchNorm
+from tfdecomp.layers.decoders.sprite_decoder import SpriteDecoder
 from tfdecomp.layers.location_appearance import AppearanceNet, LocationNet
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
 from tfdecomp.layers.residual import ConvBlock, ResidualBlock
-from tfdecomp.layers.sprite_decoder import SpriteDecoder
 
 SMALL = {"filters": 4, "num_blocks": 1, "kernel_size": 3}
 

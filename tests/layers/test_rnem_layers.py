@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from tests.models.oracles import rnem_numpy
 from tests.test_case import assert_close, check_layer
-from tfdecomp.layers.group_decoder import GroupDecoder, enlarged
+from tfdecomp.layers.decoders.group_decoder import GroupDecoder, enlarged
+from tfdecomp.layers.encoders.residual_encoder import ResidualEncoder
 from tfdecomp.layers.pairwise_interaction import PairwiseInteraction, others
-from tfdecomp.layers.residual_encoder import ResidualEncoder
 from tfdecomp.layers.spatial_layer_norm import SpatialLayerNorm
 
 SIZE, D = 8, 5

@@ -24,6 +24,7 @@ from tests.models.tiny import (
     tiny_provide,
     tiny_rnem,
     tiny_silot,
+    tiny_sqair,
     tiny_vaes,
 )
 from tfdecomp.models.background_subtraction import BackgroundSubtraction
@@ -38,6 +39,7 @@ from tfdecomp.models.provide import PROVIDE
 from tfdecomp.models.rnem import RNEM
 from tfdecomp.models.seq_iodine import SequentialIODINE
 from tfdecomp.models.silot import SILOT
+from tfdecomp.models.sqair import SQAIR
 from tfdecomp.models.vae import VAE
 from tfdecomp.prediction.stream import PER_FRAME, Stream
 from tfdecomp.training import optimizers
@@ -96,6 +98,7 @@ _LAVAE = functools.partial(
 _SILOT = functools.partial(
     tiny_silot.tiny, sample_in_evaluation=True, independent_propagation=False
 )
+_SQAIR = functools.partial(tiny_sqair.tiny, sample_in_evaluation=True)
 _DDPAE = functools.partial(tiny_ddpae.tiny, sample_in_evaluation=True)
 _CONNECTED = functools.partial(
     ConnectedComponents, image_size=tiny_silot.SIZE, num_slots=5
@@ -123,6 +126,7 @@ SYSTEMS = (
     System(RNEM, tiny_rnem.tiny, _three(tiny_rnem.video)),
     System(DDPAE, _DDPAE, _three(tiny_ddpae.video)),
     System(SILOT, _SILOT, _CLIPS, idle=_blind),
+    System(SQAIR, _SQAIR, _three(tiny_sqair.clips)),
     System(ConnectedComponents, _CONNECTED, _CLIPS),
     System(BackgroundSubtraction, _SUBTRACTION, _CLIPS, given=_BLACK),
 )
@@ -162,6 +166,11 @@ class Tiny:
     def outputs(self):
         """Of the batch, eagerly."""
         return self.model(self.inputs)
+
+    @functools.cached_property
+    def encoded(self):
+        """The codes of the batch, eagerly, where there are some."""
+        return self.model.encode(self.inputs)
 
     @functools.cached_property
     def stream(self):

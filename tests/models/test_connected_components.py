@@ -12,8 +12,8 @@ from scipy import ndimage
 from tfdecomp import builders
 from tfdecomp.evaluation import tracking
 from tfdecomp.evaluation.protocol import Protocol
-from tfdecomp.models import components
 from tfdecomp.models.connected_components import ConnectedComponents
+from tfdecomp.models.parts import components
 from tfdecomp.storage import configs
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)

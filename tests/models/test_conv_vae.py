@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tests.models.tiny import tiny_vaes
 from tests.models.tiny.tiny_vaes import GRID_SIZE, L
 from tfdecomp import training
-from tfdecomp.layers.grid_decoder import GridDecoder
+from tfdecomp.layers.decoders.grid_decoder import GridDecoder
 from tfdecomp.models.conv_vae import ConvVAE
 from tfdecomp.storage import configs, saving
 
@@ -124,7 +124,7 @@ def test_loss_weighs_the_divergence_and_a_schedule_replaces_the_weight():
 
 
 def test_published_weight_of_the_divergence_rises_for_100k_steps():
-    with configs.parsed(["papers/lavae_baseline_mnist.gin"]):
+    with configs.parsed(["papers/lavae/lavae_baseline_mnist.gin"]):
         schedule = training.build_settings().schedules["kl_weight"]
     values = [float(schedule(k * 1000)) for k in (0, 25, 50, 100, 150)]
     np.testing.assert_allclose(values, [0.0, 0.25, 0.5, 1.0, 1.0], rtol=1e-6)

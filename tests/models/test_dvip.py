@@ -19,7 +19,7 @@ from tests.models.tiny.tiny_dvip import (
 from tests.models.tiny.tiny_lavae import gradients
 from tfdecomp import training
 from tfdecomp.distributions.gaussians import DiagonalGaussian
-from tfdecomp.layers.frame_encoder import FrameEncoder
+from tfdecomp.layers.encoders.frame_encoder import FrameEncoder
 from tfdecomp.models import dvip
 from tfdecomp.storage import configs
 from tfdecomp.training import optimizers
@@ -457,10 +457,10 @@ def test_a_model_that_does_not_fit_together_is_refused():
     ("path", "bindings", "latents", "parameters"),
     [
         ("dvip.gin", [], (2, 25), 6_329_285),
-        ("papers/dvip_entangled.gin", [], (1, 50), 6_279_621),
-        ("papers/dvip_street.gin", [], (8, 25), 8_219_819),
+        ("papers/dvip/dvip_entangled.gin", [], (1, 50), 6_279_621),
+        ("papers/dvip/dvip_street.gin", [], (8, 25), 8_219_819),
         (
-            "papers/dvip_street.gin",
+            "papers/dvip/dvip_street.gin",
             ["models.DVIP.entangled = True"],
             (1, 200),
             7_872_171,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdecomp.models.frames import open_shape, scan_frames
+from tfdecomp.models.parts.frames import open_shape, scan_frames
 
 
 def _running_sum(video, carry):

@@ -16,9 +16,9 @@ from tfdecomp.distributions.pixel_mixture import PixelMixture, mask_divergence
 from tfdecomp.exporting import feed_forward
 from tfdecomp.layers.attention.component_encoder import ComponentEncoder
 from tfdecomp.layers.attention.scope_unet import ScopeUNet
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.models.frames import frame_noise
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.models.monet import MONet
+from tfdecomp.models.parts.frames import frame_noise
 from tfdecomp.storage import saving
 
 tfd = tfp.distributions

@@ -7,7 +7,6 @@ restatement here; `tests/presets/test_presets.py` says which preset sets which.
 import inspect
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +14,7 @@ import tensorflow_probability as tfp
 
 from tests.models import test_provide as provide
 from tests.models.tiny import tiny_iodine as iodine
-from tests.test_case import assert_close
+from tests.test_case import assert_close, set_seed
 from tfdecomp.layers.frame_features import FrameFeatures
 from tfdecomp.models.iodine import IODINE, PICTURE_INPUTS
 from tfdecomp.models.iterative import IterativeModel
@@ -124,7 +123,7 @@ def test_nearest_neighbours_of_the_code_are_those_below_the_edge(height, width):
 
 
 def test_features_differ_by_the_resize_alone():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     one, two = FrameFeatures(), FrameFeatures(half_pixel_centers=False)
     frame = tf.constant(provide.video()[:, 0])
     apart = np.asarray(one(frame)), np.asarray(two(frame))

@@ -12,9 +12,9 @@ from tests.models.oracles import rnem_numpy
 from tests.models.tiny import tiny_rnem
 from tests.models.tiny.tiny_rnem import SIZE, B, D, K, T, clips, tiny
 from tests.test_case import assert_close
-from tfdecomp.layers.group_decoder import GroupDecoder
+from tfdecomp.layers.decoders.group_decoder import GroupDecoder
+from tfdecomp.layers.encoders.residual_encoder import ResidualEncoder
 from tfdecomp.layers.pairwise_interaction import PairwiseInteraction
-from tfdecomp.layers.residual_encoder import ResidualEncoder
 from tfdecomp.models import rnem
 from tfdecomp.models.rnem import RNEM
 

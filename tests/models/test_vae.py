@@ -8,8 +8,8 @@ import tensorflow_probability as tfp
 
 from tests.models.tiny import tiny_vaes
 from tests.models.tiny.tiny_vaes import SIZE, D
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.deconv_decoder import DeconvDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.deconv_decoder import DeconvDecoder
 from tfdecomp.models.vae import VAE
 
 

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from tests.motion import animals
-from tfdecomp.motion.linking import link, link_orders
+from tfdecomp.motion.linking import link
 from tfdecomp.motion.linking.link_fill import Tracks
-from tfdecomp.motion.linking.link_identities import merged, reconsider
-from tfdecomp.motion.linking.link_meetings import Decision
-from tfdecomp.motion.linking.link_orders import Meetings
-from tfdecomp.motion.linking.link_stretches import Stretches, StretchLooks
+from tfdecomp.motion.linking.meetings import link_orders
+from tfdecomp.motion.linking.meetings.link_identities import merged, reconsider
+from tfdecomp.motion.linking.meetings.link_meetings import Decision
+from tfdecomp.motion.linking.meetings.link_orders import Meetings
+from tfdecomp.motion.linking.meetings.link_stretches import (
+    Stretches,
+    StretchLooks,
+)
 from tfdecomp.motion.portraits import Album
 
 FRAMES = 120

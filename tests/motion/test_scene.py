@@ -152,6 +152,9 @@ def test_an_older_scene_has_one_light_for_all_of_it(tmp_path):
         fields = {name: file[name] for name in file.files if name != "cells"}
     np.savez(tmp_path / "old.npz", **fields)
     assert scene_lib.load(tmp_path / "old.npz").background.cells == 0
+    del fields["cuts_bridges"]
+    np.savez(tmp_path / "old.npz", **fields)
+    assert not scene_lib.load(tmp_path / "old.npz").cuts_bridges
 
 
 def _assert_same(one, other):
@@ -170,7 +173,11 @@ def _assert_same(one, other):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"max_area": 90.0, "region": OBJECT, "follows_light": True}],
+    [
+        {},
+        {"max_area": 90.0, "region": OBJECT, "follows_light": True},
+        {"large_area": 70.0, "cuts_bridges": True},
+    ],
 )
 def test_a_scene_comes_back_from_its_file(changes, tmp_path):
     scene, path = _scene(**changes), tmp_path / scene_lib.FILE_NAME

@@ -168,6 +168,20 @@ def test_missing_file_names_the_nearest():
         configs.find("gin/smoke/provid.gin")
 
 
+def test_a_config_of_the_papers_is_found_without_its_system_s_folder(tmp_path):
+    # As it was named before systems had folders of their own there.
+    wanted = configs.root() / "papers" / "silot" / "silot_mnist_12.gin"
+    for name in ("papers/silot_mnist_12", "gin/papers/silot_mnist_12.gin"):
+        assert configs.find(name) == wanted
+    own = tmp_path / "own.gin"
+    own.write_text("include 'papers/silot_mnist_12.gin'\nNUM_STEPS = 7\n")
+    configs.parse([own])
+    assert configs.macro("NUM_STEPS") == 7
+    assert configs.macro("IMAGE_SIZE") == 48
+    with pytest.raises(configs.ConfigError, match="no config"):
+        configs.find("papers/silot_mnist_*")
+
+
 def test_unknown_configurable_names_the_nearest(tiny):
     with pytest.raises(configs.ConfigError) as error:
         configs.parse(tiny[0], [*tiny[1], "models.PROVDE.num_slots = 3"])

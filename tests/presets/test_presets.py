@@ -174,5 +174,5 @@ def test_paper_and_reference_set_the_same_names(system):
 
 @pytest.mark.parametrize("name", [n for n in SWITCHES if n.endswith("_paper")])
 def test_a_paper_preset_lists_what_the_text_leaves_open(name):
-    text = (configs.root() / f"papers/{name}.gin").read_text()
+    text = configs.find(f"papers/{name}").read_text()
     assert "# The text leaves open" in text.split("\n\n")[0]

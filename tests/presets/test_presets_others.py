@@ -27,10 +27,10 @@ DVIP = {
 # What differs from file to file: option -> value, and the speeds of digits.
 OWN = {
     "dvip": (0, {"num_factors": 2, "variance": 0.25, "entangled": False}),
-    "papers/dvip_reference": (1, {"num_factors": 2, "variance": 0.25}),
-    "papers/dvip_entangled": (0, {"entangled": True, "num_slots": 1}),
-    "papers/dvip_entangled_reference": (1, {"entangled": True}),
-    "papers/dvip_street": (0, {"num_factors": 8, "variance": 0.05}),
+    "papers/dvip/dvip_reference": (1, {"num_factors": 2, "variance": 0.25}),
+    "papers/dvip/dvip_entangled": (0, {"entangled": True, "num_slots": 1}),
+    "papers/dvip/dvip_entangled_reference": (1, {"entangled": True}),
+    "papers/dvip/dvip_street": (0, {"num_factors": 8, "variance": 0.05}),
 }
 LAVAE = {
     "sprite_decoder.last_block": "linear",
@@ -45,18 +45,18 @@ LAVAE = {
 }
 SPRITES = {
     "lavae": 17,
-    "papers/lavae_mnist_10k": 17,
-    "papers/lavae_multi_dsprites": 21,
+    "papers/lavae/lavae_mnist_10k": 17,
+    "papers/lavae/lavae_multi_dsprites": 21,
 }
 # As the authors' code has them, but for `kl_estimate`.
 DDPAE = {
-    "papers/ddpae_digits": {
+    "papers/ddpae/ddpae_digits": {
         "image_size": (64, 64),
         "num_components": 2,
         "units": 64,
         "scale_prior": 2.0,
     },
-    "papers/ddpae_balls": {
+    "papers/ddpae/ddpae_balls": {
         "image_size": (128, 128),
         "num_components": 4,
         "units": 128,
@@ -127,9 +127,9 @@ def test_dvip_is_the_text_or_the_code(name):
     "name, speeds",
     [
         ("dvip", (0.0, 0.2)),
-        ("papers/dvip_entangled", (0.0, 0.2)),
-        ("papers/dvip_reference", (0.1, 0.1)),
-        ("papers/dvip_entangled_reference", (0.1, 0.1)),
+        ("papers/dvip/dvip_entangled", (0.0, 0.2)),
+        ("papers/dvip/dvip_reference", (0.1, 0.1)),
+        ("papers/dvip/dvip_entangled_reference", (0.1, 0.1)),
     ],
 )
 def test_digits_have_random_speeds_or_that_of_the_code(name, speeds):
@@ -140,7 +140,7 @@ def test_digits_have_random_speeds_or_that_of_the_code(name, speeds):
 
 
 def test_the_codes_learning_rate_falls_to_83_percent():
-    configs.parse(["papers/dvip_reference"])
+    configs.parse(["papers/dvip/dvip_reference"])
     rate = configs.parameter("training.Adam.learning_rate")
     assert float(rate(0)) == pytest.approx(3e-4)
     # 320,000 clips in batches of a hundred.
@@ -168,7 +168,10 @@ def test_quick_settings_are_those_of_the_shipped_weights(name):
 
 @pytest.mark.parametrize(
     "name, top",
-    [("papers/iodine_clevr_paper", 24), ("papers/iodine_clevr_reference", 29)],
+    [
+        ("papers/iodine/iodine_clevr_paper", 24),
+        ("papers/iodine/iodine_clevr_reference", 29),
+    ],
 )
 def test_clevrs_window_is_centred_but_in_the_code(name, top):
     from tfdecomp.data.formats.multi_object import multi_object_records

@@ -149,7 +149,7 @@ def test_the_quick_preset_is_that_of_the_paper_but_for_sizes():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("silot.gin", 0.5), ("papers/silot_shapes_full.gin", 0.5)],
+    [("silot.gin", 0.5), ("papers/silot/silot_shapes_full.gin", 0.5)],
 )
 def test_older_files_are_what_they_were(name, expected):
     configs.parse([name])

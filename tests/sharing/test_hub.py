@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import tfdecomp
+from tests.test_case import set_seed
 from tfdecomp import training
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.sharing import hub
@@ -41,7 +42,7 @@ def run(tmp_path_factory):
     """A work directory as training leaves one."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "checkpoints").mkdir()
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = small_model()
     saving.save_model(folder, model)
     arrays = saving.variable_arrays("model", model.variables)

@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 import tfdecomp
+from tests.test_case import set_seed
 from tfdecomp.evaluation import results
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.sharing import hub
@@ -26,7 +26,7 @@ def workdir(tmp_path):
     """A work directory with two checkpoints and two results."""
     folder = tmp_path / "run"
     (folder / saving.CHECKPOINT_FOLDER).mkdir(parents=True)
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = saving.build(
         PROVIDE(image_size=8, num_slots=2, num_refinements=2, units=8)
     )

@@ -8,8 +8,8 @@ import pytest
 import tiny_model
 
 from tfdecomp import training
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.storage import saving
 from tfdecomp.training import initial_model

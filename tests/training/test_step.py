@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import tiny_model
 
+from tests.test_case import set_seed
 from tfdecomp import training
 from tfdecomp.training import optimizers, settings, strategy
 from tfdecomp.training.step import TrainStep, slot_usage
@@ -17,7 +18,7 @@ class Trained:
     def __init__(self, *bindings, devices=("CPU:0",), seed=3):
         tiny_model.parse(*bindings)
         self.strategy = strategy.make_strategy(list(devices))
-        keras.utils.set_random_seed(seed)
+        set_seed(seed)
         with self.strategy.scope():
             self.settings = training.build_settings()
             weights = [v.value for v in self.settings.model.trainable_variables]

@@ -2,8 +2,7 @@
 
 import json
 
-import keras
-
+from tests.test_case import set_seed
 from tfdecomp.models.provide import PROVIDE
 from tfdecomp.storage import saving
 
@@ -11,7 +10,7 @@ from tfdecomp.storage import saving
 def write_run(folder, config):
     """Fills an empty folder as training leaves a work directory."""
     (folder / "checkpoints").mkdir()
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = saving.build(
         PROVIDE(
             image_size=16,

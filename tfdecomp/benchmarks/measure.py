@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfdecomp import builders
 from tfdecomp.data import pipeline as pipeline_lib
-from tfdecomp.layers.frame_encoder import GRID
+from tfdecomp.layers.encoders.frame_encoder import GRID
 from tfdecomp.training import settings as settings_lib
 from tfdecomp.training import strategy as strategy_lib
 from tfdecomp.training.step import TrainStep

@@ -136,7 +136,7 @@ def measure_purpose(purpose, bindings, num_frames, repeats, limit):
             raise ValueError(
                 "sizes of frames are those of SILOT, but the config trains "
                 f"{type(settings.model).__name__}; give "
-                "--gin_file=gin/papers/silot_shapes_full.gin"
+                "--gin_file=gin/papers/silot/silot_shapes_full.gin"
             )
         variables = settings.model.trainable_variables
         weights = [v.value for v in variables]

@@ -39,9 +39,9 @@ PUBLISHED = {
 }
 # Number of raw parameters of a slot -> preset.
 _PRESETS = {
-    128: "papers/iodine_clevr_reference.gin",
-    32: "papers/iodine_multi_dsprites_reference.gin",
-    64: "papers/iodine_tetrominoes_reference.gin",
+    128: "papers/iodine/iodine_clevr_reference.gin",
+    32: "papers/iodine/iodine_multi_dsprites_reference.gin",
+    64: "papers/iodine/iodine_tetrominoes_reference.gin",
 }
 _NORM_NAMES = {
     "pixel_log_likelihood": "log_prob",

@@ -28,9 +28,9 @@ PUBLISHED = {
     "weights were trained.",
 }
 _PRESETS = {
-    "bb_binary": "papers/provide_binary_reference.gin",
-    "bb_color": "papers/provide_color_reference.gin",
-    "clevrer": "papers/provide_clevrer_reference.gin",
+    "bb_binary": "papers/provide/provide_binary_reference.gin",
+    "bb_color": "papers/provide/provide_color_reference.gin",
+    "clevrer": "papers/provide/provide_clevrer_reference.gin",
 }
 
 

@@ -109,10 +109,10 @@ def preset(arrays, path):
 
 # By (sprites of 21x21 pixels, attention between objects).
 _PRESETS = {
-    (False, False): "papers/silot_mnist_reference.gin",
-    (False, True): "papers/silot_shapes_reference.gin",
-    (True, False): "papers/silot_atari_reference.gin",
-    (True, True): "papers/silot_atari_reference.gin",
+    (False, False): "papers/silot/silot_mnist_reference.gin",
+    (False, True): "papers/silot/silot_shapes_reference.gin",
+    (True, False): "papers/silot/silot_atari_reference.gin",
+    (True, True): "papers/silot/silot_atari_reference.gin",
 }
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfdecomp.layers.batch_norm import BatchNorm
 from tfdecomp.layers.conv import Dense
-from tfdecomp.layers.frame_encoder import GRID, check_doublings
+from tfdecomp.layers.encoders.frame_encoder import GRID, check_doublings
 from tfdecomp.ops import transposed
 
 _ACTIVATIONS = ("sigmoid", "relu", "linear")

@@ -3,17 +3,22 @@
 import keras
 import tensorflow as tf
 
+from tfdecomp.layers.conv import TruncatedFanInNormal
+
 
 @keras.saving.register_keras_serializable(package="tfdecomp")
 class MLP(keras.layers.Layer):
-    """ReLU layers, then a linear one; the same for every object.
+    """Layers in a row, ReLU by default, then a linear one; for every object.
 
-    Objects and clips are one dimension of one matrix product. Kernels start
-    as Glorot has them, biases at zero.
+    Objects and clips are one dimension of one matrix product. Biases start at
+    zero.
 
     Args:
         hidden: Widths of the hidden layers.
         units: Width of the output.
+        activation: Of the hidden layers, as Keras names it.
+        initializer: Of kernels: `"truncated_normal"`, of deviation
+            `1/sqrt(fan_in)`, or as Keras names it; by default Glorot's.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -29,10 +34,20 @@ class MLP(keras.layers.Layer):
         TensorShape([2, 3, 4])
     """
 
-    def __init__(self, hidden, units, **kwargs):
+    def __init__(
+        self,
+        hidden,
+        units,
+        activation="relu",
+        initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.hidden = tuple(hidden)
         self.units = units
+        self.activation = activation
+        self.initializer = initializer
+        self._activate = keras.activations.get(activation)
 
     def build(self, inputs_shape):
         widths = [inputs_shape[-1], *self.hidden, self.units]
@@ -43,7 +58,7 @@ class MLP(keras.layers.Layer):
             self.kernels.append(
                 self.add_weight(
                     shape=sizes,
-                    initializer="glorot_uniform",
+                    initializer=self._rule(),
                     autocast=autocast,
                     name=f"kernel_{i}",
                 )
@@ -58,6 +73,12 @@ class MLP(keras.layers.Layer):
             )
         self.built = True
 
+    def _rule(self):
+        """A new initialiser: one that is called twice draws the same twice."""
+        if self.initializer == "truncated_normal":
+            return TruncatedFanInNormal()
+        return self.initializer
+
     def call(self, inputs):
         lead, width = tf.shape(inputs)[:-1], inputs.shape[-1]
         values = tf.reshape(tf.cast(inputs, self.compute_dtype), [-1, width])
@@ -71,7 +92,7 @@ class MLP(keras.layers.Layer):
         kernel = tf.convert_to_tensor(self.kernels[i])
         bias = tf.convert_to_tensor(self.biases[i])
         values = tf.nn.bias_add(tf.matmul(values, kernel), bias)
-        return values if i == len(self.hidden) else tf.nn.relu(values)
+        return values if i == len(self.hidden) else self._activate(values)
 
     def compute_output_shape(self, inputs_shape):
         return (*inputs_shape[:-1], self.units)
@@ -81,4 +102,6 @@ class MLP(keras.layers.Layer):
             **super().get_config(),
             "hidden": self.hidden,
             "units": self.units,
+            "activation": self.activation,
+            "initializer": self.initializer,
         }

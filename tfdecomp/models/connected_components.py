@@ -18,8 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.models import base, components
+from tfdecomp.models import base
 from tfdecomp.models.iterative import check_slots
+from tfdecomp.models.parts import components
 
 _STATE = components.State._fields
 

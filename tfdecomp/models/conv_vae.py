@@ -24,11 +24,11 @@ import tensorflow_probability as tfp
 
 from tfdecomp.distributions.bernoulli import LogitBernoulli
 from tfdecomp.distributions.gaussians import DiagonalGaussian
-from tfdecomp.layers.grid_decoder import GridDecoder
-from tfdecomp.layers.grid_encoder import GridEncoder
+from tfdecomp.layers.decoders.grid_decoder import GridDecoder
+from tfdecomp.layers.encoders.grid_encoder import GridEncoder
 from tfdecomp.models import base
-from tfdecomp.models.frames import FrameNoise, split_frames
 from tfdecomp.models.iterative import sweep
+from tfdecomp.models.parts.frames import FrameNoise, split_frames
 
 tfd = tfp.distributions
 

@@ -35,7 +35,6 @@ from tfdecomp.layers.pose.component_recurrence import ComponentRecurrence
 from tfdecomp.layers.pose.plain_decoder import PlainDecoder
 from tfdecomp.layers.pose.plain_encoder import SPREAD, PlainEncoder
 from tfdecomp.models import base
-from tfdecomp.models.frames import clip_noise, scan_frames
 from tfdecomp.models.iterative import check_slots
 from tfdecomp.models.parts.ddpae_videos import (
     POSE,
@@ -44,6 +43,7 @@ from tfdecomp.models.parts.ddpae_videos import (
     behind,
     summed,
 )
+from tfdecomp.models.parts.frames import clip_noise, scan_frames
 from tfdecomp.ops import poses
 
 tfd = tfp.distributions

@@ -24,12 +24,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfdecomp.distributions.gaussians import DiagonalGaussian, NormalPixels
+from tfdecomp.layers.encoders.frame_encoder import FrameEncoder
 from tfdecomp.layers.filtering_head import FilteringHead
-from tfdecomp.layers.frame_encoder import FrameEncoder
 from tfdecomp.layers.frame_generator import FrameGenerator
 from tfdecomp.layers.independent_dynamics import IndependentDynamics
 from tfdecomp.models import base
-from tfdecomp.models.frames import FrameNoise, scan_frames
+from tfdecomp.models.parts.frames import FrameNoise, scan_frames
 
 tfd = tfp.distributions
 

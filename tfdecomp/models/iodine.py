@@ -23,7 +23,6 @@ import tensorflow as tf
 
 from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.models import base
-from tfdecomp.models.frames import CellNoise, scan_frames
 from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
@@ -32,6 +31,7 @@ from tfdecomp.models.iterative import (
     scheduled_refinements,
     sweep,
 )
+from tfdecomp.models.parts.frames import CellNoise, scan_frames
 from tfdecomp.models.parts.iodine_update import UpdateNetwork
 
 PICTURE_INPUTS = (
@@ -56,7 +56,7 @@ class IODINE(UpdateNetwork):
     """IODINE; the defaults are sized as the paper's for CLEVR, 128x128.
 
     They read what the published code reads and score R + 1 decodes; the
-    presets `gin/papers/iodine_*_paper.gin` follow the text.
+    presets `gin/papers/iodine/*_paper.gin` follow the text.
 
     The frames of a video are decomposed one by one, each from scratch; see
     `SequentialIODINE` for a model of video.
@@ -480,7 +480,7 @@ class IODINE(UpdateNetwork):
 
 def default_decoder(image_size, channels):
     """The broadcast decoder of the paper's CLEVR models."""
-    from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+    from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 
     return BroadcastDecoder(
         image_size,
@@ -494,7 +494,7 @@ def default_decoder(image_size, channels):
 
 def default_encoder():
     """The refinement encoder of the paper's CLEVR models."""
-    from tfdecomp.layers.refinement_encoder import RefinementEncoder
+    from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 
     return RefinementEncoder(
         strides=2,

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfdecomp.distributions.gaussians import check_parameterization
 from tfdecomp.distributions.pixel_mixture import density_constant
 from tfdecomp.layers.conv import Halves
-from tfdecomp.models.frames import open_shape
+from tfdecomp.models.parts.frames import open_shape
 from tfdecomp.models.parts.refinement import (
     SHARED_INPUTS,
     SLOT_INPUTS,

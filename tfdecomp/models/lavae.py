@@ -28,13 +28,13 @@ import tensorflow_probability as tfp
 
 from tfdecomp.distributions import locations
 from tfdecomp.distributions.bernoulli import ClippedBernoulli
+from tfdecomp.layers.decoders.sprite_decoder import SpriteDecoder
 from tfdecomp.layers.location_appearance import AppearanceNet, LocationNet
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
-from tfdecomp.layers.sprite_decoder import SpriteDecoder
-from tfdecomp.models import base, scenes
-from tfdecomp.models.frames import FrameNoise, split_frames
-from tfdecomp.models.parts import lavae_editing
-from tfdecomp.models.scene_distributions import ScenePosterior, ScenePrior
+from tfdecomp.models import base
+from tfdecomp.models.parts import lavae_editing, scenes
+from tfdecomp.models.parts.frames import FrameNoise, split_frames
+from tfdecomp.models.parts.scene_distributions import ScenePosterior, ScenePrior
 from tfdecomp.ops import peaks, placement
 
 tfd = tfp.distributions

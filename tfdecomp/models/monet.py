@@ -34,15 +34,15 @@ from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.distributions.pixel_mixture import PixelMixture, mask_divergence
 from tfdecomp.layers.attention.component_encoder import ComponentEncoder
 from tfdecomp.layers.attention.scope_unet import ScopeUNet
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.conv import Dense, initial_values
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.models import base
-from tfdecomp.models.frames import frame_noise, split_frames
 from tfdecomp.models.iterative import (
     check_slots,
     sample_scenes,
     sweep,
 )
+from tfdecomp.models.parts.frames import frame_noise, split_frames
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 tfd = tfp.distributions

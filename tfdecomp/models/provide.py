@@ -27,7 +27,6 @@ from tfdecomp.layers.conditional_prior import ConditionalPrior
 from tfdecomp.layers.conv import Dense
 from tfdecomp.layers.lstm2d_cell import LSTM2DCell
 from tfdecomp.models import base
-from tfdecomp.models.frames import CellNoise, scan_frames
 from tfdecomp.models.iterative import (
     IterativeModel,
     at_least,
@@ -36,6 +35,7 @@ from tfdecomp.models.iterative import (
     sweep,
     update_initializer,
 )
+from tfdecomp.models.parts.frames import CellNoise, scan_frames
 from tfdecomp.models.parts.provide_prediction import FramePrediction
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
@@ -47,7 +47,7 @@ STEP_WEIGHTS = ("per_frame", "global", "skip_uninformed")
 class PROVIDE(FramePrediction):
     """PROVIDE, sized for 64x64 frames.
 
-    The presets `gin/papers/provide_*_paper.gin` follow the text, those that
+    The presets `gin/papers/provide/*_paper.gin` follow the text, those that
     end in `_reference` the published code.
 
     Args:
@@ -146,8 +146,10 @@ class PROVIDE(FramePrediction):
         **kwargs,
     ):
         # Imported here so that a user's own layers can stand in for them.
-        from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-        from tfdecomp.layers.refinement_encoder import RefinementEncoder
+        from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+        from tfdecomp.layers.encoders.refinement_encoder import (
+            RefinementEncoder,
+        )
 
         side = (image_size,) * 2 if isinstance(image_size, int) else image_size
         if decoder is None:

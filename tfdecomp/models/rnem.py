@@ -28,13 +28,13 @@ import keras
 import tensorflow as tf
 
 from tfdecomp.layers.conv import Dense
-from tfdecomp.layers.group_decoder import GroupDecoder
+from tfdecomp.layers.decoders.group_decoder import GroupDecoder
+from tfdecomp.layers.encoders.residual_encoder import ResidualEncoder
 from tfdecomp.layers.residual import INITIAL
-from tfdecomp.layers.residual_encoder import ResidualEncoder
 from tfdecomp.layers.spatial_layer_norm import SpatialLayerNorm
 from tfdecomp.models import base
-from tfdecomp.models.frames import FrameNoise, clip_noise, scan_frames
 from tfdecomp.models.iterative import check_slots
+from tfdecomp.models.parts.frames import FrameNoise, clip_noise, scan_frames
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 _FLIPS = 0  # purpose of a frame's noise; see `frames.frame_noise`

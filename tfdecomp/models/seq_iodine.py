@@ -17,9 +17,9 @@ import keras
 import tensorflow as tf
 
 from tfdecomp.models import base
-from tfdecomp.models.frames import scan_frames
 from tfdecomp.models.iodine import IODINE, is_zero
 from tfdecomp.models.iterative import IterativeModel, check_slots
+from tfdecomp.models.parts.frames import scan_frames
 
 MASKS_FROM = ("filtered", "predictive")
 _RECORDS = ["nll", "kl", "entropy", "means", "masks", "parameters"]

@@ -41,9 +41,9 @@ from tfdecomp.layers.objects.discovery import Discovery
 from tfdecomp.layers.objects.object_renderer import ObjectRenderer
 from tfdecomp.layers.objects.propagation import Propagation
 from tfdecomp.layers.objects.spatial_attention import SpatialAttention
-from tfdecomp.models import base, silot_parts
-from tfdecomp.models.object_scenes import unmerge, with_background
-from tfdecomp.models.parts import silot_frames
+from tfdecomp.models import base
+from tfdecomp.models.parts import silot_frames, silot_parts
+from tfdecomp.models.parts.object_scenes import unmerge, with_background
 from tfdecomp.ops import frame_records
 
 tfd = tfp.distributions

@@ -23,11 +23,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfdecomp.distributions.gaussians import DiagonalGaussian, NormalPixels
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
 from tfdecomp.layers.conv import Conv2D, Dense, initial_values
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.models import base
-from tfdecomp.models.frames import clip_noise
 from tfdecomp.models.iterative import sweep
+from tfdecomp.models.parts.frames import clip_noise
 
 tfd = tfp.distributions
 

@@ -8,6 +8,7 @@ that does not exist is one error with the nearest names that do.
 
 import contextlib
 import difflib
+import glob
 import importlib
 import inspect
 import os
@@ -79,11 +80,24 @@ def find(path) -> pathlib.Path:
         for name in (candidate, candidate.with_name(candidate.name + ".gin")):
             if name.is_file():
                 return name.absolute()
+            if (moved := _moved(name)) is not None:
+                return moved
     near = nearest(str(pathlib.Path(*parts)), available())
     raise ConfigError(
         f"there is no config {str(path)!r}, neither there nor in {root()}"
         f"{near or '; it has ' + ', '.join(available())}"
     )
+
+
+def _moved(path):
+    """Where a config of `papers/` is that had no folder of its system once.
+
+    Runs, notes and configs of others still name it so.
+    """
+    path = pathlib.Path(path)
+    if path.parent != root() / "papers" or path.suffix != ".gin":
+        return None
+    return next(path.parent.glob(f"*/{glob.escape(path.name)}"), None)
 
 
 def register():
@@ -332,6 +346,10 @@ def _search_in_root():
         # In front of the working folder: what a config includes must not
         # depend on where the command is typed.
         prefixes.insert(0, str(root()))
+        gin.config.register_file_reader(
+            lambda path: open(_moved(path), encoding="utf-8"),
+            lambda path: _moved(path) is not None,
+        )
 
 
 def _statements(text):

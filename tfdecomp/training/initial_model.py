@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.storage import catalogue, saving
 from tfdecomp.storage.catalogue import WEIGHTS_NAME
 

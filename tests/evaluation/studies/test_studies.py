@@ -6,18 +6,17 @@ import subprocess
 import sys
 
 import gin
-import keras
 import numpy as np
 import pytest
 
-from tests.test_case import eagerly
+from tests.test_case import eagerly, set_seed
 from tfdecomp import builders
 from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
 from tfdecomp.evaluation.protocol import Protocol
 from tfdecomp.evaluation.studies import held_out, study
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models.iodine import IODINE
 from tfdecomp.models.vae import VAE
 from tfdecomp.storage import configs, saving
@@ -35,7 +34,7 @@ def data_dir(tmp_path_factory):
 
 
 def _tiny(**options):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = IODINE(
         BroadcastDecoder(SIZE, filters=(4,), dense=()),
         RefinementEncoder(filters=(4,), strides=2, units=(4,)),

@@ -7,13 +7,12 @@ import subprocess
 import sys
 
 import gin
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.models.tiny import plane_dvip, tiny_dvip
-from tests.test_case import eagerly
+from tests.test_case import eagerly, set_seed
 from tfdecomp import builders
 from tfdecomp.data.video import video_io
 from tfdecomp.evaluation import clips, runner, studies
@@ -24,7 +23,7 @@ from tfdecomp.evaluation.studies.latents import (
     factor_objects,
     factored,
 )
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.metrics import mutual_information
 from tfdecomp.models.vae import VAE
 from tfdecomp.storage import saving
@@ -55,7 +54,7 @@ def entangled():
 
 @pytest.fixture(scope="module")
 def vae():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = BroadcastDecoder((SIZE, SIZE), filters=(4,), dense=())
     return saving.build(
         VAE(decoder, image_size=SIZE, latent_dim=3, filters=(4,), units=(4,))

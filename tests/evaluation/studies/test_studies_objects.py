@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from tests.models.tiny import tiny_lavae
+from tests.test_case import set_seed
 from tfdecomp import builders
 from tfdecomp.evaluation import clips, studies
 from tfdecomp.evaluation.protocol import Protocol
@@ -19,7 +19,7 @@ from tfdecomp.evaluation.studies import (
     reconstructions,
     study,
 )
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.models.vae import VAE
 from tfdecomp.storage import saving
 
@@ -42,7 +42,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def vae():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     decoder = BroadcastDecoder((SIZE, SIZE), channels=1, filters=(4,), dense=())
     return saving.build(
         VAE(

@@ -1,5 +1,7 @@
 """IODINE: truncation, inputs left out, configs, precision, graphs."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from tests.models.tiny.tiny_iodine import (
     R,
     Recorder,
     Z,
+    kept,
+    kept_outputs,
     loose_cell,
     loss_gradients,
     noise,
@@ -56,21 +60,23 @@ def test_gated_update_equals_its_equations(monkeypatch):
 ONLY_SECOND, ONLY_LAST = (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
 
 
-def gradient_paths(step_weights, truncate_bptt):
-    model = tiny(step_weights=step_weights, truncate_bptt=truncate_bptt)
+@functools.cache
+def gradient_paths(**options):
+    """Path -> gradient, in the order of the weights."""
+    model = kept(**options)
     paths = [v.path.split("/", 1)[1] for v in model.trainable_variables]
     return dict(zip(paths, loss_gradients(model)))
 
 
 def test_truncation_changes_no_value():
-    one, two = run(tiny()), run(tiny(truncate_bptt=2))
+    one, two = kept_outputs(), run(tiny(truncate_bptt=2))
     for name in ("loss", "masks", "slots"):
         assert_close(one[name], two[name], 0)
 
 
 def test_truncation_hides_the_start_from_later_decodes():
-    plain = gradient_paths(ONLY_LAST, 0)
-    cut = gradient_paths(ONLY_LAST, 2)
+    plain = gradient_paths(step_weights=ONLY_LAST)
+    cut = gradient_paths(step_weights=ONLY_LAST, truncate_bptt=2)
     assert np.any(plain["initial_parameters"] != 0)
     assert np.all(cut["initial_parameters"] == 0)
     learning = [path for path in cut if "lstm" in path or "update" in path]
@@ -81,19 +87,19 @@ def test_truncation_hides_the_start_from_later_decodes():
 
 
 def test_truncation_leaves_decodes_before_the_cut_alone():
-    plain = gradient_paths(ONLY_SECOND, 0)
-    cut = gradient_paths(ONLY_SECOND, 2)
+    plain = gradient_paths(step_weights=ONLY_SECOND)
+    cut = gradient_paths(step_weights=ONLY_SECOND, truncate_bptt=2)
     assert_close(list(cut.values()), list(plain.values()), 1e-6)
     assert np.any(cut["initial_parameters"] != 0)
 
 
 def test_truncated_gradient_equals_one_with_a_constant_in_between():
     # Three refinements of which the first two came from elsewhere.
-    model = tiny(step_weights=ONLY_LAST, truncate_bptt=2)
+    options = {"step_weights": ONLY_LAST, "truncate_bptt": 2}
     inputs = {"video": video(), "noise": noise()}
-    cut = loss_gradients(model)
-    history = model.refinement_history(inputs)
-    plain = tiny(step_weights=ONLY_LAST)
+    cut = list(gradient_paths(**options).values())
+    history = kept(**options).refinement_history(inputs)
+    plain = kept(step_weights=ONLY_LAST)
     frame = tf.constant(video()[:, 0])
     weights = plain.trainable_variables
     parameters, state = plain.start(B, K)
@@ -223,7 +229,7 @@ def test_scenes_from_the_prior_are_pictures():
 
 
 def test_latent_kl_sums_to_the_kl():
-    outputs = run(tiny())
+    outputs = kept_outputs()
     assert outputs["latent_kl"].shape == (B, 1, K, Z)
     assert_close(
         tf.reduce_sum(outputs["latent_kl"], [1, 2, 3]), outputs["kl"], 1e-5
@@ -231,7 +237,7 @@ def test_latent_kl_sums_to_the_kl():
 
 
 def test_likelihood_of_latents_scores_as_the_objective_does():
-    model = tiny()
+    model = kept()
     cell, parameters = loose_cell()
     cell["variance"] = tf.constant(0.1)
     latents = model.sample(cell, parameters)
@@ -242,13 +248,13 @@ def test_likelihood_of_latents_scores_as_the_objective_does():
 
 
 def test_training_and_inference_have_the_same_loss():
-    model = tiny()
     inputs = {"video": video(), "noise": noise()}
-    assert_close(model(inputs, training=True)["loss"], run(model)["loss"], 1e-6)
+    trained = kept()(inputs, training=True)
+    assert_close(trained["loss"], kept_outputs()["loss"], 1e-6)
 
 
 def test_a_scheduled_number_of_refinements_stands_in_for_the_models():
-    model = tiny()
+    model = kept()
     inputs = {"video": video(), "noise": noise(decodes=6)}
     scheduled = model({**inputs, "num_refinements": tf.constant(5.0)})
     assert_close(
@@ -262,7 +268,7 @@ def test_a_scheduled_number_of_refinements_stands_in_for_the_models():
 
 def test_scheduled_weights_stand_in_for_the_attributes():
     one = run(tiny(kl_weight=2.0, variance=0.2))
-    two = run(tiny(), kl_weight=tf.constant(2.0), variance=tf.constant(0.2))
+    two = run(kept(), kl_weight=tf.constant(2.0), variance=tf.constant(0.2))
     assert_close(one["loss"], two["loss"], 1e-6)
 
 
@@ -310,7 +316,7 @@ def test_half_precision_keeps_the_posterior_in_full(
         assert outputs[name].dtype == tf.float32
     keras.config.set_dtype_policy("float32")
     # Eight bits of mantissa in the convolutions of four cells.
-    assert_close(outputs["loss"], run(tiny())["loss"], 0.02)
+    assert_close(outputs["loss"], kept_outputs()["loss"], 0.02)
 
 
 def test_eager_and_compiled_runs_agree_with_unusual_options():

@@ -15,9 +15,9 @@ from tests.models.tiny.tiny_iodine import (
     video,
 )
 from tests.test_case import assert_close
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.deconv_decoder import DeconvDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.deconv_decoder import DeconvDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models.iodine import IODINE
 
 

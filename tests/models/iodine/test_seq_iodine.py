@@ -1,5 +1,7 @@
 """SEQ-IODINE's invariants."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,7 +23,9 @@ from tfdecomp.models.seq_iodine import SequentialIODINE
 T = 4
 
 
+@functools.cache
 def sequential(**options):
+    """A model that no test changes for good; each is made once."""
     return tiny(SequentialIODINE, num_refinements=1, **options)
 
 
@@ -37,6 +41,12 @@ def run(model, **inputs):
     return model({"video": clip(), "noise": clip_noise(), **inputs})
 
 
+@functools.cache
+def outputs(**options):
+    """What a model says of the clips."""
+    return run(sequential(**options))
+
+
 SEED = np.array([[3, 1], [4, 1]], np.int32)
 
 
@@ -47,15 +57,15 @@ def test_a_still_clip_is_iodine_with_a_refinement_per_frame(monkeypatch):
     still = np.repeat(clip(1), T, axis=1)
     model = sequential(masks_from="predictive")
     recorder = Recorder(model, monkeypatch)
-    outputs = run(model, video=still)
+    found = run(model, video=still)
     image = tiny(num_refinements=T - 1)
     inputs = {"video": still[:, :1], "noise": clip_noise()[:, None, :, 0]}
     history = image.refinement_history(inputs)
     for name in ("masks", "recon", "components", "slots"):
-        assert_close(outputs[name], history[name], 1e-5)
+        assert_close(found[name], history[name], 1e-5)
     nll = tf.stack([terms["nll"] for terms in recorder.terms], axis=1)
     assert_close(nll, history["nll_by_step"], 1e-5)
-    assert_close(outputs["loss"], image(inputs)["loss"], 1e-5)
+    assert_close(found["loss"], image(inputs)["loss"], 1e-5)
 
 
 # ---- causality -------------------------------------------------------------
@@ -65,9 +75,9 @@ def test_a_still_clip_is_iodine_with_a_refinement_per_frame(monkeypatch):
     "masks_from, first", [("predictive", 3), ("filtered", 2)]
 )
 def test_a_frame_changes_only_what_comes_after_it(masks_from, first):
-    model, changed = sequential(masks_from=masks_from), clip()
+    changed, options = clip(), {"masks_from": masks_from}
     changed[:, 2] = clip(seed=5)[:, 2]
-    one, two = run(model), run(model, video=changed)
+    one, two = outputs(**options), run(sequential(**options), video=changed)
     for name in ("masks", "recon", "slots", "components"):
         assert_close(one[name][:, :first], two[name][:, :first], 1e-6)
         for t in range(first, T):
@@ -75,8 +85,8 @@ def test_a_frame_changes_only_what_comes_after_it(masks_from, first):
 
 
 def test_filtered_slots_are_the_next_frames_predictive_ones():
-    filtered = run(sequential())["slots"]
-    predictive = run(sequential(masks_from="predictive"))["slots"]
+    filtered = outputs()["slots"]
+    predictive = outputs(masks_from="predictive")["slots"]
     assert_close(filtered[:, :-1], predictive[:, 1:], 1e-6)
     start = sequential().initial_parameters[:Z]
     assert_close(predictive[:, 0], tf.tile(start[None, None], [B, K, 1]), 1e-6)
@@ -84,7 +94,7 @@ def test_filtered_slots_are_the_next_frames_predictive_ones():
 
 def test_losses_do_not_depend_on_where_masks_come_from():
     filtered, predictive = sequential(), sequential(masks_from="predictive")
-    one, two = run(filtered), run(predictive)
+    one, two = outputs(), outputs(masks_from="predictive")
     for name in ("loss", "nll", "kl", "nll_last_frame"):
         assert_close(one[name], two[name], 1e-6)
     assert not np.allclose(one["masks"], two["masks"])
@@ -166,9 +176,8 @@ def test_chunks_of_a_video_give_what_the_whole_gives(options):
 
 
 def test_permuting_the_noise_permutes_the_slots():
-    model, order = sequential(), [2, 0, 1]
-    one = run(model)
-    two = run(model, noise=clip_noise()[:, :, :, order])
+    order, one = [2, 0, 1], outputs()
+    two = run(sequential(), noise=clip_noise()[:, :, :, order])
     for name in ("masks", "components", "slots", "latent_kl"):
         assert_close(tf.gather(one[name], order, axis=2), two[name], 1e-5)
     for name in ("loss", "recon"):
@@ -176,9 +185,9 @@ def test_permuting_the_noise_permutes_the_slots():
 
 
 def test_without_noise_all_slots_stay_the_same():
-    outputs = run(sequential(), noise=np.zeros_like(clip_noise()))
+    found = run(sequential(), noise=np.zeros_like(clip_noise()))
     for name in ("masks", "components", "slots"):
-        values = outputs[name]
+        values = found[name]
         # Refinements amplify the rounding of single slots.
         assert_close(values, tf.repeat(values[:, :, :1], K, axis=2), 1e-3)
 
@@ -191,7 +200,7 @@ def test_deterministic_runs_draw_the_first_sample_alone():
     later, first = clip_noise(seed=8), clip_noise()
     later[:, 0, 0] = clip_noise()[:, 0, 0]
     first[:, 0, 0] = clip_noise(seed=8)[:, 0, 0]
-    one = run(model)
+    one = outputs(deterministic=True)
     assert_close(run(model, noise=later)["masks"], one["masks"], 0)
     assert not np.allclose(run(model, noise=first)["masks"], one["masks"])
 
@@ -208,8 +217,9 @@ def frame_gradients(model, monkeypatch):
 
 def test_truncation_counts_frames_and_changes_no_value(monkeypatch):
     plain, cut = sequential(), sequential(truncate_bptt=2)
-    assert_close(run(plain)["loss"], run(cut)["loss"], 0)
-    assert_close(run(plain)["masks"], run(cut)["masks"], 0)
+    found = run(cut)
+    for name in ("loss", "masks"):
+        assert_close(outputs()[name], found[name], 0)
     for model, learns in ((plain, True), (cut, False)):
         found = frame_gradients(model, monkeypatch)
         assert np.any(found["initial_parameters"] != 0) == learns
@@ -223,7 +233,7 @@ def test_truncation_within_the_first_frames_leaves_their_gradient():
 
 
 def test_rematerialised_gradients_equal_the_plain_ones():
-    model = sequential(update_rule="predictor_corrector")
+    model = sequential.__wrapped__(update_rule="predictor_corrector")
     inputs = {"video": clip(3), "noise": clip_noise(3)}
     plain = gradients(model, inputs)
     model.rematerialize = True
@@ -234,9 +244,9 @@ def test_rematerialised_gradients_equal_the_plain_ones():
 
 def test_a_clip_of_one_frame_is_decomposed_but_not_learnt_from():
     model = sequential()
-    outputs = model({"video": clip(1)})
-    assert outputs["masks"].shape == (B, 1, K, SIZE, SIZE, 1)
-    assert np.all(np.asarray(outputs["loss"]) == 0)
+    found = model({"video": clip(1)})
+    assert found["masks"].shape == (B, 1, K, SIZE, SIZE, 1)
+    assert np.all(np.asarray(found["loss"]) == 0)
     with pytest.raises(ValueError, match="at least 2 frames, got 1"):
         model({"video": clip(1)}, training=True)
 

@@ -6,7 +6,7 @@ import pytest
 from tests.models.tiny import tiny_lavae
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model():
     return tiny_lavae.tiny()
 
@@ -17,12 +17,12 @@ def trained():
     return tiny_lavae.tiny()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def inputs():
     return tiny_lavae.seeded(tiny_lavae.pictures())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def outputs(model, inputs):
     found = model(inputs)
     return {name: np.asarray(value) for name, value in found.items()}

@@ -16,8 +16,8 @@ from tests.models.tiny.tiny_lavae import (
     seeded,
     squares,
 )
+from tfdecomp.layers.decoders.sprite_decoder import SpriteDecoder
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
-from tfdecomp.layers.sprite_decoder import SpriteDecoder
 from tfdecomp.models import lavae
 from tfdecomp.storage import configs
 from tfdecomp.training import loop, optimizers

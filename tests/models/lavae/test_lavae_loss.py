@@ -15,7 +15,7 @@ from tests.models.tiny.tiny_lavae import (
     part,
     seeded,
 )
-from tfdecomp.layers.sprite_decoder import SpriteDecoder
+from tfdecomp.layers.decoders.sprite_decoder import SpriteDecoder
 from tfdecomp.models import lavae
 from tfdecomp.training import optimizers
 

@@ -15,7 +15,7 @@ PARTS = ("location_net", "appearance_net", "sprite_decoder")
 def published(request):
     path = {
         "mnist": "lavae.gin",
-        "dsprites": "papers/lavae_multi_dsprites.gin",
+        "dsprites": "papers/lavae/lavae_multi_dsprites.gin",
     }[request.param]
     with configs.isolated():
         configs.parse([path])

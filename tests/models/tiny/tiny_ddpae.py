@@ -1,8 +1,8 @@
 """Tiny DDPAEs and grey clips."""
 
-import keras
 import numpy as np
 
+from tests.test_case import set_seed
 from tfdecomp.models.ddpae import DDPAE
 
 SIZE, K, Z, H = 16, 3, 4, 5
@@ -18,7 +18,7 @@ def tiny(seed=0, shake=0.2, **options):
         shake: How far the weights are moved.
         **options: Of `DDPAE`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     options = {
         "image_size": SIZE,
         "num_slots": K,

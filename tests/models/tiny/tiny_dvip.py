@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.models.tiny.tiny_lavae import seeded
-from tfdecomp.layers.frame_encoder import FrameEncoder
+from tests.test_case import set_seed
+from tfdecomp.layers.encoders.frame_encoder import FrameEncoder
 from tfdecomp.layers.frame_generator import FrameGenerator
 from tfdecomp.layers.independent_dynamics import IndependentDynamics
 from tfdecomp.models.dvip import DVIP
@@ -24,7 +25,7 @@ def tiny(seed=0, shake=0.1, **options):
         shake: How far the weights are moved.
         **options: Of `DVIP`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     parts = {
         "encoder": FrameEncoder((SIZE, SIZE), (4, 6), features=5),
         "generator": FrameGenerator((SIZE, SIZE), (6, 4)),

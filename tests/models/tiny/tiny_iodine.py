@@ -1,11 +1,13 @@
 """Tiny IODINEs, their inputs, and a look at what their cells compute."""
 
-import keras
+import functools
+
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models.iodine import IODINE, PICTURE_INPUTS
 
 B, K, R, SIZE, Z, UNITS = 2, 3, 3, 8, 4, 6
@@ -32,7 +34,7 @@ def tiny(cls=IODINE, seed=0, filters=(5,), **options):
     The start of training has zero biases and plain layer norms, which would
     hide what they do.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     rule = {"initializer": "truncated_normal"}
     model = cls(
         BroadcastDecoder(
@@ -97,6 +99,18 @@ def gradients(model, inputs):
 def run(model, **inputs):
     """The outputs of the tiny pictures, whatever else is given."""
     return model({"video": video(), "noise": noise(), **inputs})
+
+
+@functools.cache
+def kept(**options):
+    """A model that no test changes for good; each is made once."""
+    return tiny(**options)
+
+
+@functools.cache
+def kept_outputs(**options):
+    """What such a model says of the tiny pictures."""
+    return run(kept(**options))
 
 
 def loss_gradients(model, **inputs):

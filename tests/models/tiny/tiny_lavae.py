@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.sprite_decoder import SpriteDecoder
 from tfdecomp.layers.location_appearance import AppearanceNet, LocationNet
 from tfdecomp.layers.locationwise_vae import LocationwiseVAE
-from tfdecomp.layers.sprite_decoder import SpriteDecoder
 from tfdecomp.models.lavae import LAVAE
 
 SIZE, SPRITE, L, M = 12, 5, 3, 3
@@ -40,7 +41,7 @@ def tiny(seed=0, finder=True, shake=0.1, channels=1, size=SIZE, **options):
         size: Side of the pictures.
         **options: Of `LAVAE`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     net = {"filters": 6, "num_blocks": 1, "kernel_size": 3}
     parts = {
         "location_net": SquareFinder(name="location_net")

@@ -1,11 +1,11 @@
 """Tiny MONets and pictures in colour."""
 
-import keras
 import numpy as np
 
+from tests.test_case import set_seed
 from tfdecomp.layers.attention.component_encoder import ComponentEncoder
 from tfdecomp.layers.attention.scope_unet import ScopeUNet
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
 from tfdecomp.models.monet import MONet
 
 SIZE, K, Z = 9, 3, 4
@@ -20,7 +20,7 @@ def tiny(seed=0, shake=0.2, **options):
         shake: How far the weights are moved.
         **options: Of `MONet`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     decoder = BroadcastDecoder(
         (SIZE, SIZE),
         filters=(5, 4),

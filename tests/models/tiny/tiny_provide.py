@@ -1,10 +1,10 @@
 """Tiny PROVIDEs, their inputs, and the options of the published code."""
 
-import keras
 import numpy as np
 
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.refinement_encoder import RefinementEncoder
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.encoders.refinement_encoder import RefinementEncoder
 from tfdecomp.models.provide import PROVIDE
 
 B, T, K, R, SIZE, Z = 2, 4, 3, 3, 8, 4
@@ -33,7 +33,7 @@ REFERENCE = {
 
 def tiny(seed=0, **options):
     """A built model of 8x8 pictures."""
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     dense = (6,) if options.get("conditional", True) else ()
     model = PROVIDE(
         BroadcastDecoder((SIZE, SIZE), filters=(5,), dense=dense),

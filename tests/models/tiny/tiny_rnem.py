@@ -1,11 +1,11 @@
 """Tiny R-NEMs and binary clips."""
 
-import keras
 import numpy as np
 
-from tfdecomp.layers.group_decoder import GroupDecoder
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.group_decoder import GroupDecoder
+from tfdecomp.layers.encoders.residual_encoder import ResidualEncoder
 from tfdecomp.layers.pairwise_interaction import PairwiseInteraction
-from tfdecomp.layers.residual_encoder import ResidualEncoder
 from tfdecomp.models.rnem import RNEM
 
 SIZE, K, D = 8, 3, 5
@@ -21,7 +21,7 @@ def tiny(seed=0, shake=0.3, relations=True, **options):
         relations: Whether groups interact; else it is RNN-EM.
         **options: Of `RNEM`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     parts = {
         "encoder": ResidualEncoder((3, 4), units=6),
         "decoder": GroupDecoder((SIZE, SIZE), units=7, filters=(4, 3)),

@@ -1,9 +1,9 @@
 """Tiny SILOTs and clips of moving squares."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.test_case import set_seed
 from tfdecomp.layers.objects.cell_backbone import CellBackbone
 from tfdecomp.layers.objects.discovery import Discovery
 from tfdecomp.layers.objects.object_renderer import ObjectRenderer
@@ -34,7 +34,7 @@ def tiny(
         parts: Layers by name that replace the tiny ones.
         **options: Of `SILOT`.
     """
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     common = {
         "channels": channels,
         "what_dim": A,

@@ -1,11 +1,11 @@
 """Tiny VAEs, one of a vector and one of a grid, and their videos."""
 
-import keras
 import numpy as np
 
-from tfdecomp.layers.broadcast_decoder import BroadcastDecoder
-from tfdecomp.layers.grid_decoder import GridDecoder
-from tfdecomp.layers.grid_encoder import GridEncoder
+from tests.test_case import set_seed
+from tfdecomp.layers.decoders.broadcast_decoder import BroadcastDecoder
+from tfdecomp.layers.decoders.grid_decoder import GridDecoder
+from tfdecomp.layers.encoders.grid_encoder import GridEncoder
 from tfdecomp.models.conv_vae import ConvVAE
 from tfdecomp.models.vae import VAE
 from tfdecomp.storage import saving
@@ -16,7 +16,7 @@ GRID_SIZE, BLOCKS, L = (7, 10), (0, 1), 2  # padded to 8x12: 2x3 cells
 
 def vector(decoder=None, **options):
     """A built VAE."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = VAE(
         decoder or BroadcastDecoder(SIZE, filters=(6,), dense=()),
         **{
@@ -35,7 +35,7 @@ def grid(
     size=GRID_SIZE, blocks=BLOCKS, channels=1, latents=L, shake=0.1, **options
 ):
     """A built ConvVAE; every weight is away from where it starts."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = ConvVAE(
         GridEncoder(5, latents, blocks, kernel_size=3),
         GridDecoder(size, channels, filters=5, blocks=blocks),

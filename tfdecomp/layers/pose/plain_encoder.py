@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfdecomp.layers.batch_norm import BatchNorm
-from tfdecomp.layers.frame_encoder import GRID, check_doublings
+from tfdecomp.layers.encoders.frame_encoder import GRID, check_doublings
 
 FIRST = 8  # width of the first convolution
 SPREAD = 0.02  # deviation of initial weights

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfdecomp.models import base, scenes
-from tfdecomp.models.frames import split_frames
+from tfdecomp.models import base
+from tfdecomp.models.parts import scenes
+from tfdecomp.models.parts.frames import split_frames
 
 
 class EditableScenes(base.DecompositionModel):

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from tfdecomp.models import base
-from tfdecomp.models.frames import CellNoise, scan_frames
 from tfdecomp.models.iterative import IterativeModel
+from tfdecomp.models.parts.frames import CellNoise, scan_frames
 from tfdecomp.models.parts.refinement import merge_slots, split_slots
 
 

@@ -11,11 +11,12 @@ import functools
 
 import tensorflow as tf
 
-from tfdecomp.models import base, object_noise, object_scenes
-from tfdecomp.models.frames import scan_frames
+from tfdecomp.models import base
 from tfdecomp.models.iterative import check_slots
-from tfdecomp.models.object_noise import ObjectNoise
-from tfdecomp.models.object_scenes import merge, unmerge
+from tfdecomp.models.parts import object_noise, object_scenes
+from tfdecomp.models.parts.frames import scan_frames
+from tfdecomp.models.parts.object_noise import ObjectNoise
+from tfdecomp.models.parts.object_scenes import merge, unmerge
 from tfdecomp.ops import frame_records, object_record, selection, track_numbers
 
 

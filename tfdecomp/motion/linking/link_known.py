@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdecomp.motion.linking import link_identities, link_paths
+from tfdecomp.motion.linking import link_paths
 from tfdecomp.motion.linking.link_appearance import Looks
 from tfdecomp.motion.linking.link_bodies import Follower
 from tfdecomp.motion.linking.link_fill import Tracks, fill_all, fill_inner
@@ -12,7 +12,8 @@ from tfdecomp.motion.linking.link_measure import (
     extents,
     intersections,
 )
-from tfdecomp.motion.linking.link_meetings import (
+from tfdecomp.motion.linking.meetings import link_identities
+from tfdecomp.motion.linking.meetings.link_meetings import (
     events_of,
     follow_to_end,
     meetings_of,

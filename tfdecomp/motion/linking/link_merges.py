@@ -11,7 +11,7 @@ import numpy as np
 from tfdecomp.motion.linking.link_bodies import Follower
 from tfdecomp.motion.linking.link_fill import FILLED, NONE, Tracks, between
 from tfdecomp.motion.linking.link_measure import Scale, extents, intersections
-from tfdecomp.motion.linking.link_meetings import blended
+from tfdecomp.motion.linking.meetings.link_meetings import blended
 
 LARGER = 1.2  # than the larger one that went in: it holds both
 NEAR = 3  # frames before it in which those end that went in

@@ -1,0 +1,1 @@
+"""Parts of SQAIR: objects that are followed and found one after the other."""

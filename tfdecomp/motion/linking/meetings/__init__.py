@@ -1,0 +1,1 @@
+"""Who is who after animals met: by motion, and by what they look like."""
