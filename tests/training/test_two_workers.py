@@ -53,8 +53,9 @@ def test_what_one_of_them_refuses_ends_both(tmp_path):
     with start("--gin_file=nowhere", f"--workdir={tmp_path}/run") as script:
         said, _ = script.communicate(timeout=120)
     assert script.returncode == 1
-    for number in (0, 1):
-        assert f"{number}: error: there is no config 'nowhere'" in said
+    # The other may be ended before it can say so, too.
+    wanted = [f"{n}: error: there is no config 'nowhere'" for n in (0, 1)]
+    assert any(line in said for line in wanted)
 
 
 @pytest.mark.slow

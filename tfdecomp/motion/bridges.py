@@ -32,11 +32,11 @@ def cut(found, difference, min_area=1, width=None) -> blobs_lib.Blobs:
             it is a rim.
 
     Example:
-        >>> difference = np.zeros((9, 30))
-        >>> difference[1:5, :9] = difference[4:8, 21:] = 9
-        >>> difference[4, 9:21] = 2
-        >>> found = blobs_lib.find(difference, 1)
-        >>> len(found), len(cut(found, difference))
+        >>> import numpy as np
+        >>> from tfdecomp.motion import blobs, bridges
+        >>> grey = np.kron([[9, 2, 0, 0], [0, 0, 2, 9]], np.ones((8, 8)))
+        >>> found = blobs.find(grey, 1)
+        >>> len(found), len(bridges.cut(found, grey))
         (1, 2)
     """
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
