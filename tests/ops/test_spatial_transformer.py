@@ -83,6 +83,15 @@ def test_a_box_outside_of_the_frame_returns_zeros():
     assert not np.any(cut)
 
 
+def test_a_box_that_is_no_number_does_not_end_the_run():
+    frames = tf.ones([2, 8, 8, 1])
+    boxes = tf.constant([[[4.0, 4.0, 3.0, 3.0]], [[np.nan, 4.0, 3.0, 3.0]]])
+    glimpses = spatial_transformer.take_glimpses(frames, boxes, (3, 3))
+    np.testing.assert_allclose(glimpses[0], 1.0, rtol=1e-6)
+    # Nor is what is seen there, so that a loss will say so.
+    assert np.isnan(glimpses[1]).all()
+
+
 def test_a_box_of_negative_size_mirrors():
     pictures = tf.constant(frames(1, 8, 8, 1))
     box = np.float32([[[4.0, 4.0, 5.0, 3.0]]])

@@ -177,7 +177,10 @@ def _taps(positions, size):
     first = tf.floor(tf.stop_gradient(positions))
     part = positions - first
     pixels = tf.stack([first, first + 1.0], axis=-1)
-    inside = (pixels >= 0.0) & (pixels <= size - 1.0)
-    shares = tf.where(inside, tf.stack([1.0 - part, part], axis=-1), 0.0)
-    pixels = tf.cast(tf.clip_by_value(pixels, 0.0, size - 1.0), tf.int32)
-    return pixels, shares
+    # A position that is no number has shares that are none, and so a loss; but
+    # it must not point out of the source, which would end the run.
+    outside = (pixels < 0.0) | (pixels > size - 1.0)
+    shares = tf.where(outside, 0.0, tf.stack([1.0 - part, part], axis=-1))
+    shown = tf.where(pixels == pixels, pixels, 0.0)
+    shown = tf.cast(tf.clip_by_value(shown, 0.0, size - 1.0), tf.int32)
+    return shown, shares
