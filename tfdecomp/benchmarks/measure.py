@@ -118,7 +118,7 @@ def yardstick(model, batch_size, num_frames, repeats=12):
     """
     dtype = keras.config.dtype_policy().compute_dtype
     if hasattr(model, "decoder"):
-        conv, size = model.decoder.convs[-1], model.decoder.grid_size
+        conv, size = _hidden(model.decoder)
         count = batch_size * model.num_slots
     else:
         conv, size = model.encoder.convs[-1], (2 * GRID, 2 * GRID)
@@ -149,6 +149,18 @@ def yardstick(model, batch_size, num_frames, repeats=12):
         "seconds": seconds,
     }
     return {"peak_flops": flops / seconds, "yardstick": shown}
+
+
+def _hidden(decoder):
+    """A hidden convolution of a decoder, and the size of what it reads.
+
+    A transposed one stands for the convolution whose gradient it is.
+    """
+    if hasattr(decoder, "grid_size"):
+        return decoder.convs[-1], decoder.grid_size
+    # Each of them doubles the picture, and the last one makes the pixels.
+    convs = decoder.convs if hasattr(decoder, "convs") else decoder.deconvs
+    return convs[-2:][0], tuple(side // 2 for side in decoder.image_size)
 
 
 def growth(frames, repeats=3):

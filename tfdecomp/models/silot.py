@@ -43,6 +43,7 @@ from tfdecomp.layers.objects.propagation import Propagation
 from tfdecomp.layers.objects.spatial_attention import SpatialAttention
 from tfdecomp.models import base
 from tfdecomp.models.parts import silot_frames, silot_parts
+from tfdecomp.models.parts.frames import known_size
 from tfdecomp.models.parts.object_scenes import unmerge, with_background
 from tfdecomp.ops import frame_records
 
@@ -367,9 +368,7 @@ class SILOT(silot_frames.TrackedScenes):
         new = self._split(records, "discovered")
         odds = self.weight(inputs, "count_odds")
         is_on = tf.concat([kept["presence"], new["presence"]], axis=2) > PRESENT
-        count = ObjectCount(
-            silot_frames.known_size(is_on, 2), object_count.log_rate(odds)
-        )
+        count = ObjectCount(known_size(is_on, 2), object_count.log_rate(odds))
         is_on = tf.cast(is_on[..., 0], tf.float32)
         relaxation = self.propagation.relaxation
         return self.static_priors()._replace(

@@ -44,6 +44,7 @@ from tfdecomp.layers.tracks.slot_propagation import SlotPropagation
 from tfdecomp.layers.tracks.slot_sprites import SlotSprites
 from tfdecomp.models import base
 from tfdecomp.models.parts import sqair_frames, sqair_scores
+from tfdecomp.models.parts.frames import known_size
 from tfdecomp.models.parts.object_scenes import (
     merge,
     unmerge,
@@ -234,7 +235,7 @@ class SQAIR(sqair_frames.FollowedSlots):
                 "success_prob and deviation must be above 0, got "
                 f"{self.success_prob} and {self.deviation}"
             )
-        if len(self.where_mean) != sqair_frames.WHERE:
+        if len(self.where_mean) != sprites.WHERE:
             raise ValueError(
                 "where_mean has four numbers, height, width, y and x, got "
                 f"{len(self.where_mean)}"
@@ -275,7 +276,7 @@ class SQAIR(sqair_frames.FollowedSlots):
             self.propagation: (None,),
             self.discovery: (None, self.code_size),
             self.prior: (None,),
-            self.place_prior: (None, None, sqair_frames.WHERE),
+            self.place_prior: (None, None, sprites.WHERE),
             self.decoder: (None, None, self.what_dim),
         }
         for part, shape in shapes.items():
@@ -336,7 +337,7 @@ class SQAIR(sqair_frames.FollowedSlots):
             first: Number of the clip's first frame in the whole video.
         """
         there = tf.reduce_sum(kept, axis=[2, 3])
-        slots = sqair_frames.known_size(kept, 2)
+        slots = known_size(kept, 2)
         room = tf.cast(slots, tf.float32) - there
         if self.count_prior == "geometric":
             ratio = self.weight(inputs, "success_prob")
@@ -373,7 +374,7 @@ class SQAIR(sqair_frames.FollowedSlots):
 
     def _priors(self, inputs, records, end):
         kept, new = records["kept"], records["new"]
-        where = merge(new["value"][..., : sqair_frames.WHERE])
+        where = merge(new["value"][..., : sprites.WHERE])
         places = [unmerge(v, new["value"]) for v in self.place_prior(where)]
         first = end - tf.shape(new["value"])[1]
         count = self.counts(inputs, kept["presence"], first)
@@ -399,6 +400,13 @@ class SQAIR(sqair_frames.FollowedSlots):
         mixing = self.propagation.mixing()
         return sqair_scores.posterior(records["kept"], records["new"], mixing)
 
+    def _latents(self, inputs, records, state):
+        """q and p of the latents in the records of a clip."""
+        return (
+            self._posterior(records),
+            self._priors(inputs, records, state["frame"]),
+        )
+
     def _infer(self, inputs, training, num_slots, count=None):
         """The records of a clip and the state after it; see `scan`."""
         self.check_video(inputs["video"])
@@ -419,8 +427,9 @@ class SQAIR(sqair_frames.FollowedSlots):
         records, state = self._infer(inputs, training, num_slots)
         selected = records["selected"]
         recon = self.draw(selected)
+        q, p = self._latents(inputs, records, state)
         outputs, log_weights, choices = self._scores(
-            inputs, records, state, recon, count
+            inputs, records, (q, p), recon, count
         )
         frames = tf.cast(tf.shape(recon)[1], tf.float32)
         outputs |= self._bound(log_weights, choices, frames, training)
@@ -436,17 +445,21 @@ class SQAIR(sqair_frames.FollowedSlots):
         }
         there = tf.reduce_sum(selected["presence"], axis=[2, 3])
         outputs["count"] = shown(tf.reduce_mean(there, axis=1))
-        records = tf.nest.map_structure(shown, records)
-        outputs["slots"] = with_background(self._means(records))
+        outputs["slots"] = with_background(shown(self._means(records)))
         if not training:
-            outputs |= self.shown(records["selected"])
-            outputs["samples"] = with_background(records["selected"]["what"])
-            outputs["latent_kl"] = self._latent_kl(inputs, records, state)
+            terms = sqair_scores.what_terms(
+                q, p, records["kept"], records["new"]
+            )
+            terms = shown(self._of_slots(terms, selected))
+            selected = tf.nest.map_structure(shown, selected)
+            outputs |= self.shown(selected)
+            outputs["samples"] = with_background(selected["what"])
+            outputs["latent_kl"] = with_background(terms)
         return outputs
 
     # ---- the objective -----------------------------------------------------
 
-    def _scores(self, inputs, records, state, recon, count):
+    def _scores(self, inputs, records, latents, recon, count):
         """Nats of clips, log-weights of particles, and log q of choices.
 
         Returns:
@@ -456,9 +469,7 @@ class SQAIR(sqair_frames.FollowedSlots):
         deviation = self.weight(inputs, "deviation")
         drawn = particles.by_clip(recon, count)
         log_pixels = self.likelihood(drawn, deviation).log_prob(video[:, None])
-        q = self._posterior(records)
-        p = self._priors(inputs, records, state["frame"])
-        costs = sqair_scores.ratios(q, p, records["kept"], records["new"])
+        costs = sqair_scores.ratios(*latents, records["kept"], records["new"])
         costs = {
             name: particles.by_clip(tf.reduce_sum(value, axis=1), count)
             for name, value in costs.items()
@@ -504,21 +515,15 @@ class SQAIR(sqair_frames.FollowedSlots):
         """
         records, state = self._infer(inputs, False, None, num_samples)
         recon = self.draw(records["selected"])
-        found = self._scores(inputs, records, state, recon, num_samples)
+        latents = self._latents(inputs, records, state)
+        found = self._scores(inputs, records, latents, recon, num_samples)
         return particles.log_mean_exp(found[1])
 
     def _means(self, records):
         """Means of appearances of the slots, `[B, T, K, A]`."""
         means = [records[name]["mean"] for name in ("kept", "new")]
-        means = tf.concat(means, axis=2)[..., sqair_frames.WHERE :]
+        means = tf.concat(means, axis=2)[..., sprites.WHERE :]
         return self._of_slots(means, records["selected"])
-
-    def _latent_kl(self, inputs, records, state):
-        """log q - log p of appearances, `[B, T, K + 1, A]`."""
-        q = self._posterior(records)
-        p = self._priors(inputs, records, state["frame"])
-        terms = sqair_scores.what_terms(q, p, records["kept"], records["new"])
-        return with_background(self._of_slots(terms, records["selected"]))
 
     def _of_slots(self, values, selected):
         """Of known and new ones, `[B, T, 2 K, D]`, those that slots hold."""
@@ -540,7 +545,8 @@ class SQAIR(sqair_frames.FollowedSlots):
         records, state = self._infer(inputs, False, num_slots)
         if count > 1:
             recon = self.draw(records["selected"])
-            found = self._scores(inputs, records, state, recon, count)
+            latents = self._latents(inputs, records, state)
+            found = self._scores(inputs, records, latents, recon, count)
             chosen = tf.argmax(found[1], axis=-1)
             records = tf.nest.map_structure(
                 lambda v: particles.pick(v, chosen, count), records

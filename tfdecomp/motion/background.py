@@ -189,7 +189,7 @@ def estimate(frames) -> Background:
     gains = gains[chosen]
     colour = _colour(sample[chosen] / gains[:, None, None])
     cells, light = light_lib.local_light(frames[chosen], gains, colour.noise)
-    sample = _Sample(frames[chosen], gains, light if cells else None)
+    sample = _Sample(frames, chosen, gains, light if cells else None)
     modes = _all_modes(sample, colour)
     if not colour.polarity:
         _prefer_what_goes_on(modes)
@@ -203,25 +203,29 @@ class _Sample:
     """Sampled frames, in one light.
 
     Attributes:
-        frames: `[N, H, W, C]` uint8.
-        gains: `[N]` light of each.
+        frames: `[M, H, W, C]` uint8, of which some are used.
+        chosen: Which, `[M]` bool or their numbers; all at once they would
+            take as much memory again.
+        gains: `[N]` light of each that is used.
         light: `[N, ...]` light of its cells, None where it is even.
     """
 
     frames: np.ndarray
+    chosen: np.ndarray
     gains: np.ndarray
     light: np.ndarray | None
 
     @property
     def bands(self):
         """Slices of rows that are worked on at a time."""
-        number, height, width, channels = self.frames.shape
-        rows = max(1, _BAND // (number * width * channels))
+        height, width, channels = self.frames.shape[1:]
+        rows = max(1, _BAND // (len(self.gains) * width * channels))
         return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
 
     def rows(self, rows):
         """`[N, h, W, C]` float32."""
-        band = self.frames[:, rows] / self.gains[:, None, None, None]
+        frames = self.frames[self.chosen, rows]
+        band = frames / self.gains[:, None, None, None]
         if self.light is not None:
             size = self.frames.shape[1:3]
             band /= np.stack(
@@ -394,15 +398,18 @@ def _forget_what_passes(sample, modes):
         )
         band = sample.rows(wide)
         size = np.abs(band - modes.picture[wide]).max(-1)
-        other = np.abs(band - modes.other[wide]).max(-1)
-        member = (size <= other) | (modes.share[wide] == 0)
-        member &= ~passing.passes(size, expected[wide])
-        member[:, ~member.any(0)] = True
+        passed = passing.passes(size, expected[wide])
         inner = slice(rows.start - wide.start, rows.stop - wide.start)
-        size, member = size[:, inner], member[:, inner]
-        flat = len(size), -1
-        noise, _ = _deviation(size.reshape(flat), member.reshape(flat))
-        modes.noise[rows] = noise.reshape(size.shape[1:])
+        band, size, passed = band[:, inner], size[:, inner], passed[:, inner]
+        busy = passed.any(0)
+        if not busy.any():
+            continue
+        size = size[:, busy]
+        other = np.abs(band[:, busy] - modes.other[rows][busy]).max(-1)
+        member = (size <= other) | (modes.share[rows][busy] == 0)
+        member &= ~passed[:, busy]
+        member[:, ~member.any(0)] = True
+        modes.noise[rows][busy], _ = _deviation(size, member)
 
 
 def _quantiles(values, members, shares):
@@ -437,7 +444,10 @@ def _prefer_what_goes_on(modes):
     of_other = _smooth(np.abs(modes.other - around).max(-1), tried)
     apart = np.abs(modes.picture - modes.other).max(-1)
     better = tried & (of_other < 0.25 * apart) & (of_this > 0.75 * apart)
+    left = modes.picture[better]
     modes.picture[better] = modes.other[better]
+    modes.other[better] = left
+    modes.share[better] = 1 - modes.share[better]
     modes.peak[better] = modes.noise[better]
 
 

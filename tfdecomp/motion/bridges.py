@@ -74,7 +74,8 @@ def _in_order(labels):
 
 def _parts(difference, inside, min_area, rim):
     """Masks of the parts of a blob; of a blob that is one, its own."""
-    area, box = inside.sum(), _box_area(inside)
+    (place,) = ndimage.find_objects(inside.astype(np.int32))
+    area, box = inside.sum(), _size(place)
     if area < 2 * min_area or area >= _FULL * box:
         return [inside]
     contrast = np.quantile(difference[inside], _CONTRAST)
@@ -88,7 +89,8 @@ def _parts(difference, inside, min_area, rim):
         cores = np.flatnonzero(areas >= max(min_area, _LEAST * areas.sum()))
         if len(cores) < 2:
             continue
-        taken = sum(_box_area(labels == core) for core in cores)
+        places = ndimage.find_objects(labels)
+        taken = sum(_size(places[core - 1]) for core in cores)
         if taken > _FREE * box:
             continue
         owner = _with_rims(labels, cores, inside, rim)
@@ -99,8 +101,8 @@ def _parts(difference, inside, min_area, rim):
     return [inside]
 
 
-def _box_area(mask):
-    (place,) = ndimage.find_objects(mask.astype(np.int32))
+def _size(place):
+    """Pixels of two slices."""
     return np.prod([side.stop - side.start for side in place])
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tfdecomp.ops import spatial_transformer
 
+WHERE = 4  # numbers that say where a sprite is, see `boxes_of`
+
 
 def boxes_of(where, image_size, size_range=(0.0, 1.0)):
     """Boxes `(y, x, h, w)` in pixels of `where = (l_h, l_w, t_y, t_x)`.

@@ -284,11 +284,9 @@ def _parted(owner, labels):
         owner: `[h, w]` slots.
         labels: `[h, w]` things, 0 for none.
     """
-    slots, things = int(owner.max()) + 1, int(labels.max()) + 1
-    joint = labels.astype(np.int64) * slots + owner
-    counts = np.bincount(joint.ravel(), minlength=slots * things)
-    counts = counts.reshape(things, slots)
-    counts[0], counts[:, 0] = 0, 0
+    things, slots = int(labels.max()) + 1, int(owner.max()) + 1
+    counts = _shared(owner, labels, things, slots)
+    counts[:, 0] = 0
     home = counts.argmax(0)
     at_home = home[None] == np.arange(things)[:, None]
     heir = np.where(at_home, counts, 0).argmax(1)
@@ -297,7 +295,21 @@ def _parted(owner, labels):
     if not stray.any():
         return owner
     table[stray] = np.broadcast_to(heir[:, None], table.shape)[stray]
-    return table.ravel()[joint].astype(owner.dtype)
+    return table[labels, owner].astype(owner.dtype)
+
+
+def _shared(owner, labels, things, slots):
+    """`[things, slots]` pixels of each thing that a slot owns; none of 0.
+
+    Args:
+        owner: `[h, w]` slots, below `slots`.
+        labels: `[h, w]` things, below `things`; 0 for none.
+    """
+    places = np.flatnonzero(labels)
+    joint = labels.ravel()[places].astype(np.int64) * slots
+    joint += owner.ravel()[places]
+    counts = np.bincount(joint, minlength=things * slots)
+    return counts.reshape(things, slots)
 
 
 def _released(owner, moving):
@@ -307,13 +319,10 @@ def _released(owner, moving):
     fill the box around them. Those of two objects that one slot took leave
     much of it free; nobody has those then, so that they are objects.
     """
-    labels, count = moving.labels, len(moving)
-    slots = int(owner.max()) + 1
-    joint = labels.astype(np.int64) * slots + owner
-    counts = np.bincount(joint.ravel(), minlength=slots * (count + 1))
-    counts = counts.reshape(count + 1, slots)[1:]
+    things, slots = len(moving) + 1, int(owner.max()) + 1
+    counts = _shared(owner, moving.labels, things, slots)[1:]
     mostly = counts > 0.5 * moving.areas[:, None]
-    gone = np.zeros((count + 1, slots), bool)
+    gone = np.zeros((things, slots), bool)
     for slot in 1 + np.flatnonzero(mostly[:, 1:].sum(0) > 1):
         things = np.flatnonzero(mostly[:, slot])
         home = things[counts[things, slot].argmax()]
@@ -324,7 +333,7 @@ def _released(owner, moving):
             gone[other + 1, slot] = filled < _TOGETHER * around.prod()
     if not gone.any():
         return owner
-    return np.where(gone.ravel()[joint], 0, owner)
+    return np.where(gone[moving.labels, owner], 0, owner)
 
 
 def _of_what_moves(owner, presence):
@@ -353,10 +362,8 @@ def _of_own_things(owner, moving, presence):
         moving: `Blobs`.
         presence: `[K]` of slots.
     """
-    size = len(presence)
-    joint = moving.labels.astype(np.int64) * size + owner
-    counts = np.bincount(joint.ravel(), minlength=size * (len(moving) + 1))
-    counts = counts.reshape(-1, size)[1:]
+    things, slots = len(moving) + 1, len(presence)
+    counts = _shared(owner, moving.labels, things, slots)[1:]
     alone = (counts > _ALONE * moving.areas[:, None]).any(0)
     alone[0] = False
     return np.where(alone, np.maximum(presence, UNEXPLAINED), presence)

@@ -8,8 +8,8 @@ import tensorflow as tf
 from tfdecomp.layers.tracks.slot_glimpse import FLOOR
 from tfdecomp.layers.tracks.slot_networks import mlp, recurrent
 from tfdecomp.ops.slot_scan import scan_slots
+from tfdecomp.ops.sprites import WHERE
 
-WHERE = 4
 _ONE = math.log(math.expm1(1.0 - FLOOR))  # softplus and the floor make it 1
 
 

@@ -14,8 +14,8 @@ from tfdecomp.layers.tracks.slot_networks import (
     start_weight,
 )
 from tfdecomp.ops.slot_scan import scan_slots
+from tfdecomp.ops.sprites import WHERE
 
-WHERE = 4
 SPREAD = -3.0  # added to the raw scale of where: it starts small
 
 

@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from tfdecomp.layers.tracks.slot_glimpse import FLOOR
 from tfdecomp.layers.tracks.slot_networks import gated, mlp
-
-WHERE = 4
+from tfdecomp.ops.sprites import WHERE
 
 
 @gin.register(module="layers")

@@ -16,8 +16,8 @@ from tfdecomp.layers.tracks.slot_networks import (
     start_weight,
 )
 from tfdecomp.ops.slot_scan import scan_slots
+from tfdecomp.ops.sprites import WHERE
 
-WHERE = 4
 BIAS_SCALE = 0.1  # of how far from its place an object is looked for at first
 SPREAD = -4.0  # added to the raw scale of where: it starts small
 GATE_LIMIT = 0.9999

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdecomp.models import base
-from tfdecomp.ops import poses
+from tfdecomp.ops import poses, sprites
 
 POSE = 3  # scale, x, y
 
@@ -22,14 +22,13 @@ class PosedVideos(base.Predicting, base.DecompositionModel):
         windows = poses.boxes(
             poses.constrain(raw, self.scale_prior), size, self.object_size
         )
-        middle, half = windows[..., :2], 0.5 * windows[..., 2:]
-        corners = tf.concat([middle - half, middle + half], axis=-1)
+        corners = sprites.edges_of(windows)
         ids = tf.range(1, n + 1) + tf.zeros_like(raw[..., 0], tf.int32)
         return {
             "components": behind(components),
             "masks": tf.concat([tf.maximum(rest, 0.0), masks], axis=2),
             "boxes": behind(tf.clip_by_value(corners, 0.0, float(size))),
-            "locations": behind(middle),
+            "locations": behind(windows[..., :2]),
             "presence": tf.ones_like(behind(raw)[..., 0]),
             "track_ids": behind(ids),
         }

@@ -44,6 +44,12 @@ def scan_frames(step, num_frames, carry, record_names, keeps_shapes=False):
     return carry, {n: _batch_first(a.stack()) for n, a in arrays.items()}
 
 
+def known_size(value, axis):
+    """A number where the shape is static, a scalar elsewhere."""
+    size = value.shape[axis]
+    return tf.shape(value)[axis] if size is None else size
+
+
 def open_shape(value):
     """The shape of a loop variable, batch and slots left open."""
     if isinstance(value, tf.TensorArray):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfdecomp.models import base
 from tfdecomp.models.parts.frames import FrameNoise, clip_noise
+from tfdecomp.ops import sprites
 
 BACKGROUNDS = ("fixed", "learned", "given")
 _CLIP, _MOVES = -1, 2  # purposes of a background's noise
@@ -207,9 +208,8 @@ class ObjectScenes(base.DecompositionModel):
 
         Cut to the frame where its size is given.
         """
-        anchor = tf.constant(self.anchor, tf.float32)
-        centre, side = box[..., :2] * anchor, box[..., 2:] * anchor
-        edges = tf.concat([centre - 0.5 * side, centre + 0.5 * side], -1)
+        anchor = tf.constant([*self.anchor] * 2, tf.float32)
+        edges = sprites.edges_of(box * anchor)
         if size is None:
             return edges
         return tf.clip_by_value(

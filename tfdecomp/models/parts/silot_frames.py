@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfdecomp.models import base
 from tfdecomp.models.iterative import check_slots
 from tfdecomp.models.parts import object_noise, object_scenes
-from tfdecomp.models.parts.frames import scan_frames
+from tfdecomp.models.parts.frames import known_size, scan_frames
 from tfdecomp.models.parts.object_noise import ObjectNoise
 from tfdecomp.models.parts.object_scenes import merge, unmerge
 from tfdecomp.ops import frame_records, object_record, selection, track_numbers
@@ -309,9 +309,3 @@ class TrackedScenes(object_scenes.ObjectScenes):
             num_frames,
             **{"image_size": size, **options},
         )
-
-
-def known_size(value, axis):
-    """A number where the shape is static, a scalar elsewhere."""
-    size = value.shape[axis]
-    return tf.shape(value)[axis] if size is None else size

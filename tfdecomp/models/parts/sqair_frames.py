@@ -15,19 +15,19 @@ from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.layers.tracks.slot_networks import decide
 from tfdecomp.models import base
 from tfdecomp.models.iterative import check_slots
-from tfdecomp.models.parts.frames import FrameNoise, scan_frames
+from tfdecomp.models.parts.frames import (
+    FrameNoise,
+    known_size,
+    scan_frames,
+)
 from tfdecomp.models.parts.object_scenes import with_background
 from tfdecomp.models.parts.sqair_pictures import DrawnSlots
-from tfdecomp.ops import (
-    frame_records,
-    object_record,
-    track_numbers,
-)
+from tfdecomp.ops import frame_records, object_record, track_numbers
+from tfdecomp.ops.sprites import WHERE
 
-WHERE = 4
 READ, PREDICTED = 0, 2  # purposes of a frame's normal noise; uniform follows
-# Frames up to which a clip is no loop: training of short clips then takes half
-# the time, and no graph grows with longer ones.
+# Frames up to which a clip is no loop: what a loop costs is a large part of a
+# short clip, and no graph grows with longer ones.
 WRITTEN_OUT = 4
 NAMES = ("kept", "new", "selected")
 
@@ -131,7 +131,7 @@ class FollowedSlots(base.Predicting, DrawnSlots):
             by name, `[B S, T, K, D]`.
         """
         first, num_frames = state["frame"], known_size(video, 1)
-        slots = known_size(state["what"])
+        slots = known_size(state["what"], 1)
         codes = self.codes(video)
         noise = _nothing
         if is_sampled:
@@ -264,7 +264,7 @@ class FollowedSlots(base.Predicting, DrawnSlots):
             use_means = not self.sample_in_evaluation
         first, slots = (
             tf.cast(state["frame"], tf.int32),
-            known_size(state["what"]),
+            known_size(state["what"], 1),
         )
         noise = _nothing
         if not use_means:
@@ -340,12 +340,6 @@ def present_first(kept, new):
     chosen = object_record.take(both, source)
     is_there = chosen["presence"]
     return {n: value * is_there for n, value in chosen.items()}, source
-
-
-def known_size(value, axis=1):
-    """A number where the shape is static, a scalar elsewhere."""
-    size = value.shape[axis]
-    return tf.shape(value)[axis] if size is None else size
 
 
 def _sized(carry, slots):

@@ -16,9 +16,9 @@ from tfdecomp.distributions.bernoulli import LogitBernoulli
 from tfdecomp.distributions.gaussians import DiagonalGaussian
 from tfdecomp.distributions.triangular_gaussian import TriangularGaussian
 from tfdecomp.distributions.truncated_count import TruncatedCount
+from tfdecomp.ops.sprites import WHERE
 
 tfd = tfp.distributions
-WHERE = 4
 
 
 class Latents(NamedTuple):
