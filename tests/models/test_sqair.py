@@ -58,7 +58,9 @@ def everything():
     subject = model()
     records, state = subject._infer(inputs, True, None)
     recon = subject.draw(records["selected"])
-    found = subject._scores(inputs, records, state, recon, S)
+    found = subject._scores(
+        inputs, records, subject._latents(inputs, records, state), recon, S
+    )
     return inputs, records, state, recon, found
 
 
@@ -110,7 +112,9 @@ def test_a_loop_over_frames_does_what_is_written_out(monkeypatch):
     monkeypatch.setattr(sqair_frames, "WRITTEN_OUT", 0)
     records, after = model()._infer(inputs, True, None)
     drawn = model().draw(records["selected"])
-    found = model()._scores(inputs, records, after, drawn, S)
+    found = model()._scores(
+        inputs, records, model()._latents(inputs, records, after), drawn, S
+    )
     assert_close(drawn, recon, 1e-5)
     assert_close(after, state, 1e-5)
     np.testing.assert_allclose(found[1], log_weights, rtol=1e-5)
@@ -310,7 +314,9 @@ def test_a_clip_does_not_depend_on_the_others():
     one = {n: v[1:] for n, v in inputs.items()}
     records, state = model()._infer(one, True, None)
     recon = model().draw(records["selected"])
-    found = model()._scores(one, records, state, recon, S)[1]
+    found = model()._scores(
+        one, records, model()._latents(one, records, state), recon, S
+    )[1]
     np.testing.assert_allclose(found[0], log_weights[1], rtol=1e-5)
 
 
@@ -319,7 +325,9 @@ def test_a_particle_does_not_depend_on_how_many_there_are():
     subject = tiny(num_particles=2)
     records, state = subject._infer(inputs, True, None)
     recon = subject.draw(records["selected"])
-    two = subject._scores(inputs, records, state, recon, 2)[1]
+    two = subject._scores(
+        inputs, records, subject._latents(inputs, records, state), recon, 2
+    )[1]
     np.testing.assert_allclose(two, many[:, :2], rtol=1e-5)
 
 
