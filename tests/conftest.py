@@ -7,6 +7,8 @@ import sys
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As importing the package does; most tests import TensorFlow first.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # What XLA compiles runs once here: machine code as fast as it gets would cost
 # more time than it saves.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -10,7 +10,9 @@ import configparser
 import dataclasses
 import functools
 import graphlib
+import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -389,6 +391,43 @@ def test_imports_do_not_load_tensorflow(tmp_path):
         text=True,
     )
     assert result.stdout.split() == []
+
+
+def _printed_with(code, chosen):
+    """What a process prints that has the user's choice of oneDNN, or none."""
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {k: v for k, v in os.environ.items() if k != name}
+    if chosen is not None:
+        environment[name] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        env=environment,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("chosen", [None, "1", "0"])
+def test_importing_turns_onednn_on_unless_the_user_has_chosen(chosen):
+    code = "import os, tfdecomp; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    assert _printed_with(code, chosen) == (chosen or "1")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"),
+    reason="other builds of TensorFlow have no oneDNN, or always",
+)
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_tensorflow_heeds_what_importing_chose(chosen):
+    code = (
+        "import tfdecomp\n"
+        "from tensorflow.python.util import _pywrap_util_port as port\n"
+        "print(port.IsMklEnabled())"
+    )
+    assert _printed_with(code, chosen) == str(chosen != "0")
 
 
 @pytest.mark.parametrize(
