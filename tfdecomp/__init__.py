@@ -20,7 +20,7 @@ __all__ = ["__version__", "fit", "list_models", "load"]
 
 # TensorFlow turns oneDNN on by itself only where a processor multiplies in
 # eight or sixteen bits (AVX-512 VNNI and later). Without it, convolutions
-# take 1.9 to 2.8 times as long on others; docs/learning.md has the figures.
+# take about twice as long on others; docs/learning.md has the figures.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # Where modules were that notebooks and scripts may still name.
