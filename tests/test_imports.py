@@ -90,7 +90,7 @@ ALLOWED = {
     "distributions": TENSORS | {"tensorflow_probability"},
     "data": TENSORS
     | {"tensorflow_datasets", "av", "h5py", "apache_beam", "scipy"}
-    | {"PIL", "tifffile"},
+    | {"PIL", "tifffile", "ale_py"},
     "metrics": {"numpy", "gin", "scipy", "sklearn"},
     "motion": {"numpy", "gin", "scipy"},
     "visualization": {"numpy", "gin", "matplotlib"},

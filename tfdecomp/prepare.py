@@ -2,6 +2,7 @@
 
     python -m tfdecomp.prepare bouncing_balls/color4
     python -m tfdecomp.prepare bouncing_balls/h5_color4 --manual_dir=~/rnem
+    python -m tfdecomp.prepare atari/space_invaders_crops --record
     python -m tfdecomp.prepare multi_object/tetrominoes
     python -m tfdecomp.prepare bouncing_balls --config='{"name": "mine", \\
         "base": "color3_quick", "speed": 0.8}'
@@ -11,8 +12,8 @@
     python -m tfdecomp.prepare clean
 
 Names go with or without the prefix `tfdecomp_`; a name without a config
-stands for all configs that need no files from you. The flags are those of
-`tfds build`.
+stands for all configs that need no files from you. `--record` makes the files
+of sets whose builder can do so. The other flags are those of `tfds build`.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import time
 from tfdecomp import builders
 from tfdecomp.console import quiet
 from tfdecomp.data import errors, naming
-from tfdecomp.data.building import builder_base
+from tfdecomp.data.building import builder_base, estimates
 
 _STALE = 600  # seconds without a change after which leftovers may go
 
@@ -55,7 +56,7 @@ def main(argv=None) -> int:
 
 
 def _parse(argv):
-    """Flags as TFDS has them, and `--workers`."""
+    """Flags as TFDS has them, and our own."""
     import simple_parsing
     from tensorflow_datasets.scripts.cli import build
 
@@ -67,6 +68,10 @@ def _parse(argv):
         workers: int = simple_parsing.field(default=1)
         # Build nothing; read every record of what is there.
         check: bool = simple_parsing.field(default=False)
+        # Record the files that the set is made from, where some are missing.
+        record: bool = simple_parsing.field(default=False)
+        # How many there shall be, with --record; by default as published.
+        episodes: int | None = simple_parsing.field(default=None)
 
     # Not TFDS's own parser: that one adds all absl flags of the process,
     # which clash with these where a training command is loaded too.
@@ -90,6 +95,7 @@ def _build(argv):
             f"every config of {name} needs files from you, so name one: "
             f"'python -m tfdecomp.prepare info {name}' says which files"
         )
+    _refuse_unrecordable([name for name, _ in jobs], args)
     run = functools.partial(_prepare_one, args=args)
     processes = args.generation.num_processes
     if processes == 1 or len(jobs) == 1:
@@ -128,6 +134,26 @@ def _refuse_unsupported(args):
             "--experimental_latest_version: there are no such versions; "
             "leave the flag out"
         )
+
+
+def _refuse_unrecordable(names, args):
+    if args.episodes is not None and not args.record:
+        raise ValueError(
+            "--episodes says how many to record; add --record or leave it out"
+        )
+    if args.record and args.check:
+        raise ValueError(
+            "--check reads what is there; leave it or --record out"
+        )
+    for name in names if args.record else ():
+        if builders.builder_cls(name).record is None:
+            able = [
+                n for n in builders.names() if builders.builder_cls(n).record
+            ]
+            raise ValueError(
+                f"{name} cannot be recorded, {', '.join(able)} can; leave "
+                "--record out"
+            )
 
 
 def _asked(args):
@@ -208,6 +234,14 @@ def _prepare_one(job, args, progress=True):
         "file_format": args.generation.file_format,
         "workers": args.workers,
     }
+    if args.record and exists and not args.debug.overwrite:
+        print(
+            f"{builder.data_path} is there already, so nothing was recorded; "
+            "--overwrite records what is missing and builds it anew",
+            file=sys.stderr,
+        )
+    elif args.record:
+        _record(builder, args, download_config, progress)
     if args.generation.update_metadata_only and exists:
         builder.download_and_prepare(download_config=download_config)
     else:
@@ -215,6 +249,27 @@ def _prepare_one(job, args, progress=True):
     _publish(builder, args)
     splits = {s: info.num_examples for s, info in builder.info.splits.items()}
     _print_sizes(builder, splits)
+
+
+def _record(builder, args, download_config, progress):
+    """Lets a builder make its files, in the folder where it will look."""
+    import tqdm
+
+    downloads = args.paths.download_dir or builder.data_dir_root / "downloads"
+    folder = download_config.manual_dir or downloads / "manual"
+    hidden = None if progress else True
+    with tqdm.tqdm(unit=" episodes", disable=hidden, leave=False) as bar:
+
+        def on_progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        made = builder.record(pathlib.Path(folder), args.episodes, on_progress)
+    print(
+        f"{estimates.label(builder)}: recorded {made} episodes in {folder}; "
+        "those that were there stay as they are",
+        file=sys.stderr,
+    )
 
 
 def _print_sizes(builder, splits, found=""):

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow_datasets as tfds
 
 from tfdecomp.data.building import builder_base, episode_clips, estimates
-from tfdecomp.data.formats import atari_episodes, manual
+from tfdecomp.data.formats import atari_episodes, atari_play, manual
 
 
 @dataclasses.dataclass
@@ -158,6 +158,18 @@ class Builder(builder_base.DecompositionBuilder):
 
     def extra_metadata(self):
         return {"has_boxes": self.builder_config.pseudo_boxes}
+
+    def record(self, folder, episodes=None, on_progress=None):
+        config = self.builder_config
+        is_ours = config.name in self.builder_configs
+        return atari_play.record(
+            folder,
+            estimates.label(self),
+            config,
+            episodes,
+            on_progress=on_progress,
+            base=config.name if is_ours else None,
+        )
 
     def make_block(self, config, fresh=False):
         return self._episodes.block

@@ -232,6 +232,12 @@ class DecompositionBuilder(
     HAS_LABELS = True  # segmentation and boxes
     KEEP_ORDER = False  # on the disk, for sets whose order means something
 
+    # A method of builders that can make the files which they read, for
+    # `prepare --record`: `record(folder, episodes=None, on_progress=None)`
+    # keeps those in the manual folder, makes the others, each under its name
+    # only when it is whole, calls `on_progress(done, total)` and returns how
+    # many it made. None: there is no such way.
+    record = None
     # Called with (split, number of examples done), e.g. by a progress bar.
     on_progress = None
     # Overrides the number of processes of the config.

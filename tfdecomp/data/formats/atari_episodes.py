@@ -29,8 +29,13 @@ Asteroids, Carnival, WizardOfWor):
       rewards  float32 [N]
 The recordings, GitHub e2crawfo/atari_rollouts, are pickles. Reading a pickle
 can run any code, so they are never read here. Convert them in an isolated
-environment; datasets/atari/README.md has the script."""
+environment; datasets/atari/README.md has the script. Or let today's emulator
+play in their place: prepare the set with --record."""
 
+_AGAIN = (
+    "convert it again, or remove it and prepare the set with --record.\n"
+    f"{LAYOUT}"
+)
 _NAME = re.compile(r"episode_(\d{5})\.npz")
 _MEMBERS = {"frames": "uint8", "actions": "int32", "rewards": "float32"}
 _LISTED = 5  # names in a message
@@ -65,7 +70,7 @@ class AtariEpisodes:
         self.config = config
         self.rule = rule
         self.paths = self._find()
-        self.lengths = [self._check(path) for path in self.paths]
+        self.lengths = [check(path, dataset, config) for path in self.paths]
         self.splits = self._divide()
         # Number of the first example of each episode, and behind the last.
         self._ends = {
@@ -99,89 +104,13 @@ class AtariEpisodes:
             f"{self.config.stand_in!r}, which needs no file.\n{LAYOUT}",
         )
 
-    def _check(self, path):
-        """Checks types and shapes of a file; returns its number of frames."""
-        headers = self._headers(path)
-        for name, dtype in _MEMBERS.items():
-            if name not in headers:
-                raise self._error(
-                    f"{path} has no array {name!r}; found {sorted(headers)}",
-                    path,
-                    sorted(_MEMBERS),
-                    sorted(headers),
-                )
-            shape, found = headers[name]
-            if found.hasobject:
-                raise self._error(
-                    f"{name} in {path} is an array of Python objects, that is "
-                    "a pickle, expected plain numbers",
-                    path,
-                    dtype,
-                    str(found),
-                )
-            axes = ("N", "H", "W", 3) if name == "frames" else ("N",)
-            fits = len(shape) == len(axes) and shape[3:] in ((), (3,))
-            if found != np.dtype(dtype) or not fits:
-                raise self._error(
-                    f"{name} in {path} is {found} {shape}, expected {dtype} "
-                    f"{axes}",
-                    path,
-                    (dtype, axes),
-                    (str(found), shape),
-                )
-        config = self.config
-        (length, *size, _), _ = headers["frames"]
-        expected = [config.source_height, config.source_width]
-        if size != expected:
-            raise self._error(
-                f"{path} has frames of {size[0]}x{size[1]} pixels, expected "
-                f"{expected[0]}x{expected[1]}",
-                path,
-                expected,
-                size,
-                errors.ResolutionError,
-            )
-        for name in ("actions", "rewards"):
-            count = headers[name][0][0]
-            if count != length:
-                raise self._error(
-                    f"{path} has {length} frames but {count} {name}",
-                    path,
-                    length,
-                    count,
-                )
-        if length < config.num_frames:
-            raise self._error(
-                f"{path} has {length} frames, fewer than the "
-                f"{config.num_frames} of a clip",
-                path,
-                config.num_frames,
-                length,
-                errors.TruncatedError,
-            )
-        return length
-
-    def _headers(self, path):
-        """Name of each array to `(shape, dtype)`; reads no content."""
-        with (
-            _explained(path, self.dataset),
-            zipfile.ZipFile(path) as archive,
-        ):
-            headers = {}
-            for member in archive.namelist():
-                with archive.open(member) as file:
-                    header = model_files.array_header(file)
-                headers[member.removesuffix(".npy")] = header
-            return headers
-
     def _divide(self):
         """Split to numbers of its episodes; the last ones are held out."""
         config, count = self.config, len(self.paths)
-        held_out = config.held_out_episodes
-        if held_out is None:
-            held_out = max(1, round(config.held_out_share * count))
+        held_out = num_held_out(config, count)
         if count < 2 * held_out + 1:
-            raise self._error(
+            raise _error(
+                self.dataset,
                 f"{self.folder} has {count} episodes, too few to hold out "
                 f"{held_out} each for validation and test",
                 self.folder,
@@ -271,15 +200,136 @@ class AtariEpisodes:
             "rewards": rewards,
         }
 
-    def _error(self, problem, path, expected, found, kind=errors.LayoutError):
-        return kind(
-            problem,
-            dataset=self.dataset,
-            path=path,
-            expected=expected,
-            found=found,
-            hint=f"convert the recordings again.\n{LAYOUT}",
+
+def check(path, dataset, config):
+    """Checks types and shapes of a file by its headers alone.
+
+    Args:
+        path: The npz file.
+        dataset: Name of the dataset, for messages.
+        config: Fields of the config.
+
+    Returns:
+        Its number of frames.
+
+    Raises:
+        DatasetInputError: If it is not as it should be.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data.formats.atari_episodes import check
+        >>> config = builders.make("atari/carnival_crops").builder_config
+        >>> folder = builders.folder() / "atari" / "dummy_data"
+        >>> check(folder / "Carnival" / "episode_00000.npz", "atari", config)
+        9
+    """
+    headers = _headers(path, dataset)
+    for name, dtype in _MEMBERS.items():
+        if name not in headers:
+            raise _error(
+                dataset,
+                f"{path} has no array {name!r}; found {sorted(headers)}",
+                path,
+                sorted(_MEMBERS),
+                sorted(headers),
+            )
+        shape, found = headers[name]
+        if found.hasobject:
+            raise _error(
+                dataset,
+                f"{name} in {path} is an array of Python objects, that is "
+                "a pickle, expected plain numbers",
+                path,
+                dtype,
+                str(found),
+            )
+        axes = ("N", "H", "W", 3) if name == "frames" else ("N",)
+        fits = len(shape) == len(axes) and shape[3:] in ((), (3,))
+        if found != np.dtype(dtype) or not fits:
+            raise _error(
+                dataset,
+                f"{name} in {path} is {found} {shape}, expected {dtype} {axes}",
+                path,
+                (dtype, axes),
+                (str(found), shape),
+            )
+    (length, *size, _), _ = headers["frames"]
+    expected = [config.source_height, config.source_width]
+    if size != expected:
+        raise _error(
+            dataset,
+            f"{path} has frames of {size[0]}x{size[1]} pixels, expected "
+            f"{expected[0]}x{expected[1]}",
+            path,
+            expected,
+            size,
+            errors.ResolutionError,
         )
+    for name in ("actions", "rewards"):
+        count = headers[name][0][0]
+        if count != length:
+            raise _error(
+                dataset,
+                f"{path} has {length} frames but {count} {name}",
+                path,
+                length,
+                count,
+            )
+    if length < config.num_frames:
+        raise _error(
+            dataset,
+            f"{path} has {length} frames, fewer than the "
+            f"{config.num_frames} of a clip",
+            path,
+            config.num_frames,
+            length,
+            errors.TruncatedError,
+        )
+    return length
+
+
+def _headers(path, dataset):
+    """Name of each array to `(shape, dtype)`; reads no content."""
+    with (
+        _explained(path, dataset),
+        zipfile.ZipFile(path) as archive,
+    ):
+        headers = {}
+        for member in archive.namelist():
+            with archive.open(member) as file:
+                header = model_files.array_header(file)
+            headers[member.removesuffix(".npy")] = header
+        return headers
+
+
+def num_held_out(config, count):
+    """Episodes that are held out for validation, and again for test.
+
+    Args:
+        config: Fields of the config.
+        count: Episodes of the game.
+
+    Examples:
+        >>> from tfdecomp import builders
+        >>> from tfdecomp.data.formats.atari_episodes import num_held_out
+        >>> config = builders.make("atari/asteroids_crops").builder_config
+        >>> num_held_out(config, count=80)  # 5 % of them
+        4
+    """
+    if config.held_out_episodes is not None:
+        return config.held_out_episodes
+    return max(1, round(config.held_out_share * count))
+
+
+def _error(dataset, problem, path, expected, found, kind=errors.LayoutError):
+    return kind(
+        problem,
+        dataset=dataset,
+        path=path,
+        expected=expected,
+        found=found,
+        hint=_AGAIN,
+    )
 
 
 @functools.lru_cache(maxsize=1)  # clips of an episode follow one another
@@ -311,5 +361,5 @@ def _explained(path, dataset):
             path=path,
             expected="a whole npz file of plain arrays",
             found=f"{size} bytes",
-            hint=f"convert the recordings again.\n{LAYOUT}",
+            hint=_AGAIN,
         ) from error
