@@ -439,6 +439,24 @@ def test_a_box_without_a_pixel_of_its_own_is_no_second_object():
     assert cleaned.boxes.tolist() == boxes[[0, 2]].tolist()
 
 
+def test_one_of_whom_half_is_seen_from_a_frame_on_keeps_its_number():
+    # A row of steady things; the legs of one are no longer found.
+    found = []
+    for step in range(80):
+        boxes = np.array([_box(60, 20 + 16 * k + step // 10) for k in range(9)])
+        boxes[:, 2] -= step // 10 % 2  # their feet move
+        if step > 34:
+            boxes[4, 2] -= 5.0
+        areas = 0.6 * np.prod(boxes[:, 2:] - boxes[:, :2], -1)
+        found.append(animals.found(boxes, areas))
+    linked = link(found, frame_size=(200, 200))
+    assert all(
+        frame.ids[np.argsort(frame.boxes[:, 1])].tolist()
+        == linked[0].ids[np.argsort(linked[0].boxes[:, 1])].tolist()
+        for frame in linked
+    )
+
+
 def test_cars_that_move_by_their_own_length_in_a_frame_are_one_track_each():
     found = []
     for step in range(60):

@@ -21,7 +21,7 @@ LATER = 12  # starts that follow, wherever they are
 
 @dataclasses.dataclass
 class Ends:
-    """Where tracklets begin and end, as arrays `[n]` and `[n, 2]`."""
+    """Where tracklets begin and end, as arrays `[n]`, `[n, 2]`, `[n, 4]`."""
 
     first: np.ndarray
     last: np.ndarray
@@ -29,6 +29,8 @@ class Ends:
     end: np.ndarray
     start_velocity: np.ndarray
     end_velocity: np.ndarray
+    start_box: np.ndarray
+    end_box: np.ndarray
     length: np.ndarray
     score: np.ndarray
     sure: np.ndarray
@@ -38,6 +40,8 @@ class Ends:
         names = ("first", "last", "start", "end")
         names += ("start_velocity", "end_velocity")
         values = [np.array([getattr(t, n) for t in tracklets]) for n in names]
+        boxes = [[t.boxes[n] for t in tracklets] for n in (0, -1)]
+        values += [np.array(b).reshape(-1, 4) for b in boxes]
         length = np.array([len(t) for t in tracklets])
         score = np.array([t.scores.mean() for t in tracklets])
         sure = np.array([t.is_sure for t in tracklets], bool)

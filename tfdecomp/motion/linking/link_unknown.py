@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdecomp.motion.linking import link_merges, link_paths
+from tfdecomp.motion.linking import link_changes, link_merges, link_paths
 from tfdecomp.motion.linking.link_appearance import Looks
 from tfdecomp.motion.linking.link_ends import extend
 from tfdecomp.motion.linking.link_fill import Tracks, fill
@@ -85,6 +85,7 @@ def _chains(tracklets, without, scale, max_gap, frame_size):
         stays = ~_left(used, ends, i, j, frame_size)
         i, j, cost = i[stays], j[stays], cost[stays]
     edges = i, j, cost + looks.cost(i, j)
+    edges = link_changes.weigh(ends, edges, looks.cost, scale, frame_size)
     successor, starts = link_paths.cover_likely(ends, edges, scale, max_gap)
     margins = link_paths.margins(successor, edges)
     chains = link_paths.chains(successor, starts)
