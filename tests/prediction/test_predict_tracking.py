@@ -337,3 +337,17 @@ def test_of_a_damaged_video_the_beginning_is_tracked(subtraction, tmp_path):
     record = _record(tmp_path / "out")
     assert record["state"] == "failed" and record["num_frames"] == 13
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 13
+
+
+def test_what_is_wrong_with_a_video_is_said_before_it_is_tracked(
+    subtraction, tmp_path, caplog
+):
+    said = []
+    with caplog.at_level("WARNING", "absl"):
+        subtraction.predict(
+            np.full((12, 30, 20, 3), 90, np.uint8),
+            tmp_path / "out",
+            progress=lambda *numbers: said.append(caplog.text),
+        )
+    (words,) = _record(tmp_path / "out")["trust"]["sentence"].split(";")[:1]
+    assert "nothing moves" in words and words in said[0]

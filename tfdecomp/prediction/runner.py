@@ -306,6 +306,10 @@ def track(
             was written until then is complete.
     """
     write = kinds.of_a_pass(job.options.write, kinds.TWO_PASSES)
+    if job.can_fit:  # else whoever fitted the model has said so
+        for _, words in job.problems:
+            # It ends the verdict, too; a long video is better stopped now.
+            logging.warning("%s: %s", job.footage.name, words)
 
     def fill(folder, record, progress, should_stop):
         state = tracking.run(
