@@ -30,13 +30,13 @@ SUMS = {
     },
     "ddpae_digits_quick": {
         "config.gin": (
-            "7b3585141bde4d089780e4810dc4be10a303e3a7df88bafdacfba9a0b589c836"
+            "a88d22b11a300388b89b1849426013dda0cb26053efe9de3a909088cacbef711"
         ),
         "model.json": (
             "134e022560e58e19b3686915e8a31066f010956225419a592e5915794e94743f"
         ),
         "weights.weights.h5": (
-            "463d8855c4abe003506fb3e4f63c8367d5c0f3098c62c303f7c693fa9f8615a6"
+            "1567ce5d1679a0af35f9fd10eb9c9d5ecb0097f63a66209bc67556e8e4bbaafa"
         ),
     },
     "dvip_digits_quick": {
