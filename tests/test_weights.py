@@ -18,6 +18,7 @@ SCORES = {
     "DVIP": "elbo",
     "RNEM": "f_ari",
     "DDPAE": "apart",
+    "SQAIR": "count_accuracy",
     "SILOT": "mota",
     "ConnectedComponents": "mota",
 }

@@ -204,6 +204,17 @@ SUMS = {
             "9668758348017ed1aadeb4ce5b397ac0d7394f32cf4d338dcb4c1920bf6a83e8"
         ),
     },
+    "sqair_digits_quick": {
+        "config.gin": (
+            "849428dcf4465a37468caf9c5e5cbab585d2a8df3d8a86ee0ff448e7c9558a63"
+        ),
+        "model.json": (
+            "d9fde205c835f0f1b5013a291a45c0d53d1e157a23762f8c38c5e8e8faf60a82"
+        ),
+        "weights.weights.h5": (
+            "af9950ee89af3d5c34579e4e70d35264b2c6b708e40e9370a35355c067c26e5e"
+        ),
+    },
     "vae_digits_quick": {
         "config.gin": (
             "16d9c134ec33a32c3ad7ccaf57153ba2e5c3e08d7723e4089fa3f13038426186"
