@@ -383,30 +383,28 @@ def test_imports_do_not_load_tensorflow(tmp_path):
         "heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'tf_keras'};"
         "print(*heavy & sys.modules.keys())"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        cwd=tmp_path,
-        text=True,
-    )
-    assert result.stdout.split() == []
+    assert _printed(code, cwd=tmp_path) == ""
 
 
-def _printed_with(code, chosen):
-    """What a process prints that has the user's choice of oneDNN, or none."""
-    name = "TF_ENABLE_ONEDNN_OPTS"
-    environment = {k: v for k, v in os.environ.items() if k != name}
-    if chosen is not None:
-        environment[name] = chosen
+def _printed(code, **options):
+    """What a process of its own prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         check=True,
-        env=environment,
         text=True,
+        **options,
     )
     return done.stdout.strip()
+
+
+def _printed_with(code, chosen):
+    """The same with the user's choice of oneDNN, or none."""
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {k: v for k, v in os.environ.items() if k != name}
+    if chosen is not None:
+        environment[name] = chosen
+    return _printed(code, env=environment)
 
 
 @pytest.mark.parametrize("chosen", [None, "1", "0"])

@@ -457,6 +457,21 @@ def test_one_of_whom_half_is_seen_from_a_frame_on_keeps_its_number():
     )
 
 
+def test_who_was_followed_well_stays_whatever_flickers_there_later():
+    found = []
+    for step in range(120):
+        # Four go on; one leaves, and where it was something flickers.
+        boxes = [_box(20 + 40 * k, 20 + 0.5 * step) for k in range(4)]
+        if step < 24:
+            boxes.append(_box(60 - 0.5 * step, 190 - step))
+        elif step % 14 == 9:
+            boxes.append(_box(48, 166 + step % 3))
+        found.append(animals.found(boxes, [60] * len(boxes)))
+    linked = link(found, frame_size=(240, 240))
+    seen = [len(frame.ids) for frame in linked]
+    assert seen == [5] * 24 + [4] * 96
+
+
 def test_cars_that_move_by_their_own_length_in_a_frame_are_one_track_each():
     found = []
     for step in range(60):

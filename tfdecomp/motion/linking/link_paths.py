@@ -57,17 +57,35 @@ def motion_cost(ends: Ends, i, j, scale: Scale):
         Costs, and distances in units of what is typical over that gap.
     """
     gap = ends.first[j] - ends.last[i]
-    travel = scale.travel(gap)
-    ahead = ends.end[i] + travel[:, None] * ends.end_velocity[i]
-    behind = ends.start[j] - travel[:, None] * ends.start_velocity[j]
-    off = ((ahead - ends.start[j]) ** 2).sum(-1)
-    off = np.sqrt(0.5 * (off + ((behind - ends.end[i]) ** 2).sum(-1)))
     # Of a single frame there is no velocity: any usual one will do.
     unknown = 0.5 * ((ends.length[i] < 2) + 1.0 * (ends.length[j] < 2))
-    blur = np.sqrt(unknown) * travel * scale.stride
-    off = off / scale.pace(ends.last[i], ends.first[j])
+    blur = np.sqrt(unknown) * scale.travel(gap) * scale.stride
+    off = misses(ends, i, j, scale)
     cost = surprise(off, gap, scale, blur)
     return cost, off / np.hypot(scale.spread(gap), blur)
+
+
+def misses(ends: Ends, i, j, scale: Scale, slack=0.0):
+    """How far `[k]` places are from where motion leads, pixels at usual pace.
+
+    Args:
+        ends: Of all tracklets.
+        i: `[k]` numbers of those that end.
+        j: `[k]` numbers of those that begin.
+        scale: Of the video.
+        slack: `[k, 2]` how far off is no miss.
+
+    Returns:
+        Means of both ways, squared: from `i` ahead, and from `j` back.
+    """
+    travel = scale.travel(ends.first[j] - ends.last[i])[:, None]
+    step = ends.start[j] - ends.end[i]
+    squares = [
+        np.maximum(np.abs(step - travel * velocity) - slack, 0.0) ** 2
+        for velocity in (ends.end_velocity[i], ends.start_velocity[j])
+    ]
+    off = np.sqrt(0.5 * sum(square.sum(-1) for square in squares))
+    return off / scale.pace(ends.last[i], ends.first[j])
 
 
 def surprise(off, gap, scale: Scale, blur=0.0):

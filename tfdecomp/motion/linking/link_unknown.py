@@ -10,7 +10,9 @@ from tfdecomp.motion.linking.link_measure import START_SCORE, Scale
 from tfdecomp.motion.linking.link_parts import join_parts
 
 SHORTEST = 3  # frames of a track that is believed
-RARE = 0.4  # of its frames: seen less, it is a chain of accidents
+RARE = 0.4  # of its frames: seen less, a chain is one of accidents
+WELL = 0.8  # of its frames is followed well
+LASTS = 10  # frames of what is believed in such a chain
 ROOM = 10  # frames between two tracks in a column, into which both may grow
 STILL = 0.25  # of its own size: moves less, and is not seen to travel
 
@@ -82,23 +84,42 @@ def _chains(tracklets, without, scale, max_gap, frame_size):
     ends, looks = link_paths.Ends.of(used), Looks(used)
     i, j, cost = link_paths.candidates(ends, scale, max_gap)
     if frame_size is not None:
-        stays = ~_left(used, ends, i, j, frame_size)
+        stays = ~_left(ends, i, j, frame_size)
         i, j, cost = i[stays], j[stays], cost[stays]
     edges = i, j, cost + looks.cost(i, j)
     edges = link_changes.weigh(ends, edges, looks.cost, scale, frame_size)
     successor, starts = link_paths.cover_likely(ends, edges, scale, max_gap)
     margins = link_paths.margins(successor, edges)
-    chains = link_paths.chains(successor, starts)
+    chains = [
+        part
+        for chain in link_paths.chains(successor, starts)
+        for part in _dense(chain, used)
+    ]
     named = {int(numbers[n]): margin for n, margin in margins.items()}
     return [numbers[c].tolist() for c in chains], named
 
 
-def _left(tracklets, ends, i, j, frame_size):
+def _dense(chain, tracklets, share=RARE):
+    """Parts of a chain that are seen most of the time.
+
+    Seen rarely, it is one of accidents; but what was followed well for a
+    while stays, whatever accidents come after it.
+    """
+    pieces = [tracklets[n] for n in chain]
+    seen, span = sum(map(len, pieces)), pieces[-1].last - pieces[0].first + 1
+    if seen >= share * span:
+        return [chain]
+    gaps = [two.first - one.last for one, two in zip(pieces, pieces[1:])]
+    cut = int(np.argmax(gaps)) + 1
+    parts = chain[:cut], chain[cut:]
+    dense = [p for half in parts for p in _dense(half, tracklets, WELL)]
+    return [p for p in dense if sum(len(tracklets[n]) for n in p) >= LASTS]
+
+
+def _left(ends, i, j, frame_size):
     """`[k]` whether `i` went out of the frame, or `j` came into it."""
-    last = np.array([t.boxes[-1] for t in tracklets])
-    first = np.array([t.boxes[0] for t in tracklets])
-    out = _crosses(last, ends.end_velocity, frame_size)[i]
-    out |= _crosses(first, -ends.start_velocity, frame_size)[j]
+    out = _crosses(ends.end_box, ends.end_velocity, frame_size)[i]
+    out |= _crosses(ends.start_box, -ends.start_velocity, frame_size)[j]
     # From one frame to the next, half of it is still to be seen.
     return out & (ends.first[j] - ends.last[i] > 1)
 
@@ -162,8 +183,7 @@ def _believed(chains, scale, num_frames):
             and length[number] < 0.7 * span[number]
         )
         unsure = sure[number] < START_SCORE or mean < 0.35
-        rare = length[number] < RARE * span[number]
-        keep.append(not (nothing or short or flicker or unsure or rare))
+        keep.append(not (nothing or short or flicker or unsure))
     return keep
 
 
