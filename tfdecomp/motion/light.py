@@ -32,25 +32,49 @@ def gain_of(frame, picture, reach=None):
         reach: `[...]` how far background pixels are from the picture; by
             default as the middle half of the pixels tells.
     """
-    frame = np.asarray(frame, np.float32)
-    lit = picture > np.maximum(8.0, 0.25 * picture.mean())
-    if lit.sum() < 16:
-        return 1.0
-    gain = float(np.median(frame[lit] / picture[lit]))
-    if gain <= 0:
-        return 1.0
-    for _ in range(2):
-        off = np.abs(frame - gain * picture)
-        if reach is None:
-            near = off <= 3 * SIGMA * max(np.median(off), STEP)
-        else:
-            near = off <= reach[..., None] * max(1.0, gain)
-        near &= lit
-        if near.sum() < 16:
-            return gain
-        known = picture[near]
-        gain = float(np.dot(frame[near], known) / np.dot(known, known))
-    return gain
+    return Gauge(picture, reach)(frame)
+
+
+class Gauge:
+    """`gain_of` for many frames beside one picture.
+
+    Args:
+        picture: As there.
+        reach: The same.
+    """
+
+    def __init__(self, picture, reach=None):
+        lit = picture > np.maximum(8.0, 0.25 * picture.mean())
+        self._places = np.flatnonzero(lit)
+        self._picture, self._known = picture, picture[lit]
+        self._reach = None
+        if reach is not None:
+            reach = np.broadcast_to(reach[..., None], picture.shape)
+            self._reach = reach[lit]
+
+    def __call__(self, frame):
+        """The gain of a frame `[..., C]`."""
+        if len(self._places) < 16:
+            return 1.0
+        known = self._known
+        seen = np.ravel(frame)[self._places].astype(np.float32)
+        gain = float(np.median(seen / known))
+        if gain <= 0:
+            return 1.0
+        for _ in range(2):
+            near = np.abs(seen - gain * known) <= self._near(frame, gain)
+            if np.count_nonzero(near) < 16:
+                return gain
+            some = known[near]
+            gain = float(np.dot(seen[near], some) / np.dot(some, some))
+        return gain
+
+    def _near(self, frame, gain):
+        """How far pixels of the ground are from the picture in this light."""
+        if self._reach is not None:
+            return self._reach * max(1.0, gain)
+        off = np.abs(np.asarray(frame, np.float32) - gain * self._picture)
+        return 3 * SIGMA * max(np.median(off), STEP)
 
 
 def gains_of(sample):

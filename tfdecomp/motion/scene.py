@@ -1,6 +1,7 @@
 """One fixed camera's view, as a model sees it: what is behind, what moves."""
 
 import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -9,7 +10,7 @@ import zipfile
 import numpy as np
 
 from tfdecomp.motion import background as background_lib
-from tfdecomp.motion import blobs, bridges, light
+from tfdecomp.motion import beside, blobs, bridges, light
 
 FILE_NAME = "scene.npz"
 _LARGEST = 2**26  # pixels of a scene that is read
@@ -17,6 +18,7 @@ _WHITE = 0.8  # share of a typical object's difference that is white
 # Of the level that a pixel of the background never reaches: an object has
 # pixels far above it, and beside them those count that are not so far.
 _LOW = np.float32(0.6)
+_OF_ITS_BOX = 0.785  # that an object fills: an ellipse
 _FAINT = 0.2  # below are shadows, and halos of compression
 _SAME_LIGHT = 0.003
 _DARK, _BRIGHT = 0.2, 5.0  # gains beyond which light cannot be brought back
@@ -40,7 +42,8 @@ class Scene:
         region: `[h, w]` bool, where to look; None: everywhere.
         follows_light: Whether frames are brought to the background's light.
         cuts_bridges: Whether what only something faint joins is cut apart,
-            see `bridges.cut`: where nobody says how many there are.
+            see `bridges.cut`, and what stands beside something large, see
+            `beside.part`: where nobody says how many there are.
     """
 
     background: background_lib.Background
@@ -98,20 +101,26 @@ class Scene:
         return frame
 
     def _is_dark(self, frame):
-        some = self._some()
-        ground = self.background.picture[some].mean()
-        return self.follows_light and frame[some].mean() < _DARK * ground
+        if not self.follows_light:
+            return False
+        return frame[self._some()].mean() < _DARK * self._ground.mean()
 
     def _in_one_light(self, frame):
         if not self.follows_light:
             return frame
-        some = self._some()
-        gain = light.gain_of(
-            frame[some], self.background.picture[some], self._threshold[some]
-        )
+        gain = self._gauge(frame[self._some()])
         if not _DARK < gain < _BRIGHT or abs(gain - 1) < _SAME_LIGHT:
             return frame
         return np.float32(1 / gain) * frame
+
+    @functools.cached_property
+    def _ground(self):
+        """What is behind, at a few pixels."""
+        return self.background.picture[self._some()]
+
+    @functools.cached_property
+    def _gauge(self):
+        return light.Gauge(self._ground, self._threshold[self._some()])
 
     def _some(self):
         """A few thousand pixels, which tell one number."""
@@ -132,9 +141,13 @@ class Scene:
             width=self.width,
             region=self.region,
         )
-        if self.cuts_bridges:
-            return bridges.cut(found, difference, self.min_area, self.width)
-        return found
+        if not self.cuts_bridges:
+            return found
+        found = bridges.cut(found, difference, self.min_area, self.width)
+        if self.large_area is None:
+            return found
+        typical = _OF_ITS_BOX * self.length * self.width
+        return beside.part(found, difference, self.large_area, typical)
 
     def picture(self, difference):
         """`[h, w, 3]` uint8 grey: black ground, bright objects."""
