@@ -7,6 +7,8 @@ look alike no axis is left, and looks say nothing.
 
 import numpy as np
 
+from tfdecomp.motion.medians import median
+
 AXES = 6
 MOST = 5.0  # no look is trusted further than that
 PAIRS = 2000
@@ -30,11 +32,22 @@ def describe(tracklets):
 
 def _look(piece, part):
     sides = piece.boxes[part, 2:] - piece.boxes[part, :2]
-    sizes = [np.log(np.median(np.prod(sides, -1)))]
+    sizes = [np.log(median(sides[:, 0] * sides[:, 1]))]
     if piece.counted:
-        sizes.append(np.log1p(max(np.median(piece.areas[part]), 0.0)))
+        sizes.append(np.log1p(max(median(piece.areas[part]), 0.0)))
     features = piece.features[part].mean(0) if piece.features.size else []
     return np.nan_to_num(np.concatenate([sizes, features]))
+
+
+def _frame_by_frame(piece, most):
+    """`[k, D]` the looks of each of its first frames."""
+    sides = piece.boxes[:most, 2:] - piece.boxes[:most, :2]
+    looks = [np.log(sides[:, :1] * sides[:, 1:])]
+    if piece.counted:
+        looks.append(np.log1p(np.maximum(piece.areas[:most, None], 0.0)))
+    if piece.features.size:
+        looks.append(piece.features[:most])
+    return np.nan_to_num(np.concatenate(looks, 1))
 
 
 def axes(tracklets, looks):
@@ -80,10 +93,12 @@ class Looks:
 
     Args:
         tracklets: Those of a video.
+        halves: What `describe` said of them, if it was asked already.
     """
 
-    def __init__(self, tracklets):
-        halves = describe(tracklets)
+    def __init__(self, tracklets, halves=None):
+        if halves is None:
+            halves = describe(tracklets)
         projection, self.weights = axes(tracklets, halves)
         self.first = halves[0] @ projection
         self.last = halves[1] @ projection
@@ -109,8 +124,7 @@ def _noise(tracklets, projection):
         return np.zeros((len(tracklets), 0))
     changes = []
     for piece in sorted(tracklets, key=len, reverse=True)[:50]:
-        rows = range(min(len(piece), 40))
-        looks = np.array([_look(piece, slice(k, k + 1)) for k in rows])
+        looks = _frame_by_frame(piece, 40)
         changes.append(np.diff(looks @ projection, axis=0))
     variance = 0.5 * (np.concatenate(changes) ** 2).mean(0)
     length = np.array([max(1, len(t) // 2) for t in tracklets])

@@ -1,6 +1,7 @@
 """Episodes, followed with bodies from both of their ends."""
 
 import collections
+import copy
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -9,7 +10,7 @@ from tfdecomp.motion import bodies
 from tfdecomp.motion.detections import stand_apart
 from tfdecomp.motion.linking.link_measure import BLOB, Scale, bulks
 
-REMEMBERED = 64  # frames of pixels
+REMEMBERED = 128  # frames of pixels: more than a passing is looked at
 ISOLATED = 150  # frames that sizes are learnt from
 HINT = 0.5  # what a detection counts, as a share of an animal's pixels
 LEAST = 8  # pixels of an animal whose shape can be told
@@ -23,30 +24,68 @@ class Pixels:
     """
 
     def __init__(self, foreground):
-        self._foreground = foreground
+        self._foreground, self._start = foreground, 0
         self._kept = collections.OrderedDict()
+        self._shapes = collections.OrderedDict()
+
+    def starting(self, time):
+        """The same pixels, and frames counted from `time` on."""
+        result = copy.copy(self)  # what is remembered, both remember
+        result._start = self._start + time
+        return result
 
     def at(self, time):
-        """`[p, 2]` places `(y, x)` in frame `time`, and pixels in one."""
-        if time not in self._kept:
-            mask, unit = self._foreground(time)
-            mask = np.asarray(mask)
-            y, x = np.divmod(np.flatnonzero(mask), max(mask.shape[1], 1))
-            places = (np.stack([y, x], -1) + 0.5) * unit
-            self._kept[time] = places, float(unit) ** 2
-            while len(self._kept) > REMEMBERED:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(time)
-        return self._kept[time]
+        """Places `[p, 2]`, their rows `[p]` and pixels in one of a frame."""
+        return _recalled(self._kept, self._start + time, self._places)
+
+    def _places(self, time):
+        mask, unit = self._foreground(time)
+        mask = np.asarray(mask)
+        y, x = np.divmod(np.flatnonzero(mask), max(mask.shape[1], 1))
+        places = (np.stack([y, x], -1) + 0.5) * unit
+        return places, places[:, 0].copy(), float(unit) ** 2
+
+    def shape(self, time, box):
+        """`[long, short, pixels, margin of the box]`; None of too few pixels.
+
+        It is asked for again and again: each meeting has others around it.
+        """
+        known = _recalled(self._shapes, self._start + time, lambda _: {})
+        key = box.tobytes()
+        if key not in known:
+            known[key] = self._measured(time, box)
+        return known[key]
+
+    def _measured(self, time, box):
+        points, unit = self.inside(time, box[:2], box[2:])
+        if len(points) < LEAST:
+            return None
+        _, angle, deviations = bodies.shape(points)
+        # A pixel is a square, not a point.
+        deviations = np.sqrt(deviations**2 + unit / 12)
+        spread = bodies.covariances(np.array([angle]), deviations[None])[0]
+        half = 2 * np.sqrt(np.diag(spread))
+        margin = np.sqrt(np.prod(0.5 * (box[2:] - box[:2]) / half))
+        return [*deviations, len(points), margin]
 
     def inside(self, time, low, high):
         """Those between two corners."""
-        places, unit = self.at(time)
+        places, y, unit = self.at(time)
         # They are in the order of rows: only those rows are looked at.
-        rows = np.searchsorted(places[:, 0], [low[0], high[0]])
+        rows = np.searchsorted(y, [low[0], high[0]])
         places = places[rows[0] : rows[1]]
         column = places[:, 1]
         return places[(column >= low[1]) & (column <= high[1])], unit
+
+
+def _recalled(kept, key, find):
+    """What was found for a key, or is found now; the oldest is forgotten."""
+    if key not in kept:
+        kept[key] = find(key)
+        while len(kept) > REMEMBERED:
+            kept.popitem(last=False)
+    kept.move_to_end(key)
+    return kept[key]
 
 
 class Shapes:
@@ -73,7 +112,7 @@ class Shapes:
         rows = [[] for _ in range(count)]
         for time in self._sampled(tracks):
             for track in _alone(tracks, time, 0.1 * scale.size):
-                row = self._one(tracks.boxes[time, track], pixels, time)
+                row = pixels.shape(time, tracks.boxes[time, track])
                 if row is not None:
                     rows[track].append(row)
         every = [r for track in rows for r in track]
@@ -91,18 +130,6 @@ class Shapes:
         seen = np.flatnonzero((tracks.sources >= 0).any(1))
         chosen = np.linspace(0, len(seen) - 1, min(ISOLATED, len(seen)))
         return seen[np.unique(chosen.astype(int))] if len(seen) else []
-
-    def _one(self, box, pixels, time):
-        points, unit = pixels.inside(time, box[:2], box[2:])
-        if len(points) < LEAST:
-            return None
-        _, angle, deviations = bodies.shape(points)
-        # A pixel is a square, not a point.
-        deviations = np.sqrt(deviations**2 + unit / 12)
-        spread = bodies.covariances(np.array([angle]), deviations[None])[0]
-        half = 2 * np.sqrt(np.diag(spread))
-        margin = np.sqrt(np.prod(0.5 * (box[2:] - box[:2]) / half))
-        return [*deviations, len(points), margin]
 
 
 def _alone(tracks, time, margin):
@@ -143,14 +170,14 @@ class Follower:
 
     Args:
         tracks: With those places that are certain.
-        foreground: `t -> (mask, scale)`, or None.
+        pixels: `Pixels` of the foreground, or None.
         scale: Of the video.
         frames: Cleaned `Detections`, one per frame.
     """
 
-    def __init__(self, tracks, foreground, scale: Scale, frames):
+    def __init__(self, tracks, pixels, scale: Scale, frames):
         self.tracks, self.scale, self.frames = tracks, scale, frames
-        self.pixels = None if foreground is None else Pixels(foreground)
+        self.pixels = pixels
         self.shapes = Shapes(tracks, self.pixels, scale)
         if not self.shapes.known:
             self.pixels = None

@@ -4,7 +4,7 @@ import numpy as np
 
 from tfdecomp.motion.linking import link_paths
 from tfdecomp.motion.linking.link_appearance import Looks
-from tfdecomp.motion.linking.link_bodies import Follower
+from tfdecomp.motion.linking.link_bodies import Follower, Pixels
 from tfdecomp.motion.linking.link_fill import Tracks, fill_all, fill_inner
 from tfdecomp.motion.linking.link_measure import (
     BLOB,
@@ -73,7 +73,8 @@ def tracks_of_known(
         for number in chain:
             tracks.put(track, single[number])
     margins = link_paths.margins(successor, edges)
-    follower = Follower(tracks, foreground, scale, frames)
+    pixels = None if foreground is None else Pixels(foreground)
+    follower = Follower(tracks, pixels, scale, frames)
     decisions = _meet(tracks, chains, single, margins, looks, frames, follower)
     if album is not None:
 

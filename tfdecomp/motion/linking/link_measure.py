@@ -216,13 +216,17 @@ def _plain_match(here, there):
         return []
     distance = np.hypot(*(here[:, None] - there[None]).transpose(2, 0, 1))
     to, back = distance.argmin(1), distance.argmin(0)
-    pairs = []
-    for i, j in enumerate(to):
-        rivals = [np.delete(distance[i], j), np.delete(distance[:, j], i)]
-        nearest = min((r.min() for r in rivals if len(r)), default=np.inf)
-        if back[j] == i and nearest > 3 * distance[i, j]:
-            pairs.append((i, j))
-    return pairs
+    i = np.flatnonzero(back[to] == np.arange(len(here)))
+    j = to[i]
+    # Each is the other's nearest, so rivals are the second ones.
+    nearest = np.full(len(i), np.inf)
+    if len(there) > 1:
+        nearest = np.partition(distance[i], 1, 1)[:, 1]
+    if len(here) > 1:
+        columns = np.partition(distance[:, j], 1, 0)[1]
+        nearest = np.minimum(nearest, columns)
+    plain = nearest > 3 * distance[i, j]
+    return list(zip(i[plain].tolist(), j[plain].tolist()))
 
 
 def _momentum(first, second):

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from tfdecomp.motion.linking.link_bodies import Follower
+from tfdecomp.motion.linking.link_bodies import Follower, Pixels
 from tfdecomp.motion.linking.link_fill import FILLED, NONE, Tracks, between
 from tfdecomp.motion.linking.link_measure import Scale, extents, intersections
 from tfdecomp.motion.linking.meetings.link_meetings import blended
@@ -126,14 +126,14 @@ def _leads_through(one, two, piece):
     return (high > low).all(-1).mean() > 0.5
 
 
-def place(tracks, lives, passing, foreground, scale: Scale, frames):
+def place(tracks, lives, passing, pixels: Pixels, scale: Scale, frames):
     """Puts everybody where bodies find them. Changes `tracks`.
 
     Args:
         tracks: `Tracks`, straight ways in the gaps.
         lives: `[(column, first, last)]` of chains.
         passing: A `Passing`.
-        foreground: `t -> (mask, scale)`.
+        pixels: Of the foreground.
         scale: Of the video.
         frames: Cleaned `Detections`, one per frame.
     """
@@ -156,7 +156,7 @@ def place(tracks, lives, passing, foreground, scale: Scale, frames):
         part.sources[gap[0] + 1 - low : gap[1] - low, n] = NONE
     follower = Follower(
         part,
-        lambda t: foreground(t + low),
+        pixels.starting(low),
         dataclasses.replace(scale, tempo=scale.tempo[low:high]),
         frames[low:high],
     )

@@ -52,14 +52,15 @@ def _one_object(tracks, one, two, foreground, scale):
     shorter = min(one[2] - one[1], two[2] - two[1]) + 1
     if last - first + 1 < max(3, COMMON * shorter):
         return False
-    times = np.arange(first, last + 1)
-    seen = (tracks.sources[times][:, [one[0], two[0]]] >= 0).all(1)
-    times = times[seen]
+    rows = slice(first, last + 1)
+    seen = tracks.sources[rows, one[0]] >= 0
+    seen &= tracks.sources[rows, two[0]] >= 0
+    times = first + np.flatnonzero(seen)
     if len(times) < 3:
         return False
     looks = np.linspace(0, len(times) - 1, min(LOOKS, len(times)))
     times = times[np.unique(looks.astype(int))]
-    boxes = tracks.boxes[times][:, [one[0], two[0]]]
+    boxes = tracks.boxes[times[:, None], [one[0], two[0]]]
     near = _adjacent(boxes, 0.1 * scale.size)
     if near.mean() < MOSTLY or not _stiff(boxes, scale):
         return False

@@ -18,6 +18,7 @@ from tfdecomp.motion.linking.link_measure import (
     extents,
     intersections,
 )
+from tfdecomp.motion.medians import median
 
 PLAIN = 3.0  # times as far is the nearest rival of a far match
 ENDS = 5  # frames that a velocity is fitted to
@@ -47,8 +48,8 @@ class Tracklet:
         centres = 0.5 * (self.boxes[:, :2] + self.boxes[:, 2:])
         self.last = self.first + len(self.boxes) - 1
         self.centres = centres
-        self.size = float(np.sqrt(np.median(extents(self.boxes))))
-        self.area = float(np.median(self.areas))
+        self.size = float(np.sqrt(median(extents(self.boxes))))
+        self.area = float(median(self.areas))
         self.start, self.start_velocity = _end(centres[:ENDS][::-1])
         self.start_velocity = -self.start_velocity
         self.end, self.end_velocity = _end(centres[-ENDS:])
@@ -126,13 +127,11 @@ def build(
     if not groups:
         return pieces
     used = {number for group in groups for number in group}
-    runs = [run for number, run in enumerate(done) if number not in used]
-    runs += [
-        (done[g[0]][0], [source for n in g for source in done[n][1]])
-        for g in groups
-    ]
-    runs.sort(key=lambda run: (run[0], run[1][0]))
-    return [_tracklet(frames, *run, scale) for run in runs]
+    kept = [piece for number, piece in enumerate(pieces) if number not in used]
+    for group in groups:
+        sources = [source for n in group for source in done[n][1]]
+        kept.append(_tracklet(frames, done[group[0]][0], sources, scale))
+    return sorted(kept, key=lambda piece: (piece.first, piece.sources[0]))
 
 
 def _centre(box):

@@ -2,8 +2,14 @@
 
 import numpy as np
 
-from tfdecomp.motion.linking import link_changes, link_merges, link_paths
-from tfdecomp.motion.linking.link_appearance import Looks
+from tfdecomp.motion.linking import (
+    link_changes,
+    link_merges,
+    link_paths,
+    link_together,
+)
+from tfdecomp.motion.linking.link_appearance import Looks, describe
+from tfdecomp.motion.linking.link_bodies import Pixels
 from tfdecomp.motion.linking.link_ends import extend
 from tfdecomp.motion.linking.link_fill import Tracks, fill
 from tfdecomp.motion.linking.link_measure import START_SCORE, Scale
@@ -40,14 +46,14 @@ def tracks_of_unknown(
     several = []
     if foreground is not None:
         several = link_merges.holders(tracklets, max_gap)
-    chains, margins = _chains(tracklets, several, scale, max_gap, frame_size)
+    settings = scale, max_gap, frame_size
+    halves = describe(tracklets)
+    chains, margins = _chains(tracklets, halves, several, *settings)
     passings, left = link_merges.passings(several, tracklets, chains)
     if left:
         # Nobody bridges those: they are what they seem to be.
         several = sorted(set(several) - set(left))
-        chains, margins = _chains(
-            tracklets, several, scale, max_gap, frame_size
-        )
+        chains, margins = _chains(tracklets, halves, several, *settings)
         passings, _ = link_merges.passings(several, tracklets, chains)
     believed = [[tracklets[n] for n in c] for c in chains]
     keep = _believed(believed, scale, num_frames)
@@ -63,25 +69,28 @@ def tracks_of_unknown(
     for number, (chain, life) in enumerate(zip(chains, lives)):
         tracks.ids[life[1] : life[2] + 1, life[0]] = number + 1
         _enter(tracks, life[0], chain, tracklets, margins)
+    pixels = None if foreground is None else Pixels(foreground)
     for passing in passings:
         passing.gaps = {
             new[c]: gap for c, gap in passing.gaps.items() if c in new
         }
         if passing.gaps:
-            link_merges.place(tracks, lives, passing, foreground, scale, frames)
+            link_merges.place(tracks, lives, passing, pixels, scale, frames)
     lives = sorted(extend(tracks, lives, frames), key=lambda life: life[1])
     if foreground is not None:
         lives = join_parts(tracks, lives, foreground, scale)
+        lives = link_together.part(tracks, lives, foreground)
         for number, (column, first, last) in enumerate(lives):
             tracks.ids[first : last + 1, column] = number + 1
     return tracks
 
 
-def _chains(tracklets, without, scale, max_gap, frame_size):
+def _chains(tracklets, halves, without, scale, max_gap, frame_size):
     """Chains of numbers of tracklets, and margins of their links."""
     numbers = np.setdiff1d(np.arange(len(tracklets)), without)
     used = [tracklets[n] for n in numbers]
-    ends, looks = link_paths.Ends.of(used), Looks(used)
+    ends = link_paths.Ends.of(used)
+    looks = Looks(used, [looks[numbers] for looks in halves])
     i, j, cost = link_paths.candidates(ends, scale, max_gap)
     if frame_size is not None:
         stays = ~_left(ends, i, j, frame_size)
