@@ -263,8 +263,9 @@ class _Colour:
 def _colour(sample):
     """What passes over the pixels `[N, P, C]` looks like: a `_Colour`."""
     channels = sample.shape[-1]
-    rest = sample - np.median(sample, 0)
-    size = np.abs(rest).max(-1)
+    middle = np.median(sample, 0)
+    rest = sample - middle
+    size = _difference(sample, middle.T, 1.0)
     noise = np.maximum(SIGMA * np.median(size, 0), STEP)
     noise = np.maximum(noise, np.median(noise))
     passing = rest[size > 6 * noise]
@@ -329,7 +330,7 @@ def _modes(band, colour):
         take_upper = np.full_like(take_upper, colour.side < 0)
     members = ~is_double | ((along >= cut) == take_upper)
     (picture,) = _quantiles(band, members, [0.5])
-    size = np.abs(band - picture).max(-1)
+    size = _difference(band, picture.T, 1.0)
     noise, low = _deviation(size, members)
     peak = np.where(members, size, 0).max(0)
     other = np.zeros_like(picture)
@@ -353,7 +354,9 @@ def _split(along, noise):
     """
     number = len(along)
     least = max(2 if number > 4 else 1, int(np.ceil(0.08 * number)))
-    values = np.sort(along - np.median(along, 0), 0)
+    ordered = np.sort(along, 0)
+    middle = ordered[(number - 1) // 2 : number // 2 + 1].mean(0)
+    values = ordered - middle
     below = np.arange(1, number, dtype=np.float32)[:, None]
     above = number - below
     sums, squares = np.cumsum(values, 0), np.cumsum(values**2, 0)
@@ -372,8 +375,7 @@ def _split(along, noise):
     inside += (squares[-1] - first) / above - high**2
     deviation = np.sqrt(np.maximum(0.5 * inside, 0) + STEP**2)
     is_double = (high - low > _APART * deviation) & (high - low > 6 * noise)
-    cut = np.take_along_axis(np.sort(along, 0), at + 1, 0)[0]
-    return cut, above / number, is_double
+    return there(ordered[1:]), above / number, is_double
 
 
 def _deviation(size, members):
@@ -397,7 +399,8 @@ def _forget_what_passes(sample, modes):
             min(height, rows.stop + passing.MARGIN),
         )
         band = sample.rows(wide)
-        size = np.abs(band - modes.picture[wide]).max(-1)
+        planes = np.moveaxis(modes.picture[wide], -1, 0)
+        size = _difference(band, planes, 1.0)
         passed = passing.passes(size, expected[wide])
         inner = slice(rows.start - wide.start, rows.stop - wide.start)
         band, size, passed = band[:, inner], size[:, inner], passed[:, inner]
@@ -405,9 +408,14 @@ def _forget_what_passes(sample, modes):
         if not busy.any():
             continue
         size = size[:, busy]
-        other = np.abs(band[:, busy] - modes.other[rows][busy]).max(-1)
-        member = (size <= other) | (modes.share[rows][busy] == 0)
-        member &= ~passed[:, busy]
+        member = ~passed[:, busy]
+        double = modes.share[rows][busy] > 0
+        if double.any():
+            other = modes.other[rows][busy][double]
+            two = np.flatnonzero(busy)[double]
+            shown = band.reshape(len(band), -1, band.shape[-1])[:, two]
+            other = _difference(shown, other.T, 1.0)
+            member[:, double] &= size[:, double] <= other
         member[:, ~member.any(0)] = True
         modes.noise[rows][busy], _ = _deviation(size, member)
 

@@ -108,6 +108,7 @@ class Survey:
 def survey(
     samples,
     *,
+    background=None,
     levels=None,
     region=None,
     object_size=None,
@@ -119,6 +120,7 @@ def survey(
 
     Args:
         samples: `Samples`, or scattered frames `[N, H, W, C]` alone.
+        background: Their `background.estimate`, where it is known.
         levels: Mean grey level of every frame, `[T]`, or one such array for
             each of several videos, for light that is switched; by default
             those of the scattered frames.
@@ -130,7 +132,9 @@ def survey(
     """
     if not isinstance(samples, Samples):
         samples = Samples(np.asarray(samples))
-    look = _Look(samples, region)
+    if background is None:
+        background = background_lib.estimate(samples.scattered)
+    look = _Look(samples, background, region)
     look.measure_contrast()
     blobs = look.at_scattered()
     look.width = _typical_width(blobs, object_size)
@@ -154,9 +158,9 @@ class _Known:
 class _Look:
     """Frames of a video and what has been found in them so far."""
 
-    def __init__(self, samples, region):
+    def __init__(self, samples, background, region):
         self.samples = samples
-        self.background = background_lib.estimate(samples.scattered)
+        self.background = background
         self.region = region
         self.ignore = np.zeros(self.background.size, bool)
         self.gain, self.width = 0.0, None

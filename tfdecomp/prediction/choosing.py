@@ -101,8 +101,10 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
     """
     reduced = glance.size[0] / glance.frame_size[0]  # at which it was seen
     region = _resized(asked.region, glance.size)
+    ground = background_lib.estimate(glance.scattered)
     survey = survey_lib.survey(
         survey_lib.Samples(glance.scattered, glance.runs),
+        background=ground,
         levels=glance.levels,
         region=region,
         object_size=asked.object_size and asked.object_size * reduced,
@@ -121,7 +123,7 @@ def choose(glance, asked, anchor=None, scale=None, shows_difference=True):
             f"{_LARGEST:,} pixels; lower size"
         )
     size = looking.scaled(glance.frame_size, scale)
-    scene = _scene(glance, survey, size, region, asked)
+    scene = _scene(glance, ground, survey, size, region, asked)
     fine = None
     # Where the number is known, parts that the model makes of one object would
     # be told apart too well, and take the places of others.
@@ -183,12 +185,17 @@ def _scale(survey, reduced, anchor, frame_size):
     return scale, why
 
 
-def _scene(glance, survey, size, region, asked):
-    """The `Scene` at the size of the model's pictures."""
-    view = View(glance.size, size)
-    small = np.stack([view.small(frame) for frame in glance.scattered])
-    background = background_lib.estimate(small)
-    scene = _fitting(survey, background, glance, region, asked)
+def _scene(glance, ground, survey, size, region, asked):
+    """The `Scene` at the size of the model's pictures.
+
+    Its background is `ground`, that of the glance, where both have one size.
+    """
+    small = glance.scattered
+    if size != glance.size:
+        view = View(glance.size, size)
+        small = np.stack([view.small(frame) for frame in small])
+        ground = background_lib.estimate(small)
+    scene = _fitting(survey, ground, glance, region, asked)
     return dataclasses.replace(scene, gain=_gain(scene, small))
 
 

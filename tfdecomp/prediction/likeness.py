@@ -78,17 +78,19 @@ class Likeness:
 
     def _varied(self, rows, random):
         """Portraits shifted, mirrored, turned and lit a little otherwise."""
-        pictures = self.scale * self.portraits[rows]
-        count = len(pictures)
+        count, (height, width) = len(rows), self.portraits.shape[1:3]
         mirrored = random.random(count) < 0.5
-        pictures[mirrored] = pictures[mirrored, :, ::-1]
         turned = random.random(count) < _TURNED
-        pictures[turned] = pictures[turned, ::-1, ::-1]
         shifts = random.integers(-_SHIFT, _SHIFT + 1, (count, 2))
-        for picture, shift in zip(pictures, shifts):
-            picture[:] = np.roll(picture, shift, (0, 1))
         light = np.exp(random.normal(0, _LIGHT, (count, 1, 1, 1)))
-        return pictures * light.astype(np.float32)
+        # Which row and column of its portrait each one of a picture is.
+        y = (np.arange(height) - shifts[:, :1]) % height
+        x = (np.arange(width) - shifts[:, 1:]) % width
+        y = np.where(turned[:, None], height - 1 - y, y)
+        x = np.where((turned ^ mirrored)[:, None], width - 1 - x, x)
+        rows = rows[:, None, None]
+        pictures = self.portraits[rows, y[:, :, None], x[:, None]]
+        return self.scale * pictures * light.astype(np.float32)
 
     def _features(self, network):
         """Means over both mirrored views."""
@@ -147,7 +149,6 @@ class _Pairs:
     """Two portraits of each animal that is there at some moments."""
 
     def __init__(self, stretch, times, seed):
-        self.stretch, self.times = stretch, times
         self.random = np.random.default_rng(seed)
         self.rows = {}
         for row, number in enumerate(stretch.tolist()):
@@ -157,6 +158,10 @@ class _Pairs:
             for number, rows in self.rows.items()
             if number >= 0 and len(rows) >= _FEWEST
         }
+        self.stretch = stretch.tolist()
+        self.far = np.zeros((len(stretch), 2), int)
+        for rows in self.rows.values():
+            self.far[rows] = _far(times[rows])
         at = {}
         for row, number in enumerate(stretch.tolist()):
             if number in self.rows:
@@ -180,9 +185,24 @@ class _Pairs:
 
     def _other(self, row):
         rows = self.rows[self.stretch[row]]
-        away = np.abs(self.times[rows] - self.times[row])
-        far = rows[away >= min(_APART, 0.4 * np.ptp(self.times[rows]))]
-        return self.random.choice(far if len(far) else rows)
+        before, after = self.far[row]
+        count = before + len(rows) - after
+        if not count:
+            return self.random.choice(rows)
+        chosen = self.random.integers(count)
+        return rows[chosen if chosen < before else chosen - before + after]
+
+
+def _far(times):
+    """`[n, 2]` how many portraits are long before each, and where later start.
+
+    Args:
+        times: `[n]` of portraits of one animal, ascending.
+    """
+    least = int(np.ceil(min(_APART, 0.4 * np.ptp(times))))
+    before = np.searchsorted(times, times - least, side="right")
+    after = np.searchsorted(times, times + least, side="left")
+    return np.stack([before, np.maximum(before, after)], 1)
 
 
 def _network(shape, seed):

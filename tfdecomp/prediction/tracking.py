@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+from scipy import ndimage
 
 from tfdecomp.data.video import video_io, video_writer
 from tfdecomp.motion import linking
@@ -137,34 +138,52 @@ def objects(tracked, view, number):
     foreground = found.maps.get(number, "foreground")
     # Places in the list, as values of ids come again after 254.
     view = view.fine
-    small = np.zeros(view.size, np.uint16)
     slots = found.slots[number]
     detections = found.detections[number]
+    table = np.zeros(1 + max(slots.max(initial=0), owner.max()), np.uint16)
     for place, source in enumerate(linked.sources, 1):
         if source != FILLED:
-            small[owner == slots[source]] = place
-    for place, box in enumerate(linked.boxes, 1):
-        if foreground is not None and not (small == place).any():
-            _claim(small, place, foreground, view.small_boxes(box))
+            table[slots[source]] = place
+    small = table[owner]
+    if foreground is not None:
+        windows = _windows(small, len(linked.ids))
+        for place, box in enumerate(linked.boxes, 1):
+            if windows[place - 1] is None:
+                _claim(small, place, foreground, view.small_boxes(box))
     places = view.ids(small)
+    ids = np.zeros(places.shape, np.uint8)
     listed = []
-    for n in range(len(linked.ids)):
-        mask, source = places == n + 1, int(linked.sources[n])
+    for n, window in enumerate(_windows(small, len(linked.ids))):
+        source, key = int(linked.sources[n]), int(linked.ids[n])
         is_filled = source == FILLED
+        # Frames are large, and what is in them is small.
+        mask, area = np.zeros(places.shape, bool), 0
+        if window is not None:
+            window = view.around(window)
+            inside = places[window] == n + 1
+            mask[window], area = inside, int(np.count_nonzero(inside))
+            value = np.uint8(tracking_video.id_value(key))
+            np.copyto(ids[window], value, where=inside)
         listed.append(
             tracks.Object(
-                id=int(linked.ids[n]),
+                id=key,
                 slot=-1 if is_filled else _slot(slots[source], found),
                 box=linked.boxes[n],
-                area=int(np.count_nonzero(mask)),
+                area=area,
                 mask=mask,
                 presence=0.0 if is_filled else float(detections.scores[source]),
                 filled=is_filled,
                 doubt=float(linked.doubts[n]),
+                window=window,
             )
         )
-    values = [tracking_video.id_value(key) for key in linked.ids.tolist()]
-    return np.array([0, *values], np.uint8)[places], listed
+    return ids, listed
+
+
+def _windows(places, count):
+    """The window of each number from 1 to `count`; None where it is not."""
+    found = ndimage.find_objects(places, count) if count else []
+    return found + [None] * (count - len(found))
 
 
 def _slot(slot, found):

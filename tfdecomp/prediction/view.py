@@ -117,15 +117,12 @@ class View:
         if self._same:
             return small
         large = np.zeros(self.frame_size, small.dtype)
-        best = np.full(self.frame_size, 0.5, np.float32)
-        for number in np.unique(small):
-            if not number:
+        best = np.zeros(self.frame_size, np.float32)
+        for number, window in enumerate(ndimage.find_objects(small), 1):
+            if window is None:
                 continue
-            window, mask = _cut(small == number)
-            target = [
-                _span(w, scale, limit)
-                for w, scale, limit in zip(window, self._scale, self.frame_size)
-            ]
+            mask = np.pad((small[window] == number).astype(np.float32), 1)
+            target = self.around(window)
             down, across = (
                 _matrix(w, scale, t, side)
                 for w, scale, t, side in zip(
@@ -133,11 +130,19 @@ class View:
                 )
             )
             share = down @ mask @ across.T
-            place = tuple(target)
-            wins = share > best[place]
-            large[place][wins] = number
-            best[place][wins] = share[wins]
+            wins = (share > 0.5) & (share > best[target])
+            large[target][wins] = number
+            best[target][wins] = share[wins]
         return large
+
+    def around(self, window):
+        """Two slices of the frame that hold what `ids` makes of a window."""
+        if self._same:
+            return window
+        return tuple(
+            _span(w, scale, limit)
+            for w, scale, limit in zip(window, self._scale, self.frame_size)
+        )
 
 
 def _nearest(values, size):
@@ -146,16 +151,6 @@ def _nearest(values, size):
         for old, new in zip(values.shape, size)
     )
     return values[np.ix_(rows, columns)]
-
-
-def _cut(mask):
-    """The window of what is on, with a border, and `[a, b]` float32."""
-    window = []
-    for axis in (1, 0):
-        (on,) = np.nonzero(mask.any(axis))
-        window.append(slice(on[0], on[-1] + 1))
-    part = np.pad(mask[tuple(window)].astype(np.float32), 1)
-    return window, part
 
 
 def _span(window, scale, limit):

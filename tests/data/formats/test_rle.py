@@ -39,6 +39,16 @@ def test_decoding_gives_back_what_was_encoded(share):
         assert rle.encode(mask)["counts"] == text
 
 
+@pytest.mark.parametrize("columns", [(0, 3), (2, 5), (4, 7), (0, 7), (3, 3)])
+def test_only_the_columns_that_hold_a_mask_are_looked_at(columns):
+    rng = np.random.default_rng(5)
+    where = slice(*columns)
+    for share in (0.5, 1.0):
+        mask = np.zeros((4, 7), bool)
+        mask[:, where] = rng.random(mask[:, where].shape) < share
+        assert rle.encode(mask, where) == rle.encode(mask)
+
+
 def test_runs_go_down_the_columns():
     # Runs 1, 2, 3: zero, two ones, three zeros of two rows, three columns.
     expected = [[0, 1, 0], [1, 0, 0]]

@@ -3,11 +3,13 @@
 import numpy as np
 
 
-def encode(mask) -> dict:
+def encode(mask, columns=slice(None)) -> dict:
     """One mask as COCO stores it.
 
     Args:
         mask: `[H, W]` bool.
+        columns: A slice of columns outside of which nothing is on, where that
+            is known: the others are not looked at then.
 
     Returns:
         `{"size": [H, W], "counts": text}`; runs go down the columns, the
@@ -19,12 +21,14 @@ def encode(mask) -> dict:
         >>> encode(np.array([[0, 1], [1, 1]], bool))
         {'size': [2, 2], 'counts': '13'}
     """
-    pixels = np.asarray(mask, bool).T.reshape(-1)
-    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    ends = np.concatenate([[0], changes, [pixels.size]])
-    counts = np.diff(ends).tolist()
-    if pixels[0]:
-        counts.insert(0, 0)
+    mask = np.asarray(mask, bool)
+    before = columns.indices(mask.shape[1])[0] * mask.shape[0]
+    part = mask[:, columns].T.reshape(-1)
+    # Nothing is on before and after it.
+    part = np.concatenate([[False], part, [False]])
+    changes = np.flatnonzero(part[1:] != part[:-1]) + before
+    ends = [0, *changes[changes < mask.size].tolist(), mask.size]
+    counts = [end - start for start, end in zip(ends, ends[1:])]
     return {"size": list(mask.shape), "counts": _compress(counts)}
 
 

@@ -236,11 +236,19 @@ def write_png(path, image, palette=None, level=9):
         >>> read_image("a.png")[0, 1]
         array([255, 128,   0], dtype=uint8)
     """
-    path = _expand(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path, content = _expand(path), encode_png(image, palette, level)
+    try:
+        _put(path, content)
+    except FileNotFoundError:  # to ask first takes long on some disks
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put(path, content)
+
+
+def _put(path, content):
+    """Writes a file, which is whole or not there."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(encode_png(image, palette, level))
+        partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

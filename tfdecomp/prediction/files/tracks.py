@@ -43,6 +43,7 @@ class Object:
         presence: Probability that it is there; None if the model has none.
         filled: Whether nothing was found here, and the place was filled in.
         doubt: How close another identity came, 0 to 1; None if nobody asked.
+        window: Two slices that hold its mask; None: those of the frame.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Object:
     presence: float | None
     filled: bool = False
     doubt: float | None = None
+    window: tuple[slice, slice] | None = None
 
 
 def slot_ids(outputs, background=None) -> np.ndarray:
@@ -236,7 +238,10 @@ def mask_name(number):
 
 
 def _annotation(frame, found, box, presence):
-    ymin, xmin, ymax, xmax = tight_box(found.mask).tolist()
+    rows, columns = found.window or (slice(0, None), slice(0, None))
+    corner = np.tile([rows.start, columns.start], 2)
+    edges = corner + tight_box(found.mask[rows, columns])
+    ymin, xmin, ymax, xmax = edges.tolist()
     entry = {
         "image_id": frame.number,
         "video_id": 1,
@@ -247,7 +252,7 @@ def _annotation(frame, found, box, presence):
         "box": box,
         "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
         "area": found.area,
-        "segmentation": rle.encode(found.mask),
+        "segmentation": rle.encode(found.mask, columns),
         "iscrowd": 0,
     }
     if presence is not None:
