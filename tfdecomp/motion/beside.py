@@ -62,7 +62,7 @@ def _beside(inside, least, at_edge):
         at_edge: `((top, bottom), (left, right))`, whether the frame ends
             there, and the thing perhaps does not.
     """
-    size = max(inside.shape)
+    size = max(inside.shape) // 2 + 1  # no disc in it is larger
     whole = ndimage.binary_fill_holes(inside)
     for axis, sides in enumerate(at_edge):
         room = [(0, 0), (0, 0)]
@@ -75,8 +75,12 @@ def _beside(inside, least, at_edge):
         slice(first, first + side) for first, side in zip(start, inside.shape)
     )
     core = _core(depth, _DISC * depth[window].max())[window]
-    labels, count = ndimage.label(inside & ~core)
-    parts = [_own(labels == n, core) for n in range(1, count + 1)]
+    labels, _ = ndimage.label(inside & ~core)
+    enough = np.bincount(labels.ravel())[1:] >= least
+    if not enough.any():
+        return []
+    to_core = ndimage.distance_transform_edt(~core)
+    parts = [_own(labels == n, to_core) for n in 1 + np.flatnonzero(enough)]
     return [
         part
         for part in parts
@@ -89,12 +93,17 @@ def _core(depth, radius):
     return ndimage.distance_transform_edt(depth < radius) < radius
 
 
-def _own(part, large):
-    """A part without corners of the large thing, to which they are nearer."""
+def _own(part, to_large):
+    """A part without corners of the large thing, to which they are nearer.
+
+    Args:
+        part: `[h, w]` bool.
+        to_large: `[h, w]` distance to the large thing's core.
+    """
     depth = ndimage.distance_transform_edt(np.pad(part, 1))
     core = _core(depth, _DISC * depth.max())[1:-1, 1:-1]
     nearer = ndimage.distance_transform_edt(~core)
-    return part & (nearer <= ndimage.distance_transform_edt(~large))
+    return part & (nearer <= to_large)
 
 
 def _meets(part, at_edge):
