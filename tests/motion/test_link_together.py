@@ -34,7 +34,7 @@ class Pair:
         mask = np.zeros(SIZE, bool)
         for box in np.rint(self.places[time]).astype(int):
             mask[box[0] : box[2], box[1] : box[3]] = True
-        return mask, np.ones(2)
+        return mask, 1.0
 
     def found(self):
         result = []
@@ -124,7 +124,7 @@ def test_three_that_part_one_after_the_other_are_three_all_the_while():
         mask = np.zeros(SIZE, bool)
         for box in np.rint(places[time]).astype(int):
             mask[box[0] : box[2], box[1] : box[3]] = True
-        return mask, np.ones(2)
+        return mask, 1.0
 
     found = []
     for time, boxes in enumerate(places):

@@ -23,9 +23,10 @@ FEWEST = 4  # pixels of one of several
 MOST = 600  # pixels of a blob that tell where each is
 ROUNDS = 3  # of expectation maximisation in each frame
 RATE = 0.3  # at which sizes follow what is seen
+LEAST = 0.5  # pixels of a side
 SIDE = 12**0.5  # of a box, in deviations of its pixels
 MOVED = 0.5  # sizes that two of them move towards each other
-JUMP = 1.25  # from frame to frame: another one came into it
+JUMP = 1.25  # from frame to frame: somebody came into it, or went
 
 
 def part(tracks, lives, foreground):
@@ -70,32 +71,55 @@ class _Parted:
 
     def __init__(self, tracks, lives, foreground):
         self.tracks, self.foreground = tracks, foreground
-        self.lives = [_Life(*life) for life in lives]
+        self.by_first, self.by_column = {}, {}
+        for life in lives:
+            self._enter(_Life(*life))
 
     def run(self):
-        for time in sorted({life.first for life in self.lives}, reverse=True):
+        times = sorted(self.by_first, reverse=True)
+        for time in times:
             if time:
                 self._at(time)
-        return [dataclasses.astuple(life) for life in self.lives]
+        every = (life for here in self.by_first.values() for life in here)
+        return [dataclasses.astuple(life) for life in every]
+
+    def _enter(self, life):
+        self.by_first.setdefault(life.first, []).append(life)
+        self.by_column.setdefault(life.column, []).append(life)
+
+    def _leave(self, life):
+        self.by_first[life.first].remove(life)
+        self.by_column[life.column].remove(life)
 
     def _at(self, time):
         """Those of whom the last begins at a time."""
         born = [
             life
-            for life in self.lives
-            if time - NEAR < life.first <= time and len(life) >= LASTS
+            for first in range(time - NEAR + 1, time + 1)
+            for life in self.by_first.get(first, [])
+            if len(life) >= LASTS
         ]
-        for holder in list(self.lives):
-            for before in range(time - 1, time - NEAR - 1, -1):
-                if self._held(holder, before, born, time):
-                    break
+        if not any(life.first == time for life in born):
+            return
+        done = []
+        for before in range(time - 1, max(time - NEAR, 0) - 1, -1):
+            for holder in self._seen(before):
+                if holder not in done and self._held(
+                    holder, before, born, time
+                ):
+                    done.append(holder)
+
+    def _seen(self, time):
+        """Lives that something found is of at a time."""
+        return [
+            life
+            for column in np.flatnonzero(self.tracks.sources[time] >= 0)
+            for life in self.by_column.get(int(column), ())
+            if life.first <= time <= life.last
+        ]
 
     def _held(self, holder, before, born, time):
         """Splits a holder if those born in it were in it; says whether."""
-        if not holder.first <= before <= holder.last:
-            return False
-        if self.tracks.sources[before, holder.column] < 0:
-            return False
         around = self.tracks.boxes[before, holder.column]
         several = [
             life
@@ -135,7 +159,7 @@ class _Parted:
         boxes = self.tracks.boxes[time : last + 1][:, columns]
         centres = 0.5 * (boxes[..., :2] + boxes[..., 2:])
         sides = boxes[..., 2:] - boxes[..., :2]
-        size = np.sqrt(sides.prod(-1)).mean(1)[:, None]
+        size = np.sqrt(sides.prod(-1)).mean(1)[:, None] + 1e-9
         return all(
             np.ptp((centres[:, i] - centres[:, j]) / size, 0).max() > MOVED
             for i in range(len(several))
@@ -167,19 +191,21 @@ class _Parted:
         old = dataclasses.replace(holder)
         for one, end, boxes in zip(several, ends, places):
             first = old.first if one is kept else start
+            self._leave(one)
             self._own_column(one, first)
             if one is kept and one is not holder:
                 self._copy(slice(first, start), old.column, one.column)
             self._put(one.column, start, boxes[: end - start])
             one.first = first
+            self._enter(one)
         if holder in several:
             return
+        self._leave(holder)
         gone = start if held_more else old.first
         self.tracks.sources[gone : old.last + 1, old.column] = NONE
         if held_more:
             holder.last = start - 1
-        else:
-            self.lives.remove(holder)
+            self._enter(holder)
 
     def _places(self, here, held, start):
         """`[n, T, 4]`: from the parting on backwards."""
@@ -241,7 +267,7 @@ def _are_all(here, around):
     both = extents(union)[0] + extents(around[None])[0] - shared
     if shared < COVERED * both:
         return False
-    size = extents(here)
+    size = np.maximum(extents(here), 1e-9)
     overlap = intersections(here, here) / np.minimum(size[:, None], size)
     return bool((overlap[~np.eye(len(here), dtype=bool)] < APART).all())
 
@@ -267,7 +293,7 @@ class _Sharing:
         Args:
             around: Box of all.
             mask: `[h, w]` bool, what stands out.
-            unit: `[2]` pixels of the frame in one of the mask.
+            unit: Pixels of the frame in one of the mask, along a side.
         """
         self._follow(around)
         pixels = _pixels(around, mask, unit)
@@ -283,7 +309,7 @@ class _Sharing:
             sides = SIDE * np.sqrt(np.maximum(spread, 0.25))
             self.sides = (1 - RATE) * self.sides + RATE * sides
         owner = self._shares(pixels).argmax(1)
-        half = 0.5 * np.asarray(unit)
+        half = 0.5 * unit
         placed = self._placed()
         for n in range(len(self.sides)):
             own = pixels[owner == n]
@@ -297,7 +323,7 @@ class _Sharing:
         old, self.around = self.around, around
         growth = (around[2:] - around[:2]) / np.maximum(old[2:] - old[:2], 1e-9)
         self.centres = around[:2] + (self.centres - old[:2]) * growth
-        self.sides = self.sides * growth
+        self.sides = np.maximum(self.sides * growth, LEAST)
 
     def _placed(self):
         half = 0.5 * self.sides
