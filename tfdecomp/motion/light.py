@@ -80,9 +80,9 @@ class Gauge:
 def gains_of(sample):
     """`[N]` float32 light of each frame, 1 in the middle one."""
     middle = np.median(sample, 0)
-    gains = [gain_of(one, middle) for one in sample]
+    gains = list(map(Gauge(middle), sample))
     middle = np.median(sample / np.reshape(gains, (-1, 1, 1)), 0)
-    gains = np.array([gain_of(one, middle) for one in sample], np.float32)
+    gains = np.array(list(map(Gauge(middle), sample)), np.float32)
     return gains / np.median(gains)
 
 

@@ -18,7 +18,7 @@ _WHITE = 0.8  # share of a typical object's difference that is white
 # Of the level that a pixel of the background never reaches: an object has
 # pixels far above it, and beside them those count that are not so far.
 _LOW = np.float32(0.6)
-_OF_ITS_BOX = 0.785  # that an object fills: an ellipse
+_OF_ITS_BOX = np.pi / 4  # that an object fills: an ellipse
 _FAINT = 0.2  # below are shadows, and halos of compression
 _SAME_LIGHT = 0.003
 _DARK, _BRIGHT = 0.2, 5.0  # gains beyond which light cannot be brought back

@@ -29,23 +29,25 @@ MOVED = 0.5  # sizes that two of them move towards each other
 JUMP = 1.25  # from frame to frame: somebody came into it, or went
 
 
-def part(tracks, lives, foreground):
+def part(tracks, lives, pixels):
     """Splits what is known later, or was known before, to be several.
 
     Args:
         tracks: `Tracks`; changed, perhaps wider.
         lives: `[(column, first, last)]` of them.
-        foreground: `t -> (mask, scale)`.
+        pixels: `link_bodies.Pixels` of what stands out.
 
     Returns:
         The lives, those of what held several left out, in the order of their
         first frames.
     """
     end = len(tracks.boxes) - 1
-    lives = _Parted(tracks, lives, foreground).run()
+    lives = _Parted(tracks, lives, pixels.inside).run()
     _reverse(tracks)
     lives = [(column, end - last, end - first) for column, first, last in lives]
-    lives = _Parted(tracks, lives, lambda t: foreground(end - t)).run()
+    lives = _Parted(
+        tracks, lives, lambda t, low, high: pixels.inside(end - t, low, high)
+    ).run()
     _reverse(tracks)
     lives = [(column, end - last, end - first) for column, first, last in lives]
     return sorted(lives, key=lambda life: life[1])
@@ -69,8 +71,8 @@ class _Life:
 class _Parted:
     """Goes through all partings, the latest first."""
 
-    def __init__(self, tracks, lives, foreground):
-        self.tracks, self.foreground = tracks, foreground
+    def __init__(self, tracks, lives, inside):
+        self.tracks, self.inside = tracks, inside
         self.by_first, self.by_column = {}, {}
         for life in lives:
             self._enter(_Life(*life))
@@ -212,8 +214,9 @@ class _Parted:
         sharing = _Sharing(here)
         places = np.zeros((len(here), len(held), 4))
         for t in reversed(range(len(held))):
-            mask, unit = self.foreground(start + t)
-            places[:, t] = sharing.boxes(held[t], mask, unit)
+            pixels, area = self.inside(start + t, held[t, :2], held[t, 2:])
+            pixels = pixels[:: -(-len(pixels) // MOST) or 1]
+            places[:, t] = sharing.boxes(held[t], pixels, area**0.5)
         return places
 
     def _who_was(self, holder, start, several, places, held_more):
@@ -287,16 +290,15 @@ class _Sharing:
         self.sides = boxes[:, 2:] - boxes[:, :2]
         self.around = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
 
-    def boxes(self, around, mask, unit):
+    def boxes(self, around, pixels, unit):
         """`[n, 4]` places in a box `[4]`.
 
         Args:
             around: Box of all.
-            mask: `[h, w]` bool, what stands out.
-            unit: Pixels of the frame in one of the mask, along a side.
+            pixels: `[p, 2]` centres of what stands out in it.
+            unit: Side of such a pixel.
         """
         self._follow(around)
-        pixels = _pixels(around, mask, unit)
         if len(pixels) < FEWEST * len(self.sides):
             return self._placed()
         for _ in range(ROUNDS):
@@ -336,13 +338,3 @@ class _Sharing:
         logits -= logits.max(1, keepdims=True)
         share = np.exp(logits)
         return share / share.sum(1, keepdims=True)
-
-
-def _pixels(around, mask, unit):
-    """`[p, 2]` centres of pixels that stand out in a box, in the frame's."""
-    low = np.floor(around[:2] / unit).astype(int)
-    high = np.ceil(around[2:] / unit).astype(int)
-    low = np.maximum(low, 0)
-    places = np.argwhere(mask[low[0] : high[0], low[1] : high[1]])
-    step = -(-len(places) // MOST)
-    return (places[:: max(step, 1)] + low + 0.5) * unit

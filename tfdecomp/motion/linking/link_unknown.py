@@ -79,7 +79,7 @@ def tracks_of_unknown(
     lives = sorted(extend(tracks, lives, frames), key=lambda life: life[1])
     if foreground is not None:
         lives = join_parts(tracks, lives, foreground, scale)
-        lives = link_together.part(tracks, lives, foreground)
+        lives = link_together.part(tracks, lives, pixels)
         for number, (column, first, last) in enumerate(lives):
             tracks.ids[first : last + 1, column] = number + 1
     return tracks
